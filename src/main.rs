@@ -1,0 +1,2 @@
+//! Curfew.
+fn main() {}
