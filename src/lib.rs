@@ -1,1 +1,10 @@
-//! Curfew.
+//! Curfew: deadlines that hold for [Flagger](https://flagger.app) canaries.
+//!
+//! The rooms of the house, and the one direction in which they know each other:
+//! [`flagger`] ← [`policy`] ← [`rules`], [`deadline`] ← [`admission`], [`enforcer`] ← [`serve`], [`cli`].
+//!
+//! The first four are pure: they know no clock, no network and no async, and what time it is comes in as an argument.
+//! `tests/architecture.rs` proves both.
+
+pub mod flagger;
+pub mod policy;

@@ -1,0 +1,114 @@
+//! Exemptions: who is let off, from what, until when and why. They live in policies only, never in
+//! something that the exempted can write themselves.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+/// One exemption of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Exemption {
+    /// Names of namespaces; `*` stands for any text. Absent: all.
+    #[serde(default = "everything")]
+    pub namespaces: Vec<String>,
+    /// Names of Canaries; `*` stands for any text. Absent: all.
+    #[serde(default = "everything")]
+    pub canaries: Vec<String>,
+    /// From which of Curfew's halves. Absent: both.
+    #[serde(default = "both")]
+    pub from: Vec<Guard>,
+    /// When it ends. Absent: never.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// Why, for those who find it later.
+    pub reason: String,
+}
+
+/// The halves of Curfew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+pub enum Guard {
+    /// The webhook.
+    Admission,
+    /// The enforcer.
+    Enforcement,
+}
+
+// === impl Exemption ===
+
+impl Exemption {
+    /// Whether it covers a Canary now.
+    #[must_use]
+    pub fn covers(&self, namespace: &str, canary: &str, guard: Guard, now: Timestamp) -> bool {
+        self.from.contains(&guard)
+            && self.until.is_none_or(|until| now < until)
+            && self.namespaces.iter().any(|pattern| glob(pattern, namespace))
+            && self.canaries.iter().any(|pattern| glob(pattern, canary))
+    }
+}
+
+fn everything() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+fn both() -> Vec<Guard> {
+    vec![Guard::Admission, Guard::Enforcement]
+}
+
+/// Whether `text` fits `pattern`, in which `*` stands for any text.
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((head, tail)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut rest) = text.strip_prefix(head) else {
+        return false;
+    };
+    let mut pieces: Vec<_> = tail.split('*').collect();
+    let last = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, text, fits) in [
+            ("*", "", true),
+            ("*", "shop", true),
+            ("shop", "shop", true),
+            ("shop", "shops", false),
+            ("legacy-*", "legacy-a", true),
+            ("legacy-*", "legacy", false),
+            ("*-test", "a-test", true),
+            ("*-test", "test", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("a*a", "a", false),
+            ("", "", true),
+            ("", "x", false),
+        ] {
+            assert_eq!(glob(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn an_exemption_ends_when_it_says() {
+        let exemption = Exemption {
+            namespaces: vec!["legacy-*".to_owned()],
+            canaries: everything(),
+            from: vec![Guard::Enforcement],
+            until: "2027-01-31T00:00:00Z".parse().ok(),
+            reason: "migration".to_owned(),
+        };
+        let at = |time: &str| time.parse::<Timestamp>().expect("a time");
+        assert!(exemption.covers("legacy-a", "web", Guard::Enforcement, at("2027-01-30T23:59:59Z")));
+        assert!(!exemption.covers("legacy-a", "web", Guard::Enforcement, at("2027-01-31T00:00:00Z")));
+        assert!(!exemption.covers("legacy-a", "web", Guard::Admission, at("2026-11-23T00:00:00Z")));
+        assert!(!exemption.covers("shop", "web", Guard::Enforcement, at("2026-11-23T00:00:00Z")));
+    }
+}

@@ -1,0 +1,124 @@
+//! The names of the rules and how strictly each is applied.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// How strictly a rule is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Mode {
+    /// Not at all.
+    Off,
+    /// Findings are recorded, and nobody is told at admission.
+    Audit,
+    /// Findings are returned as warnings.
+    Warn,
+    /// Findings refuse the request.
+    Enforce,
+}
+
+/// An admission rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rule {
+    /// A value that Flagger's types cannot hold.
+    Undecodable,
+    /// No `progressDeadlineSeconds`.
+    DeadlineRequired,
+    /// A `progressDeadlineSeconds` out of the policy's bounds.
+    DeadlineBounds,
+    /// An analysis interval that Flagger does not take as written, or out of the policy's bounds.
+    Interval,
+}
+
+// === impl Rule ===
+
+impl Rule {
+    /// Every rule, in the order in which findings are reported.
+    pub const ALL: [Self; 4] = [
+        Self::Undecodable,
+        Self::DeadlineRequired,
+        Self::DeadlineBounds,
+        Self::Interval,
+    ];
+
+    /// The rule's name, as policies and messages write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Undecodable => "undecodable",
+            Self::DeadlineRequired => "deadline-required",
+            Self::DeadlineBounds => "deadline-bounds",
+            Self::Interval => "interval",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Rule {
+    type Err = UnknownRule;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRule> {
+        Self::ALL
+            .into_iter()
+            .find(|rule| rule.name() == name)
+            .ok_or_else(|| UnknownRule(name.to_owned()))
+    }
+}
+
+impl Serialize for Rule {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Rule {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// A policy names a rule that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownRule(String);
+
+impl fmt::Display for UnknownRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: Vec<_> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        write!(f, "there is no rule {:?}; the rules are {}", self.0, known.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownRule {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for rule in Rule::ALL {
+            assert_eq!(rule.name().parse(), Ok(rule));
+        }
+    }
+
+    #[test]
+    fn an_unknown_rule_is_answered_with_the_known_ones() {
+        let error = "deadline".parse::<Rule>().expect_err("no such rule");
+        assert_eq!(
+            error.to_string(),
+            "there is no rule \"deadline\"; the rules are undecodable, deadline-required, deadline-bounds, interval"
+        );
+    }
+
+    #[test]
+    fn modes_are_ordered_by_strictness() {
+        assert!(Mode::Off < Mode::Audit && Mode::Audit < Mode::Warn && Mode::Warn < Mode::Enforce);
+    }
+}
