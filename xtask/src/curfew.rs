@@ -1,0 +1,68 @@
+//! Building the curfew binary, once, before anything that runs it.
+
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// Builds `curfew` and returns where it is. `$CURFEW_BIN` is taken as built.
+///
+/// # Errors
+/// When Cargo cannot build it; Cargo has said why on standard error.
+pub fn build() -> Result<PathBuf> {
+    if let Some(binary) = std::env::var_os("CURFEW_BIN") {
+        return Ok(binary.into());
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    // Cargo says where the binary is; it depends on the target directory, which has many ways to be set.
+    let mut child = Command::new(cargo)
+        .args([
+            "build",
+            "--locked",
+            "--bin",
+            "curfew",
+            "--message-format=json-render-diagnostics",
+        ])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    let output = child.stdout.take().context("cargo has no output")?;
+    let mut binary = None;
+    for line in BufReader::new(output).lines() {
+        if let Some(path) = executable(&line?) {
+            binary = Some(path);
+        }
+    }
+    if !child.wait()?.success() {
+        bail!("cargo could not build the curfew binary");
+    }
+    binary.context("cargo built the curfew binary, but did not say where it is")
+}
+
+/// The binary that one of Cargo's messages names.
+fn executable(message: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    if message["target"]["name"] != "curfew" {
+        return None;
+    }
+    message["executable"].as_str().map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_is_found_among_cargos_messages() {
+        let binary = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"curfew"},"executable":"/t/debug/curfew"}"#;
+        let library = r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"curfew"},"executable":null}"#;
+        let end = r#"{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(binary), Some("/t/debug/curfew".into()));
+        assert_eq!(executable(library), None);
+        assert_eq!(executable(end), None);
+    }
+}
