@@ -128,7 +128,7 @@ impl Plane {
             self.run(self.curfew(options)?)?;
             self.wait_for(Component::Curfew).await?;
         }
-        self.describe()?;
+        self.update()?;
         self.say("ready");
         Ok(())
     }
