@@ -6,5 +6,8 @@
 //! The first four are pure: they know no clock, no network and no async, and what time it is comes in as an argument.
 //! `tests/architecture.rs` proves both.
 
+pub mod admission;
+pub mod deadline;
 pub mod flagger;
 pub mod policy;
+pub mod rules;

@@ -2,7 +2,7 @@
 //!
 //! Flagger reads Canaries with client-go's codec: `sigs.k8s.io/json` into `CanarySpec`, case-sensitive, unknown fields
 //! ignored, `null` welcome everywhere. [`undecodable`] walks a Canary's `spec` along the shape of those Go types
-//! (`schema.rs`, generated from them) and collects every value that the codec would refuse. `tests/flagger_codec.rs`
+//! (`schema.rs`, generated from them) and collects every value that the codec would refuse. `tests/flagger_codec`
 //! compares it with the codec itself.
 
 use std::{fmt::Write as _, io};

@@ -2,7 +2,7 @@
 //!
 //! Flagger hands `analysis.interval`, hook timeouts and metric intervals to Go's parser and silently takes a default for
 //! what does not parse (`docs/flagger.md#f11`). So the parser here accepts and refuses exactly what Go's does, down to
-//! its rounding; `tests/flagger_codec.rs` compares the two.
+//! its rounding; `tests/flagger_codec` compares the two.
 
 use std::{fmt, str::FromStr};
 

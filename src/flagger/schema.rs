@@ -2,7 +2,7 @@
 //! Istio and the Gateway API that it uses. Generated from Flagger's own code by reflection; do not edit.
 //!
 //! To follow a new Flagger: raise its version in `tests/oracle/go.mod`, then run in that folder
-//! `go run . schema > ../../src/flagger/schema.rs`. `tests/flagger_codec.rs` fails when the two differ.
+//! `go run . schema > ../../src/flagger/schema.rs`. `tests/flagger_codec` fails when the two differ.
 
 use super::decode::{Record, Shape};
 

@@ -5,7 +5,7 @@
 //	oracle shape      the Go type of CanarySpec as JSON: what the tests generate specs from
 //	oracle schema     the same as a Rust table: src/flagger/schema.rs
 //
-// tests/flagger_codec.rs builds and drives it. A new Flagger is one command, run in this folder after the version in
+// tests/flagger_codec builds and drives it. A new Flagger is one command, run in this folder after the version in
 // go.mod was raised:
 //
 //	go run . schema > ../../src/flagger/schema.rs

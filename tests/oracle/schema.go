@@ -148,7 +148,7 @@ const head = `//! What the Go types behind a Canary's ` + "`spec`" + ` can hold,
 //! Istio and the Gateway API that it uses. Generated from Flagger's own code by reflection; do not edit.
 //!
 //! To follow a new Flagger: raise its version in ` + "`tests/oracle/go.mod`" + `, then run in that folder
-//! ` + "`go run . schema > ../../src/flagger/schema.rs`" + `. ` + "`tests/flagger_codec.rs`" + ` fails when the two differ.
+//! ` + "`go run . schema > ../../src/flagger/schema.rs`" + `. ` + "`tests/flagger_codec`" + ` fails when the two differ.
 
 use super::decode::{Record, Shape};
 `

@@ -1,0 +1,315 @@
+//! The validating half: is this Canary one that can work?
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::review::{Answer, Cause, Operation, Request};
+use crate::{
+    deadline::stamp::ROLLOUT_DEADLINE,
+    policy::{Guard, Mode, Policies, Rule, Subject},
+    rules::{self, Finding},
+};
+
+/// A decision and what it rests on, for the log and the metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What the API server is told.
+    pub answer: Answer,
+    /// What was found, with the mode in force for it.
+    pub findings: Vec<(Finding, Mode)>,
+    /// The policy that was applied.
+    pub policy: String,
+}
+
+/// Judges a request.
+///
+/// An object that is being deleted and a change that leaves `spec` and the rollout deadline alone always pass,
+/// and an update is refused only for what is new in it. `undecodable` is never exempt: it would stop Flagger for others.
+#[must_use]
+pub fn validate(
+    request: &Request,
+    policies: &Policies,
+    namespace_labels: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> Decision {
+    let object = &request.object;
+    let labels = labels(object);
+    let subject = Subject {
+        namespace: &request.namespace,
+        namespace_labels,
+        name: name(request),
+        labels: &labels,
+    };
+    let policy = policies.applying(subject);
+    let mut decision = Decision {
+        answer: Answer::allow(),
+        findings: Vec::new(),
+        policy: policy.name.clone(),
+    };
+    match request.operation {
+        Operation::Delete | Operation::Connect => return decision,
+        Operation::Create | Operation::Update => {}
+    }
+    if !request.is_canary() || request.is_being_deleted() || is_untouched(request) {
+        return decision;
+    }
+
+    let exemption = policy.exemption(subject, Guard::Admission, now);
+    let known = match request.operation {
+        Operation::Update => rules::findings(&request.old_object, &policy.spec.admission),
+        Operation::Create | Operation::Delete | Operation::Connect => Vec::new(),
+    };
+    decision.findings = rules::findings(object, &policy.spec.admission)
+        .into_iter()
+        .filter(|finding| exemption.is_none() || finding.rule == Rule::Undecodable)
+        .map(|finding| {
+            let mode = finding.mode(&policy.spec.admission);
+            let is_new = !known.iter().any(|old| finding.same_fault(old));
+            (finding, if is_new { mode } else { mode.min(Mode::Warn) })
+        })
+        .filter(|(_, mode)| *mode > Mode::Off)
+        .collect();
+    decision.answer = answer(request, &decision.findings, &decision.policy);
+    decision
+}
+
+fn answer(request: &Request, findings: &[(Finding, Mode)], policy: &str) -> Answer {
+    let of = |wanted: Mode| {
+        findings
+            .iter()
+            .filter(move |(_, mode)| *mode == wanted)
+            .map(|(finding, _)| finding)
+    };
+    let warnings = of(Mode::Warn).map(ToString::to_string).collect();
+    let audit = if findings.is_empty() {
+        Vec::new()
+    } else {
+        let list: Vec<_> = findings
+            .iter()
+            .map(|(finding, mode)| format!("{}={mode:?}", finding.rule))
+            .collect();
+        vec![("findings", list.join(",")), ("policy", policy.to_owned())]
+    };
+    let refused: Vec<_> = of(Mode::Enforce).collect();
+    if refused.is_empty() {
+        return Answer::Allow { warnings, audit };
+    }
+    let told: Vec<_> = refused.iter().map(ToString::to_string).collect();
+    Answer::Deny {
+        message: format!(
+            "Canary {}/{} is refused by Curfew: {}",
+            request.namespace,
+            name(request),
+            told.join(" | ")
+        ),
+        causes: refused.into_iter().map(cause).collect(),
+        warnings,
+        audit,
+    }
+}
+
+fn cause(finding: &Finding) -> Cause {
+    let Finding {
+        rule,
+        severity: _,
+        field,
+        value,
+        message,
+        mend,
+    } = finding;
+    Cause {
+        reason: if value.is_empty() {
+            "FieldValueRequired"
+        } else {
+            "FieldValueInvalid"
+        },
+        message: format!("{message}; {mend} [{rule}]"),
+        field: field.clone(),
+    }
+}
+
+/// The object's name; of a CREATE with `generateName` the prefix, which is all that there is.
+fn name(request: &Request) -> &str {
+    if request.name.is_empty() {
+        request.object["metadata"]["generateName"].as_str().unwrap_or_default()
+    } else {
+        &request.name
+    }
+}
+
+fn labels(object: &Value) -> BTreeMap<String, String> {
+    object["metadata"]["labels"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+fn is_untouched(request: &Request) -> bool {
+    let (new, old) = (&request.object, &request.old_object);
+    let deadline = |object: &Value| object["metadata"]["annotations"][ROLLOUT_DEADLINE].clone();
+    request.operation == Operation::Update && new["spec"] == old["spec"] && deadline(new) == deadline(old)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::policy::file;
+
+    fn request(operation: &str, object: &Value, old: &Value) -> Request {
+        serde_json::from_value(json!({
+            "uid": "1", "operation": operation, "namespace": "shop", "name": "web", "object": object, "oldObject": old,
+            "resource": {"group": "flagger.app", "version": "v1beta1", "resource": "canaries"},
+        }))
+        .expect("a request")
+    }
+
+    fn canary(deadline: &Value) -> Value {
+        json!({"metadata": {"name": "web"}, "spec": {"progressDeadlineSeconds": deadline,
+            "analysis": {"interval": "30s", "threshold": 5, "iterations": 3}}})
+    }
+
+    fn decide_under(policies: &str, request: &Request) -> Decision {
+        let policies = file::parse(policies).expect("policies");
+        validate(
+            request,
+            &policies,
+            &BTreeMap::new(),
+            "2026-11-23T14:00:00Z".parse().expect("a time"),
+        )
+    }
+
+    fn decide(request: &Request) -> Decision {
+        decide_under("", request)
+    }
+
+    fn refused(decision: &Decision) -> Vec<Rule> {
+        let enforced = decision.findings.iter().filter(|(_, mode)| *mode == Mode::Enforce);
+        let rules: Vec<_> = enforced.map(|(finding, _)| finding.rule).collect();
+        assert_eq!(matches!(decision.answer, Answer::Deny { .. }), !rules.is_empty());
+        rules
+    }
+
+    #[test]
+    fn a_sound_canary_passes_without_a_word() {
+        let decision = decide(&request("CREATE", &canary(&json!(180)), &Value::Null));
+        assert_eq!((decision.answer, decision.findings), (Answer::allow(), Vec::new()));
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let mut object = canary(&json!(180.5));
+        object["spec"]["analysis"]["interval"] = json!("5m30");
+        let decision = decide(&request("CREATE", &object, &Value::Null));
+        assert_eq!(refused(&decision), [Rule::Undecodable, Rule::Interval]);
+        let Answer::Deny { message, causes, .. } = decision.answer else {
+            panic!("not refused")
+        };
+        assert!(
+            message.starts_with("Canary shop/web is refused by Curfew: spec.progressDeadlineSeconds: "),
+            "{message}"
+        );
+        let fields: Vec<_> = causes
+            .iter()
+            .map(|cause| (cause.reason, cause.field.as_str()))
+            .collect();
+        assert_eq!(
+            fields,
+            [
+                ("FieldValueInvalid", "spec.progressDeadlineSeconds"),
+                ("FieldValueInvalid", "spec.analysis.interval")
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_deadline_is_a_required_field() {
+        let decision = decide(&request("CREATE", &canary(&Value::Null), &Value::Null));
+        assert_eq!(refused(&decision), [Rule::DeadlineRequired]);
+        let Answer::Deny { causes, .. } = decision.answer else {
+            panic!("not refused")
+        };
+        assert_eq!(causes[0].reason, "FieldValueRequired");
+    }
+
+    #[test]
+    fn what_was_wrong_before_does_not_block_a_change() {
+        let old = canary(&json!(30));
+        let mut new = old.clone();
+        new["spec"]["analysis"]["threshold"] = json!(6);
+        let decision = decide(&request("UPDATE", &new, &old));
+        assert_eq!(refused(&decision), []);
+        let Answer::Allow { warnings, .. } = decision.answer else {
+            panic!("refused")
+        };
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+
+        assert_eq!(
+            refused(&decide(&request("UPDATE", &canary(&json!(20)), &old))),
+            [Rule::DeadlineBounds]
+        );
+        assert_eq!(
+            refused(&decide(&request("UPDATE", &canary(&Value::Null), &old))),
+            [Rule::DeadlineRequired]
+        );
+    }
+
+    #[test]
+    fn deletion_and_changes_elsewhere_always_pass() {
+        let broken = canary(&json!(180.5));
+        let mut labelled = broken.clone();
+        labelled["metadata"]["labels"] = json!({"a": "b"});
+        let mut leaving = canary(&json!(0));
+        leaving["metadata"]["deletionTimestamp"] = json!("2026-11-23T14:00:00Z");
+        for request in [
+            request("UPDATE", &labelled, &broken),
+            request("UPDATE", &leaving, &broken),
+            request("DELETE", &Value::Null, &broken),
+        ] {
+            assert_eq!(decide(&request).findings, []);
+        }
+    }
+
+    #[test]
+    fn policies_set_the_mode() {
+        let policy = |admission: &str| {
+            format!(
+                "apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: p}}\nspec: {{admission: {admission}}}"
+            )
+        };
+        let request = request("CREATE", &canary(&json!(30)), &Value::Null);
+        let mode = |admission: &str| {
+            let decision = decide_under(&policy(admission), &request);
+            assert_eq!(decision.policy, "p");
+            decision.findings.first().map(|(_, mode)| *mode)
+        };
+        assert_eq!(mode("{}"), Some(Mode::Enforce));
+        assert_eq!(mode("{mode: Warn}"), Some(Mode::Warn));
+        assert_eq!(mode("{mode: Audit}"), Some(Mode::Audit));
+        assert_eq!(mode("{mode: Off}"), None);
+        assert_eq!(mode("{rules: {deadline-bounds: Warn}}"), Some(Mode::Warn));
+        assert_eq!(mode("{rules: {deadline-bounds: Off}}"), None);
+        assert_eq!(mode("{deadline: {min: 10s}}"), None);
+    }
+
+    #[test]
+    fn exemptions_never_cover_what_would_stop_flagger() {
+        let policy = "apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {name: p}\nspec: \
+                      {exemptions: [{namespaces: [shop], reason: legacy}]}";
+        let create = |deadline: Value| decide_under(policy, &request("CREATE", &canary(&deadline), &Value::Null));
+        assert_eq!(refused(&create(json!(0))), []);
+        assert_eq!(refused(&create(json!(0.5))), [Rule::Undecodable]);
+    }
+
+    #[test]
+    fn what_is_no_canary_is_not_our_business() {
+        let mut other = request("CREATE", &json!({"spec": {}}), &Value::Null);
+        other.resource.resource = "alertproviders".to_owned();
+        assert_eq!(decide(&other).findings, []);
+    }
+}

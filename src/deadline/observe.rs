@@ -1,0 +1,327 @@
+//! Looking: a Canary, its workloads and its pods in, what matters about them out, and the stamp carried forward.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    budget::{Budget, Course},
+    pods::{self, PodSeen},
+    revision::Revision,
+    stamp::{Progress, Rollout, Stamp},
+};
+use crate::flagger::{
+    canary::{Canary, Promoted},
+    effective::Effective,
+    phase::Phase,
+    ready::{self, Readiness, readiness},
+    workload::{Kind, Workload},
+};
+
+/// What is given to Flagger on top of an interval to look at its target.
+const LOOK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// A Canary and what belongs to it, from the caches or freshly read.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// The Canary.
+    pub canary: &'a Canary,
+    /// The workload that it targets; none if it is not there or is no Deployment or `DaemonSet`.
+    pub target: Option<&'a Workload>,
+    /// The workload that serves meanwhile.
+    pub primary: Option<&'a Workload>,
+    /// The target's pods, if they were looked at.
+    pub pods: Option<&'a [PodSeen]>,
+}
+
+/// What matters about a Canary now.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Observation {
+    /// Its phase.
+    pub phase: Phase,
+    /// Whether a rollout runs.
+    pub running: bool,
+    /// What kind of workload it targets; none for a Service and anything else.
+    pub kind: Option<Kind>,
+    /// Whether the user holds it (`spec.suspend`), or it is being deleted.
+    pub standing: Standing,
+    /// How the target is doing.
+    pub target: TargetSeen,
+    /// Whether the live template is the one that Flagger last took up. If not, a fix may have been pushed.
+    pub synced: bool,
+    /// Whether Flagger promotes as soon as the target is ready.
+    pub skip_analysis: bool,
+}
+
+/// Whether anybody may act on a Canary at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// It is live.
+    Live,
+    /// `spec.suspend`.
+    Suspended,
+    /// It is being deleted.
+    Deleted,
+}
+
+/// How the target stands against what Flagger needs to advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TargetSeen {
+    /// Flagger would go on.
+    Ready,
+    /// Flagger waits for the target, and the time counts.
+    Unready,
+    /// Every pod that is not ready is young and as many are available as there were wanted: something is growing
+    /// or moving, nothing is failing. Counts from this moment on.
+    Growing(Timestamp),
+    /// Its controller has not looked at its spec yet.
+    Unobserved,
+    /// It is `paused`: a user's hold (`docs/flagger.md#f17`).
+    Paused,
+    /// It is the primary that is not ready; Flagger does not even look at the canary (`docs/flagger.md#f13`).
+    PrimaryNotReady,
+    /// It or its primary is not there.
+    Missing,
+}
+
+/// Looks at a Canary and carries its stamp forward.
+///
+/// `before` is what is remembered, or [`Stamp::recall`]ed on a first look.
+#[must_use]
+pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation, Stamp) {
+    let Scene { canary, target, .. } = scene;
+    let effective = Effective::of(canary);
+    let mut stamp = before.clone();
+    let running = canary.status.phase.rank().is_some() && canary.status.promoted.is_some();
+    let mut synced = false;
+    let mut seen = TargetSeen::Missing;
+
+    if running && let Some(promoted) = &canary.status.promoted {
+        let template = target.map(|target| target.template).unwrap_or_default();
+        let live = Revision::of(canary, template);
+        let mut rollout = carry_forward(scene, promoted, before.rollout.as_ref(), &live, now);
+        synced = rollout.revision == live;
+        seen = target_seen(scene, &effective, &rollout, now);
+        rollout.budget = turned(rollout.budget, scene, &effective, seen, before.rollout.is_some(), now);
+        stamp.rollout = Some(rollout);
+    }
+    let observation = Observation {
+        phase: canary.status.phase.clone(),
+        running,
+        kind: target.map(|target| target.kind),
+        standing: standing(canary),
+        target: seen,
+        synced,
+        skip_analysis: effective.skip_analysis,
+    };
+    (observation, stamp)
+}
+
+fn standing(canary: &Canary) -> Standing {
+    if canary.metadata.deletion_timestamp.is_some() {
+        Standing::Deleted
+    } else if canary.spec.suspend {
+        Standing::Suspended
+    } else {
+        Standing::Live
+    }
+}
+
+/// The rollout as it is now: the same one, the same one with another revision, or another one.
+fn carry_forward(
+    scene: Scene<'_>,
+    promoted: &Promoted,
+    before: Option<&Rollout>,
+    live: &Revision,
+    now: Timestamp,
+) -> Rollout {
+    let canary = scene.canary;
+    let seen = Progress::of(canary);
+    let Some(before) = before.filter(|before| Some(before.promoted_since) == promoted.rollout_started) else {
+        return found(scene, promoted, live, before.is_some(), now);
+    };
+    let mut rollout = before.clone();
+    rollout.started_at = started_at(canary, promoted, Some(before.started_at), now);
+    let progressed_at = canary
+        .status
+        .last_transition_time
+        .map_or(now, |written| written.min(now));
+    if live.taken_up_since(&before.revision) {
+        rollout.revision = live.clone();
+        rollout.progress = seen;
+        rollout.unproven_until = None;
+        rollout.breach = None;
+    } else if let Some(advanced) = before.progress.advanced_to(&seen) {
+        rollout.progress = advanced;
+    } else {
+        return rollout;
+    }
+    rollout.progressed_at = progressed_at;
+    rollout.wanted = scene.target.map(|target| target.wanted);
+    rollout.budget = Budget::new(rollout.budget.course, now);
+    rollout
+}
+
+/// A rollout that was not known before: it just began, or Curfew just came.
+fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, now: Timestamp) -> Rollout {
+    let canary = scene.canary;
+    let phase_started = promoted.phase_started.unwrap_or(now).min(now);
+    let interval = SignedDuration::try_from(Effective::of(canary).interval).unwrap_or(SignedDuration::MAX);
+    // Flagger looks at its target once an interval. What it has not taken up by then it does not see as new.
+    let unproven_until = (!watched)
+        .then(|| now.checked_add(interval.saturating_add(LOOK_MARGIN)).ok())
+        .flatten()
+        .filter(|_| now.duration_since(phase_started) > LOOK_MARGIN);
+    if !watched && let Some(recalled) = Rollout::recall(canary, promoted, live, now) {
+        let started_at = started_at(canary, promoted, Some(recalled.started_at), now);
+        return Rollout {
+            started_at,
+            unproven_until: None,
+            ..recalled
+        };
+    }
+    // Without weight and iterations there was no progress since the phase began; with them, every progress was a
+    // write of the status.
+    let progressed_at = if canary.status.canary_weight > 0 || canary.status.iterations > 0 {
+        canary.status.last_transition_time.unwrap_or(now).min(now)
+    } else {
+        phase_started
+    };
+    Rollout {
+        promoted_since: promoted.rollout_started.unwrap_or(phase_started),
+        revision: live.clone(),
+        started_at: started_at(canary, promoted, None, now),
+        progressed_at,
+        progress: Progress::of(canary),
+        wanted: watched.then(|| scene.target.map(|target| target.wanted)).flatten(),
+        budget: Budget::new(Course::Frozen, if watched { now } else { progressed_at }),
+        unproven_until,
+        breach: None,
+    }
+}
+
+/// The first `Progressing`; while there was none, the start of the wait for it. A stamp never gives a later start than
+/// the status does.
+fn started_at(canary: &Canary, promoted: &Promoted, stamped: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let phase_started = promoted.phase_started.unwrap_or(now).min(now);
+    match canary.status.phase {
+        Phase::Waiting => promoted.rollout_started.unwrap_or(phase_started).min(now),
+        // A rollout that had to wait for its approval starts when it gets it.
+        Phase::Progressing if stamped.is_none_or(|stamped| Some(stamped) == promoted.rollout_started) => phase_started,
+        _ => stamped.map_or(phase_started, |stamped| stamped.min(phase_started)),
+    }
+}
+
+/// How the target stands, in the order in which Flagger would find out.
+fn target_seen(scene: Scene<'_>, effective: &Effective, rollout: &Rollout, now: Timestamp) -> TargetSeen {
+    let Scene {
+        canary,
+        target,
+        primary,
+        pods,
+    } = scene;
+    // Flagger holds a Service for always ready.
+    if canary.spec.target.kind == "Service" {
+        return TargetSeen::Ready;
+    }
+    let Some(target) = target else {
+        return TargetSeen::Missing;
+    };
+    if target.paused {
+        return TargetSeen::Paused;
+    }
+    if target.unobserved() {
+        return TargetSeen::Unobserved;
+    }
+    if !effective.skip_analysis {
+        let Some(primary) = primary else {
+            return TargetSeen::Missing;
+        };
+        let ready = readiness(primary, effective.primary_ready_threshold) == Readiness::Ready;
+        if !ready || primary.deadline_exceeded() {
+            return TargetSeen::PrimaryNotReady;
+        }
+    }
+    match readiness(target, effective.canary_ready_threshold) {
+        Readiness::Unobserved => TargetSeen::Unobserved,
+        // Flagger holds none of none for ready and would promote it (docs/flagger.md#f9).
+        Readiness::Ready if target.wanted == 0 => TargetSeen::Unready,
+        Readiness::Ready => TargetSeen::Ready,
+        Readiness::NotReady(_) => pods
+            .and_then(|pods| growing_until(canary, target, pods, rollout, effective, now))
+            .map_or(TargetSeen::Unready, TargetSeen::Growing),
+    }
+}
+
+/// Until when an autoscaler or a drain explains the unready pods, if it does.
+fn growing_until(
+    canary: &Canary,
+    target: &Workload,
+    pods: &[PodSeen],
+    rollout: &Rollout,
+    effective: &Effective,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    // After a restart it is not known how many were wanted. Nobody but an autoscaler changes that in mid-rollout.
+    let enough = match (rollout.wanted, &canary.spec.autoscaler) {
+        (Some(wanted), _) => target.available >= wanted,
+        (None, Some(_)) => target.available > 0,
+        (None, None) => target.available >= target.wanted,
+    };
+    if !enough {
+        return None;
+    }
+    let oldest = pods.iter().filter(|pod| !pod.ready).map(|pod| pod.created).min()??;
+    let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
+    oldest.checked_add(deadline).ok().filter(|until| now < *until)
+}
+
+/// The budget with the course that the target takes now.
+fn turned(
+    budget: Budget,
+    scene: Scene<'_>,
+    effective: &Effective,
+    seen: TargetSeen,
+    watched: bool,
+    now: Timestamp,
+) -> Budget {
+    let course = course(scene.canary, seen);
+    if watched {
+        return budget.turn(course, now);
+    }
+    // A first look: what happened since the stamp, or since the progress, is filled in as far as it is certain. The pods
+    // tell since when the target has been unready at the least; before that it may have been ready.
+    let certain = match (course, scene.target, scene.pods) {
+        (Course::Unready, Some(target), Some(pods)) => {
+            let needed = usize::try_from(ready::needed(target, effective.canary_ready_threshold)).unwrap_or_default();
+            pods::unready_since(pods, needed).unwrap_or(now).min(now)
+        }
+        _ => now,
+    };
+    if budget.course == Course::Unready && certain <= budget.since {
+        return budget;
+    }
+    let believed = Budget {
+        spent: budget.spent,
+        course: if budget.course == Course::Frozen {
+            Course::Frozen
+        } else {
+            Course::Ready
+        },
+        since: budget.since,
+    };
+    believed.turn(course, certain.max(budget.since))
+}
+
+fn course(canary: &Canary, seen: TargetSeen) -> Course {
+    if standing(canary) != Standing::Live || !canary.status.phase.can_roll_back() {
+        return Course::Frozen;
+    }
+    match seen {
+        TargetSeen::Ready => Course::Ready,
+        TargetSeen::Unready => Course::Unready,
+        TargetSeen::Growing(_)
+        | TargetSeen::Unobserved
+        | TargetSeen::Paused
+        | TargetSeen::PrimaryNotReady
+        | TargetSeen::Missing => Course::Frozen,
+    }
+}

@@ -1,0 +1,395 @@
+//! Pods, as far as a deadline is concerned: which are not ready, since when, and why.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+
+/// How much of a container's or scheduler's message a reason quotes, in characters.
+const LONGEST_MESSAGE: usize = 160;
+/// How many different troubles a reason names.
+const MOST_TROUBLES: usize = 3;
+
+/// One pod of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PodSeen {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
+    /// Whether its `Ready` condition is true.
+    pub ready: bool,
+    /// The last change of its `Ready` condition.
+    pub since: Option<Timestamp>,
+    /// What keeps it from being ready, if it says so.
+    pub trouble: Option<Trouble>,
+}
+
+/// What keeps a pod from being ready.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Trouble {
+    /// The container, unless the whole pod is meant.
+    pub container: Option<String>,
+    /// The reason in Kubernetes' own word, such as `CrashLoopBackOff`.
+    pub reason: String,
+    /// The exit code of the last run.
+    pub exit_code: Option<i32>,
+    /// How the last run ended, where that says more than the exit code (`OOMKilled`).
+    pub ended: Option<String>,
+    /// How often the container was restarted.
+    pub restarts: i32,
+    /// The last message about it.
+    pub message: Option<String>,
+}
+
+// === impl PodSeen ===
+
+impl From<&Pod> for PodSeen {
+    fn from(pod: &Pod) -> Self {
+        let status = pod.status.clone().unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        let condition = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
+        let ready = condition("Ready");
+        let is_ready = ready.is_some_and(|condition| condition.status == "True");
+        let containers = status.container_statuses.unwrap_or_default();
+        let inits = status.init_container_statuses.unwrap_or_default();
+        let unscheduled = condition("PodScheduled")
+            .filter(|condition| condition.status == "False")
+            .map(|condition| {
+                Trouble::of_pod(
+                    condition.reason.as_deref().unwrap_or("Unscheduled"),
+                    condition.message.clone(),
+                )
+            });
+        Self {
+            name: pod.metadata.name.clone().unwrap_or_default(),
+            created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            ready: is_ready,
+            since: ready
+                .and_then(|condition| condition.last_transition_time.as_ref())
+                .map(|time| time.0),
+            trouble: (!is_ready)
+                .then(|| {
+                    let failing = inits.iter().filter(|init| init.state.as_ref().is_some_and(is_failing));
+                    failing
+                        .chain(containers.iter().filter(|container| !container.ready))
+                        .map(Trouble::of_container)
+                        .max_by_key(|trouble| (trouble.weight(), trouble.restarts))
+                        .or(unscheduled)
+                        .or_else(|| status.reason.map(|reason| Trouble::of_pod(&reason, status.message)))
+                })
+                .flatten(),
+        }
+    }
+}
+
+fn is_failing(state: &ContainerState) -> bool {
+    state
+        .waiting
+        .as_ref()
+        .is_some_and(|waiting| waiting.reason.as_deref() != Some("PodInitializing"))
+        || state
+            .terminated
+            .as_ref()
+            .is_some_and(|terminated| terminated.exit_code != 0)
+}
+
+// === impl Trouble ===
+
+impl Trouble {
+    fn of_pod(reason: &str, message: Option<String>) -> Self {
+        Self {
+            container: None,
+            reason: reason.to_owned(),
+            exit_code: None,
+            ended: None,
+            restarts: 0,
+            message,
+        }
+    }
+
+    fn of_container(status: &ContainerStatus) -> Self {
+        let state = status.state.clone().unwrap_or_default();
+        let last = status.last_state.clone().and_then(|last| last.terminated);
+        let ended = state.terminated.clone().or(last);
+        let (reason, message) = if let Some(waiting) = state.waiting {
+            (waiting.reason.unwrap_or_else(|| "Waiting".to_owned()), waiting.message)
+        } else if let Some(terminated) = state.terminated {
+            (
+                terminated.reason.unwrap_or_else(|| "Terminated".to_owned()),
+                terminated.message,
+            )
+        } else {
+            (
+                "NotReady".to_owned(),
+                Some("running, but its readiness probe does not pass".to_owned()),
+            )
+        };
+        Self {
+            container: Some(status.name.clone()),
+            exit_code: ended.as_ref().map(|ended| ended.exit_code),
+            message: ended
+                .as_ref()
+                .and_then(|ended| ended.message.clone())
+                .filter(|message| !message.trim().is_empty())
+                .or(message),
+            ended: ended
+                .and_then(|ended| ended.reason)
+                .filter(|ended| ended != "Error" && *ended != reason),
+            reason,
+            restarts: status.restart_count,
+        }
+    }
+
+    /// Which of several troubles is told: one that names a failure before one that only waits.
+    fn weight(&self) -> u8 {
+        match self.reason.as_str() {
+            "PodInitializing" | "ContainerCreating" => 0,
+            "NotReady" | "Completed" => 1,
+            _ => 2,
+        }
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            container,
+            reason,
+            exit_code,
+            ended,
+            restarts,
+            message,
+        } = self;
+        if let Some(container) = container {
+            write!(f, "container {container}: ")?;
+        }
+        f.write_str(reason)?;
+        if let Some(ended) = ended {
+            write!(f, " ({ended})")?;
+        }
+        if let Some(code) = exit_code {
+            write!(f, ", exit code {code}")?;
+        }
+        if *restarts > 0 {
+            write!(f, ", {restarts} restart{}", if *restarts == 1 { "" } else { "s" })?;
+        }
+        if let Some(message) = message {
+            write!(f, ", {:?}", shortened(message))?;
+        }
+        Ok(())
+    }
+}
+
+/// When the target certainly became unready, going by the pods' own `Ready` conditions: `needed` of them must
+/// be ready at once. Nothing if they do not tell.
+#[must_use]
+pub fn unready_since(pods: &[PodSeen], needed: usize) -> Option<Timestamp> {
+    // With n pods, fewer than `needed` are ready while at least n - needed + 1 are not: the moment when that
+    // many of those that are unready now were so already.
+    let must_fail = pods.len().checked_sub(needed)?;
+    let mut since: Vec<Timestamp> = pods
+        .iter()
+        .filter(|pod| !pod.ready)
+        .map(|pod| pod.since.or(pod.created))
+        .collect::<Option<_>>()?;
+    since.sort_unstable();
+    since.get(must_fail).copied()
+}
+
+/// Why a target is not ready, in one line: its unready pods, those with the same trouble together.
+#[must_use]
+pub fn reason(pods: &[PodSeen]) -> Option<String> {
+    let unready: Vec<_> = pods.iter().filter(|pod| !pod.ready).collect();
+    if unready.is_empty() {
+        return None;
+    }
+    // Together are those who say the same of the same container, whatever their restarts.
+    let mut groups: BTreeMap<(Option<&str>, &str), Vec<&PodSeen>> = BTreeMap::new();
+    for pod in &unready {
+        let key = pod
+            .trouble
+            .as_ref()
+            .map_or((None, "not ready"), |it| (it.container.as_deref(), it.reason.as_str()));
+        groups.entry(key).or_default().push(pod);
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort_by_key(|pods| std::cmp::Reverse((pods[0].trouble.as_ref().map(Trouble::weight), pods.len())));
+
+    let mut text = format!("{} of {} pods not ready: ", unready.len(), pods.len());
+    for (index, group) in groups.iter().take(MOST_TROUBLES).enumerate() {
+        let worst = group
+            .iter()
+            .max_by_key(|pod| pod.trouble.as_ref().map(|trouble| trouble.restarts));
+        let Some(worst) = worst else { continue };
+        if index > 0 {
+            text.push_str("; ");
+        }
+        text.push_str(&worst.name);
+        if group.len() > 1 {
+            let _ = write!(text, " and {} more", group.len() - 1);
+        }
+        match &worst.trouble {
+            Some(trouble) => {
+                let _ = write!(text, " {trouble}");
+            }
+            None => text.push_str(" not ready"),
+        }
+    }
+    if groups.len() > MOST_TROUBLES {
+        let _ = write!(text, "; and {} more kinds", groups.len() - MOST_TROUBLES);
+    }
+    Some(text)
+}
+
+/// The beginning of a message, on one line.
+fn shortened(message: &str) -> String {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(name: &str, ready: Option<&str>, since: &str, containers: &Value) -> PodSeen {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": name, "creationTimestamp": "2026-11-23T14:00:00Z"},
+            "status": {
+                "conditions": ready.map(|ready| vec![json!({"type": "Ready", "status": ready, "lastTransitionTime": since})])
+                    .unwrap_or_default(),
+                "containerStatuses": containers,
+            },
+        }))
+        .expect("a pod");
+        PodSeen::from(&pod)
+    }
+
+    fn crashing(name: &str, restarts: i32) -> PodSeen {
+        pod(
+            name,
+            Some("False"),
+            "2026-11-23T14:00:10Z",
+            &json!([
+                {"name": "proxy", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}},
+                {"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": restarts,
+                 "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}},
+                 "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "message": "no database\n at db:5432"}}},
+            ]),
+        )
+    }
+
+    fn fine(name: &str) -> PodSeen {
+        pod(name, Some("True"), "2026-11-23T14:00:05Z", &json!([]))
+    }
+
+    #[test]
+    fn the_reason_names_pod_container_and_what_it_said_last() {
+        assert_eq!(
+            reason(&[fine("web-a"), crashing("web-b", 4)]).expect("a reason"),
+            "1 of 2 pods not ready: web-b container app: CrashLoopBackOff, exit code 1, 4 restarts, \
+             \"no database at db:5432\""
+        );
+    }
+
+    #[test]
+    fn many_pods_with_one_reason_are_one_line_with_a_count() {
+        assert_eq!(
+            reason(&[
+                crashing("web-a", 1),
+                crashing("web-b", 3),
+                crashing("web-c", 2),
+                fine("web-d")
+            ])
+            .expect("a reason"),
+            "3 of 4 pods not ready: web-b and 2 more container app: CrashLoopBackOff, exit code 1, 3 restarts, \
+             \"no database at db:5432\""
+        );
+    }
+
+    #[test]
+    fn an_out_of_memory_kill_is_told() {
+        let killed = pod(
+            "web-a",
+            Some("False"),
+            "2026-11-23T14:00:10Z",
+            &json!([
+            {"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 2,
+             "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+             "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]),
+        );
+        assert_eq!(
+            reason(&[killed]).expect("a reason"),
+            "1 of 1 pods not ready: web-a container app: CrashLoopBackOff (OOMKilled), exit code 137, 2 restarts"
+        );
+    }
+
+    #[test]
+    fn a_failing_probe_an_image_and_a_scheduler_are_told() {
+        let probe = pod(
+            "web-a",
+            Some("False"),
+            "2026-11-23T14:00:10Z",
+            &json!([
+            {"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": {"running": {}}}]),
+        );
+        assert_eq!(
+            reason(&[probe]).expect("a reason"),
+            "1 of 1 pods not ready: web-a container app: NotReady, \"running, but its readiness probe does not pass\""
+        );
+        let image = pod(
+            "web-a",
+            Some("False"),
+            "2026-11-23T14:00:10Z",
+            &json!([
+            {"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"app:2\""}}}]),
+        );
+        assert!(
+            reason(&[image])
+                .expect("a reason")
+                .contains("app: ImagePullBackOff, \"Back-off pulling")
+        );
+        let pending: Pod = serde_json::from_value(json!({"metadata": {"name": "web-a"}, "status": {"conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}]}}))
+        .expect("a pod");
+        assert_eq!(
+            reason(&[PodSeen::from(&pending)]).expect("a reason"),
+            "1 of 1 pods not ready: web-a Unschedulable, \"0/3 nodes are available\""
+        );
+    }
+
+    #[test]
+    fn ready_pods_give_no_reason() {
+        assert_eq!(reason(&[fine("web-a")]), None);
+        assert_eq!(reason(&[]), None);
+    }
+
+    #[test]
+    fn the_certain_start_of_an_unready_time() {
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).ok();
+        let seen = |ready: bool, since: Option<i64>| PodSeen {
+            name: String::new(),
+            created: at(0),
+            ready,
+            since: since.and_then(at),
+            trouble: None,
+        };
+        let (up, down) = (|s| seen(true, Some(s)), |s| seen(false, Some(s)));
+        // All four are needed: the first that fell.
+        assert_eq!(unready_since(&[up(1), down(30), down(20), up(2)], 4), at(20));
+        // Three are enough: the second that fell.
+        assert_eq!(unready_since(&[up(1), down(30), down(20), up(2)], 3), at(30));
+        // Two are enough, and two are up: it is not unready at all.
+        assert_eq!(unready_since(&[up(1), down(30), down(20), up(2)], 2), None);
+        // A pod without a condition is unready since it was made.
+        assert_eq!(unready_since(&[up(1), seen(false, None)], 2), at(0));
+        // Fewer pods than needed: they do not tell since when.
+        assert_eq!(unready_since(&[down(5)], 4), None);
+    }
+}

@@ -1,0 +1,416 @@
+//! Stamps: what Curfew keeps on a Canary, in annotations that survive restarts and that everybody can read.
+//!
+//! What is remembered is more than what is written: exact times, and how the live template and Flagger's revision
+//! belong together. [`Stamp::annotations`] writes; [`Stamp::recall`] reads back after a restart, and believes
+//! only what the Canary's status does not contradict.
+
+use std::{collections::BTreeMap, fmt};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Clock,
+    budget::{Budget, Course},
+    revision::Revision,
+    verdict::Verdict,
+};
+use crate::flagger::{
+    canary::{Canary, Promoted},
+    phase::Phase,
+};
+
+/// What all of Curfew's annotations begin with.
+pub const PREFIX: &str = "curfew.dev/";
+/// The revision that is being rolled out.
+pub const REVISION: &str = "curfew.dev/revision";
+/// The first `Progressing` of the rollout; on CREATE the creation.
+pub const STARTED_AT: &str = "curfew.dev/started-at";
+/// The last progress.
+pub const PROGRESSED_AT: &str = "curfew.dev/progressed-at";
+/// The furthest that the revision came.
+pub const PROGRESS: &str = "curfew.dev/progress";
+/// The budget of unready time.
+pub const UNREADY: &str = "curfew.dev/unready";
+/// The clock of the next deadline.
+pub const CLOCK: &str = "curfew.dev/clock";
+/// The next deadline.
+pub const DEADLINE: &str = "curfew.dev/deadline";
+/// The last verdict.
+pub const VERDICT: &str = "curfew.dev/verdict";
+/// The one annotation that users write.
+pub const ROLLOUT_DEADLINE: &str = "curfew.dev/rollout-deadline";
+
+/// What is known of a Canary beyond its own status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// The running rollout, or the last one.
+    pub rollout: Option<Rollout>,
+    /// The last verdict.
+    pub verdict: Option<Verdict>,
+}
+
+/// What is known of a rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rollout {
+    /// The start of the Promoted condition, which with the revision names the rollout.
+    pub promoted_since: Timestamp,
+    /// The version that Flagger last took up.
+    pub revision: Revision,
+    /// The first `Progressing`.
+    pub started_at: Timestamp,
+    /// The last progress.
+    pub progressed_at: Timestamp,
+    /// The furthest that the revision came.
+    pub progress: Progress,
+    /// Pods wanted at the last progress, where that is known.
+    pub wanted: Option<i64>,
+    /// Unready time since the last progress.
+    pub budget: Budget,
+    /// Until when it is not certain that the live template is the one that Flagger took up: what was found
+    /// in mid-rollout is believed once Flagger had time to look at it too.
+    pub unproven_until: Option<Timestamp>,
+    /// The breach that holds, until the phase moves or a user takes its reason away.
+    pub breach: Option<Breach>,
+}
+
+/// The furthest that a revision came. Grows, and never shrinks within a revision.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Progress {
+    /// The phase furthest along.
+    pub phase: Phase,
+    /// The largest weight.
+    pub weight: i64,
+    /// The most iterations.
+    pub iterations: i64,
+}
+
+/// A deadline that has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Breach {
+    /// Whose deadline.
+    pub clock: Clock,
+    /// When it was.
+    pub deadline: Timestamp,
+    /// The limit that was reached; a longer one takes the breach back.
+    pub limit: SignedDuration,
+}
+
+// === impl Stamp ===
+
+impl Stamp {
+    /// Reads what the Canary carries, for a first look at it: only what its status does not contradict.
+    ///
+    /// A stamp of another rollout or revision, one in the future and one that does not parse are as good as none.
+    #[must_use]
+    pub fn recall(canary: &Canary, now: Timestamp) -> Self {
+        let verdict = canary
+            .annotation(VERDICT)
+            .and_then(|text| serde_json::from_str(text).ok());
+        Self {
+            rollout: None,
+            verdict: verdict.filter(|verdict: &Verdict| verdict.at <= now),
+        }
+    }
+
+    /// The annotations that this stamp stands for, as they should be on the Canary; `None`: absent.
+    #[must_use]
+    pub fn annotations(&self, pending: Option<(Clock, Timestamp)>) -> BTreeMap<&'static str, Option<String>> {
+        let mut written = BTreeMap::from([
+            (CLOCK, pending.map(|(clock, _)| clock.name().to_owned())),
+            (DEADLINE, pending.map(|(_, deadline)| time_rounded_up(deadline))),
+        ]);
+        if let Some(rollout) = &self.rollout {
+            written.insert(REVISION, Some(rollout.revision.to_string()));
+            written.insert(STARTED_AT, Some(time(rollout.started_at)));
+            written.insert(PROGRESSED_AT, Some(time(rollout.progressed_at)));
+            written.insert(PROGRESS, Some(rollout.progress.to_string()));
+            written.insert(UNREADY, Some(unready(rollout.budget)));
+        }
+        if let Some(verdict) = &self.verdict {
+            written.insert(VERDICT, serde_json::to_string(verdict).ok());
+        }
+        written
+    }
+}
+
+// === impl Rollout ===
+
+impl Rollout {
+    /// What the Canary's annotations say about the rollout that runs now, if they are about it.
+    #[must_use]
+    pub fn recall(canary: &Canary, promoted: &Promoted, revision: &Revision, now: Timestamp) -> Option<Self> {
+        if canary.annotation(REVISION)? != revision.to_string() {
+            return None;
+        }
+        let promoted_since = promoted.rollout_started?;
+        let past = |key| {
+            let time: Timestamp = canary.annotation(key)?.parse().ok()?;
+            (time >= promoted_since && time <= now).then_some(time)
+        };
+        let progressed_at = past(PROGRESSED_AT)?;
+        // Every progress is a write of the status.
+        if canary
+            .status
+            .last_transition_time
+            .is_some_and(|last| progressed_at > last + SignedDuration::from_secs(2))
+        {
+            return None;
+        }
+        Some(Self {
+            promoted_since,
+            revision: revision.clone(),
+            started_at: past(STARTED_AT)?,
+            progressed_at,
+            progress: Progress::parse(canary.annotation(PROGRESS)?)?,
+            wanted: None,
+            budget: parse_unready(canary.annotation(UNREADY)?)
+                .filter(|budget| budget.since <= now && budget.since >= promoted_since)?,
+            unproven_until: None,
+            breach: None,
+        })
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// How far the Canary's status says that it is.
+    #[must_use]
+    pub fn of(canary: &Canary) -> Self {
+        let status = &canary.status;
+        Self {
+            phase: status.phase.clone(),
+            weight: status.canary_weight,
+            iterations: status.iterations,
+        }
+    }
+
+    /// The further of two in each respect. `None` if `seen` is no further than this.
+    #[must_use]
+    pub fn advanced_to(&self, seen: &Self) -> Option<Self> {
+        let phase = if seen.phase.rank() > self.phase.rank() {
+            &seen.phase
+        } else {
+            &self.phase
+        };
+        let furthest = Self {
+            phase: phase.clone(),
+            weight: self.weight.max(seen.weight),
+            iterations: self.iterations.max(seen.iterations),
+        };
+        (furthest != *self).then_some(furthest)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut fields = text.split(' ');
+        let mut next = |name: &str| fields.next()?.strip_prefix(name)?.strip_prefix('=');
+        let phase = Phase::parse(next("phase")?);
+        phase.rank()?;
+        Some(Self {
+            phase,
+            weight: next("weight")?.parse().ok()?,
+            iterations: next("iterations")?.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "phase={} weight={} iterations={}",
+            self.phase, self.weight, self.iterations
+        )
+    }
+}
+
+/// A time as annotations carry it: RFC 3339, UTC, whole seconds, the second that had begun.
+#[must_use]
+pub fn time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A deadline is never written earlier than it is.
+fn time_rounded_up(deadline: Timestamp) -> String {
+    time(
+        deadline
+            .checked_add(SignedDuration::from_nanos(999_999_999))
+            .unwrap_or(deadline),
+    )
+}
+
+fn unready(budget: Budget) -> String {
+    let course = match budget.course {
+        Course::Unready => "unready",
+        // A frozen budget pays nothing back, but after a restart less is counted, never more.
+        Course::Ready | Course::Frozen => "ready",
+    };
+    format!(
+        "{}s, {course} since {}",
+        budget.spent.as_secs(),
+        time_rounded_up(budget.since)
+    )
+}
+
+fn parse_unready(text: &str) -> Option<Budget> {
+    let (spent, rest) = text.split_once("s, ")?;
+    let (course, since) = rest.split_once(" since ")?;
+    let course = match course {
+        "unready" => Course::Unready,
+        "ready" => Course::Ready,
+        _ => return None,
+    };
+    Some(Budget {
+        spent: SignedDuration::from_secs(spent.parse().ok().filter(|spent| *spent >= 0)?),
+        course,
+        since: since.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flagger::workload::TemplateHash;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn rollout() -> Rollout {
+        Rollout {
+            promoted_since: at("2026-11-23T14:00:05Z"),
+            revision: Revision {
+                applied: "5c7d9f6b8".to_owned(),
+                configs: [0; 16],
+                template: TemplateHash::default(),
+            },
+            started_at: at("2026-11-23T14:00:05Z"),
+            progressed_at: at("2026-11-23T14:02:15.4Z"),
+            progress: Progress {
+                phase: Phase::Progressing,
+                weight: 20,
+                iterations: 0,
+            },
+            wanted: Some(4),
+            budget: Budget {
+                spent: SignedDuration::from_millis(22_900),
+                course: Course::Unready,
+                since: at("2026-11-23T14:02:49.5Z"),
+            },
+            unproven_until: None,
+            breach: None,
+        }
+    }
+
+    fn canary(annotations: &BTreeMap<&'static str, Option<String>>) -> Canary {
+        let mut canary = Canary::from_json(serde_json::json!({
+            "status": {"phase": "Progressing", "lastAppliedSpec": "5c7d9f6b8",
+                "lastTransitionTime": "2026-11-23T14:02:15Z",
+                "conditions": [{"type": "Promoted", "status": "Unknown", "reason": "Progressing",
+                    "lastTransitionTime": "2026-11-23T14:00:05Z", "lastUpdateTime": "2026-11-23T14:00:05Z"}]},
+        }));
+        let present = annotations
+            .iter()
+            .filter_map(|(key, value)| Some(((*key).to_owned(), value.clone()?)));
+        canary.metadata.annotations = Some(present.collect());
+        canary
+    }
+
+    fn recalled(change: impl FnOnce(&mut BTreeMap<&'static str, Option<String>>)) -> Option<Rollout> {
+        let rollout = rollout();
+        let stamp = Stamp {
+            rollout: Some(rollout.clone()),
+            verdict: None,
+        };
+        let mut annotations = stamp.annotations(None);
+        change(&mut annotations);
+        let canary = canary(&annotations);
+        let promoted = canary.status.promoted.clone().expect("promoted");
+        Rollout::recall(&canary, &promoted, &rollout.revision, at("2026-11-23T14:03:00Z"))
+    }
+
+    #[test]
+    fn annotations_are_whole_seconds_and_never_to_the_users_disadvantage() {
+        let stamp = Stamp {
+            rollout: Some(rollout()),
+            verdict: None,
+        };
+        let written = stamp.annotations(Some((Clock::Readiness, at("2026-11-23T14:03:26.6Z"))));
+        let of = |key| written.get(key).cloned().flatten().expect("written");
+        assert!(of(REVISION).starts_with("5c7d9f6b8-"));
+        assert_eq!(of(STARTED_AT), "2026-11-23T14:00:05Z");
+        assert_eq!(of(PROGRESSED_AT), "2026-11-23T14:02:15Z");
+        assert_eq!(of(PROGRESS), "phase=Progressing weight=20 iterations=0");
+        assert_eq!(of(UNREADY), "22s, unready since 2026-11-23T14:02:50Z");
+        assert_eq!(of(CLOCK), "readiness");
+        assert_eq!(of(DEADLINE), "2026-11-23T14:03:27Z");
+    }
+
+    #[test]
+    fn nothing_pending_takes_clock_and_deadline_away() {
+        let written = Stamp::default().annotations(None);
+        assert_eq!(written, BTreeMap::from([(CLOCK, None), (DEADLINE, None)]));
+    }
+
+    #[test]
+    fn a_stamp_is_recalled() {
+        let recalled = recalled(|_| {}).expect("recalled");
+        assert_eq!(recalled.progress, rollout().progress);
+        assert_eq!(recalled.budget.spent, SignedDuration::from_secs(22));
+        assert_eq!(recalled.budget.since, at("2026-11-23T14:02:50Z"));
+        assert_eq!(recalled.wanted, None);
+    }
+
+    #[test]
+    fn a_stamp_that_cannot_be_true_is_ignored() {
+        for (key, value) in [
+            (REVISION, "5c7d9f6b8-00000000"),
+            (STARTED_AT, "2026-11-23T13:00:00Z"), // before this rollout
+            (STARTED_AT, "2026-11-23T15:00:00Z"), // in the future
+            (STARTED_AT, "yesterday"),
+            (PROGRESSED_AT, "2026-11-23T15:00:00Z"),
+            (PROGRESSED_AT, "2026-11-23T14:02:59Z"), // after Flagger's last write
+            (PROGRESS, "phase=Failed weight=20 iterations=0"),
+            (PROGRESS, "weight=20"),
+            (UNREADY, "-5s, unready since 2026-11-23T14:02:50Z"),
+            (UNREADY, "5s, asleep since 2026-11-23T14:02:50Z"),
+            (UNREADY, "5s, unready since 2026-11-23T14:04:00Z"),
+        ] {
+            let recalled = recalled(|annotations| {
+                annotations.insert(key, Some(value.to_owned()));
+            });
+            assert_eq!(recalled, None, "{key}: {value}");
+        }
+        assert_eq!(recalled(|annotations| *annotations = BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn progress_is_a_new_maximum_or_a_phase_forward_and_nothing_else() {
+        let progress = |phase: &str, weight, iterations| Progress {
+            phase: Phase::parse(phase),
+            weight,
+            iterations,
+        };
+        let at = progress("Progressing", 20, 3);
+        for nothing in [
+            progress("Progressing", 20, 3),
+            progress("Progressing", 0, 2), // docs/flagger.md: iterations oscillate behind a closed gate
+            progress("Waiting", 10, 0),
+            progress("Failed", 0, 0),
+        ] {
+            assert_eq!(at.advanced_to(&nothing), None, "{nothing}");
+        }
+        assert_eq!(
+            at.advanced_to(&progress("Progressing", 30, 0)),
+            Some(progress("Progressing", 30, 3))
+        );
+        assert_eq!(
+            at.advanced_to(&progress("Progressing", 0, 4)),
+            Some(progress("Progressing", 20, 4))
+        );
+        assert_eq!(
+            at.advanced_to(&progress("WaitingPromotion", 0, -1)),
+            Some(progress("WaitingPromotion", 20, 3))
+        );
+    }
+}

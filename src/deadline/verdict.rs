@@ -1,0 +1,94 @@
+//! Verdicts: what was decided about a breach, as the annotation `curfew.dev/verdict` keeps it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Clock;
+
+/// The last verdict on a Canary. It is kept until the next one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Verdict {
+    /// When it was given.
+    pub at: Timestamp,
+    /// The revision that it is about.
+    pub revision: String,
+    /// The clock that ran out.
+    #[serde(with = "clock_name")]
+    pub clock: Clock,
+    /// The deadline that passed.
+    pub deadline: Timestamp,
+    /// What was to be done about it.
+    pub remedy: RemedyName,
+    /// What came of it.
+    pub result: Outcome,
+    /// Why, in one line.
+    pub reason: String,
+}
+
+/// What is done about a breach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RemedyName {
+    /// It is told.
+    Report,
+    /// Flagger is made to roll back.
+    Rollback,
+}
+
+/// What came of a remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// It was told, and that is all.
+    Reported,
+    /// Flagger has been handed the verdict.
+    Requested,
+    /// Flagger rolled back.
+    Confirmed,
+    /// Something spoke against acting, or the reason went away.
+    Withheld,
+}
+
+// === impl RemedyName ===
+
+impl RemedyName {
+    /// As metrics name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// As metrics name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Requested => "requested",
+            Self::Confirmed => "confirmed",
+            Self::Withheld => "withheld",
+        }
+    }
+}
+
+mod clock_name {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::Clock;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub fn serialize<S: Serializer>(clock: &Clock, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(clock.name())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Clock, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Clock::parse(&name).ok_or_else(|| D::Error::custom(format!("no clock {name:?}")))
+    }
+}

@@ -1,0 +1,139 @@
+//! `deadline-required` and `deadline-bounds`: every Canary says how long its pods may take to become ready.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Finding;
+use crate::{
+    flagger::{canary::whole_number, effective::DEFAULT_PROGRESS_DEADLINE_SECONDS},
+    policy::{AdmissionPolicy, Mode, Rule},
+};
+
+const FIELD: &str = "spec.progressDeadlineSeconds";
+
+/// Finds a missing deadline, or one outside the policy's bounds.
+#[must_use]
+pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
+    let written = &canary["spec"]["progressDeadlineSeconds"];
+    if written.is_null() {
+        return Some(required());
+    }
+    // What is no whole number is `undecodable`, and that is enough to say about it.
+    bounds(whole_number(written)?, policy.deadline.min, policy.deadline.max)
+}
+
+fn required() -> Finding {
+    Finding {
+        rule: Rule::DeadlineRequired,
+        severity: Mode::Enforce,
+        field: FIELD.to_owned(),
+        value: String::new(),
+        message: format!(
+            "no deadline is set, so pods that never become ready are waited for {DEFAULT_PROGRESS_DEADLINE_SECONDS} s \
+             at least, and longer where they crash and restart"
+        ),
+        mend: "set it to a little more than your pods need to become ready, such as 180".to_owned(),
+    }
+}
+
+fn bounds(seconds: i64, min: Duration, max: Duration) -> Option<Finding> {
+    let (wrong, mend) = if seconds <= 0 {
+        ("every rollout would fail at once".to_owned(), mend(min, max))
+    } else if below(seconds, min) {
+        (
+            format!("the cluster's policy wants at least {}", seconds_of(min)),
+            mend(min, max),
+        )
+    } else if above(seconds, max) {
+        (
+            format!("the cluster's policy allows at most {}", seconds_of(max)),
+            mend(min, max),
+        )
+    } else {
+        return None;
+    };
+    Some(Finding {
+        rule: Rule::DeadlineBounds,
+        severity: Mode::Enforce,
+        field: FIELD.to_owned(),
+        value: seconds.to_string(),
+        message: format!("{seconds} s: {wrong}"),
+        mend,
+    })
+}
+
+fn below(seconds: i64, min: Duration) -> bool {
+    u64::try_from(seconds).is_ok_and(|seconds| Duration::from_secs(seconds) < min)
+}
+
+fn above(seconds: i64, max: Duration) -> bool {
+    u64::try_from(seconds).is_ok_and(|seconds| Duration::from_secs(seconds) > max)
+}
+
+fn mend(min: Duration, max: Duration) -> String {
+    format!("write a number from {} to {}", min.as_secs_f64().ceil(), max.as_secs())
+}
+
+fn seconds_of(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(spec: &Value) -> Option<(Rule, String)> {
+        find(&json!({ "spec": spec }), &AdmissionPolicy::default())
+            .map(|finding| (finding.rule, format!("{}; {}", finding.message, finding.mend)))
+    }
+
+    #[test]
+    fn a_deadline_is_required() {
+        for spec in [json!({}), json!({"progressDeadlineSeconds": null})] {
+            let (rule, _) = found(&spec).expect("a finding");
+            assert_eq!(rule, Rule::DeadlineRequired, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_within_bounds_is_fine() {
+        for seconds in [json!(60), json!(180), json!(180.0), json!(3600)] {
+            assert_eq!(found(&json!({"progressDeadlineSeconds": seconds})), None, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_out_of_bounds_says_the_bounds() {
+        for (seconds, words) in [
+            (
+                json!(0),
+                "0 s: every rollout would fail at once; write a number from 60 to 3600",
+            ),
+            (
+                json!(-5),
+                "-5 s: every rollout would fail at once; write a number from 60 to 3600",
+            ),
+            (
+                json!(59),
+                "59 s: the cluster's policy wants at least 60 s; write a number from 60 to 3600",
+            ),
+            (
+                json!(3601),
+                "3601 s: the cluster's policy allows at most 3600 s; write a number from 60 to 3600",
+            ),
+        ] {
+            let (rule, text) = found(&json!({"progressDeadlineSeconds": seconds})).expect("a finding");
+            assert_eq!((rule, text.as_str()), (Rule::DeadlineBounds, words));
+        }
+    }
+
+    #[test]
+    fn what_flagger_cannot_decode_is_not_reported_twice() {
+        for value in [json!(180.5), json!("180"), json!(true)] {
+            assert_eq!(found(&json!({"progressDeadlineSeconds": value})), None, "{value}");
+        }
+    }
+}

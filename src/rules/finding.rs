@@ -1,0 +1,101 @@
+//! One thing wrong with a spec.
+
+use crate::policy::{AdmissionPolicy, Mode, Rule};
+
+/// One thing wrong with a spec: where, what, and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Finding {
+    /// The rule that found it.
+    pub rule: Rule,
+    /// How strictly it is taken when the policy says nothing about the rule.
+    pub severity: Mode,
+    /// The path of the field, such as `spec.analysis.interval`.
+    pub field: String,
+    /// The value that is wrong, as JSON; empty if the field is absent.
+    pub value: String,
+    /// What is wrong and why it matters; one line.
+    pub message: String,
+    /// What to write instead; one line.
+    pub mend: String,
+}
+
+impl Finding {
+    /// How strictly a policy takes this finding: its mode for the rule, else the finding's own severity, and never
+    /// more strictly than the policy's ceiling.
+    #[must_use]
+    pub fn mode(&self, policy: &AdmissionPolicy) -> Mode {
+        policy
+            .rules
+            .get(&self.rule)
+            .copied()
+            .unwrap_or(self.severity)
+            .min(policy.mode)
+    }
+
+    /// Whether `other` is the same fault: the same rule, the same value, and the same field whatever its place in
+    /// a list.
+    #[must_use]
+    pub fn same_fault(&self, other: &Self) -> bool {
+        self.rule == other.rule
+            && self.value == other.value
+            && without_indexes(&self.field).eq(without_indexes(&other.field))
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            rule,
+            severity: _,
+            field,
+            value: _,
+            message,
+            mend,
+        } = self;
+        write!(f, "{field}: {message}; {mend} [{rule}]")
+    }
+}
+
+/// The pieces of a field path that are not list indexes.
+fn without_indexes(field: &str) -> impl Iterator<Item = &str> {
+    field.split('[').map(|piece| match piece.split_once(']') {
+        Some((index, rest)) if index.bytes().all(|byte| byte.is_ascii_digit()) => rest,
+        _ => piece,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(field: &str, value: &str) -> Finding {
+        Finding {
+            rule: Rule::Undecodable,
+            severity: Mode::Enforce,
+            field: field.to_owned(),
+            value: value.to_owned(),
+            message: String::new(),
+            mend: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_fault_stays_the_same_when_it_moves_in_its_list() {
+        let old = finding("spec.analysis.metrics[0].threshold", "\"x\"");
+        assert!(finding("spec.analysis.metrics[12].threshold", "\"x\"").same_fault(&old));
+        assert!(!finding("spec.analysis.metrics[0].threshold", "\"y\"").same_fault(&old));
+        assert!(!finding("spec.analysis.metrics[0].interval", "\"x\"").same_fault(&old));
+        assert!(!finding("spec.analysis.metrics.threshold[0]", "\"x\"").same_fault(&old));
+    }
+
+    #[test]
+    fn the_policy_sets_the_mode_under_its_ceiling() {
+        let found = finding("spec", "");
+        let mut policy = AdmissionPolicy::default();
+        assert_eq!(found.mode(&policy), Mode::Enforce);
+        policy.rules.insert(Rule::Undecodable, Mode::Warn);
+        assert_eq!(found.mode(&policy), Mode::Warn);
+        policy.mode = Mode::Audit;
+        assert_eq!(found.mode(&policy), Mode::Audit);
+    }
+}
