@@ -298,6 +298,8 @@ async fn components_can_be_broken_and_mended() {
         .restart_api_server_with(&["--goaway-chance=0.001".to_owned()])
         .await
         .unwrap();
+    plane.restart(Component::Etcd).await.unwrap();
+    plane.terminate(Component::Flagger).await.unwrap();
     plane.restart_flagger().await.unwrap();
     plane.pause(Component::Kubelet).unwrap();
     deployments

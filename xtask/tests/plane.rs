@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be had here fails the test")]
 
 use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,23 +33,24 @@ fn xtask(script: &str) -> Command {
 }
 
 /// Starts a plane around a command that does not end by itself. Returns the process ids of the plane's components, of
-/// the command, and of a child of the command.
-fn start() -> (Child, Vec<u32>) {
-    let script = r#"sleep 600 & echo "$! $$" $(tr -dc '0-9\n' <"$PLANE_DIR/pids"); wait"#;
+/// the command, and of a child of the command; and the plane's directory.
+fn start() -> (Child, Vec<u32>, PathBuf) {
+    let script = r#"sleep 600 & echo "$PLANE_DIR $! $$" $(tr -dc '0-9\n' <"$PLANE_DIR/pids"); wait"#;
     let script = format!(r#"sed -n '/"pids"/,$p' "$PLANE_DIR/plane.json" >"$PLANE_DIR/pids"; {script}"#);
     let mut child = xtask(&script).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
-    let pids: Vec<u32> = line.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    let (dir, pids) = line.split_once(' ').unwrap();
+    let pids: Vec<u32> = pids.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
     assert_eq!(
         pids.len(),
         5,
         "etcd, API server, controllers, the command and its child: {line}"
     );
     assert!(pids.iter().all(|pid| runs(*pid)));
-    (child, pids)
+    (child, pids, PathBuf::from(dir))
 }
 
 fn id(pid: u32) -> Pid {
@@ -84,7 +86,7 @@ fn the_commands_exit_code_is_ours() {
     );
     assert!(said.starts_with("node/node-1\nnode/node-2\nnode/node-3\n"), "{said}");
     let dir = said.split_whitespace().last().unwrap();
-    assert!(!std::path::Path::new(dir).exists(), "{dir}");
+    assert!(!Path::new(dir).exists(), "{dir}");
 }
 
 #[test]
@@ -100,10 +102,11 @@ fn sigterm_ends_the_command_and_the_plane() {
     if !possible() {
         return;
     }
-    let (mut child, pids) = start();
+    let (mut child, pids, dir) = start();
     kill(id(child.id()), Signal::SIGTERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143));
     assert_gone(&pids);
+    assert!(!dir.exists());
 }
 
 #[test]
@@ -111,10 +114,13 @@ fn a_killed_parent_leaves_nothing() {
     if !possible() {
         return;
     }
-    let (mut child, pids) = start();
+    let (mut child, pids, dir) = start();
     child.kill().unwrap();
     child.wait().unwrap();
     assert_gone(&pids);
+    // The logs of what was killed are all that can tell what happened.
+    assert!(dir.join("logs/etcd.log").exists());
+    std::fs::remove_dir_all(dir).unwrap();
 }
 
 #[test]
