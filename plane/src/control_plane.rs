@@ -32,9 +32,9 @@ pub(crate) fn etcd(tools: &Tools, layout: &Layout, ports: &PortMap) -> Launch {
         format!("--data-dir={}", layout.etcd_data().display()),
         "--name=plane".to_owned(),
         "--unsafe-no-fsync".to_owned(),
-        // One member elects itself: no reason to wait a second for others.
-        "--heartbeat-interval=10".to_owned(),
-        "--election-timeout=100".to_owned(),
+        // One member elects itself: no reason to wait a second for others. Shorter still would cost idle CPU.
+        "--heartbeat-interval=50".to_owned(),
+        "--election-timeout=500".to_owned(),
         "--quota-backend-bytes=4294967296".to_owned(),
         "--log-level=warn".to_owned(),
         format!("--listen-client-urls={client}"),

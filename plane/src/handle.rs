@@ -49,11 +49,12 @@ impl Handle {
         &self.layout.0
     }
 
-    /// Addresses and ports. The process ids are those of the moment at which the handle was made; for the present ones
-    /// attach again.
-    #[must_use]
-    pub fn description(&self) -> &Description {
-        &self.description
+    /// Addresses, ports, and the process ids of this moment.
+    ///
+    /// # Errors
+    /// When the plane is gone.
+    pub fn describe(&self) -> Result<Description> {
+        Description::read(&self.layout)
     }
 
     /// The kubeconfig of `admin`, `tenant`, `curfew` or `flagger`.

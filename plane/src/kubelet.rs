@@ -88,6 +88,7 @@ impl Pods {
     fn see(&mut self, pod: Pod, client: &Client, paused: &watch::Receiver<bool>) {
         let uid = pod.uid().unwrap_or_default();
         let owner = owner(&pod);
+        let leaving = pod.metadata.deletion_timestamp.is_some();
         let seen = Seen {
             pod: Arc::new(pod),
             oldest: false,
@@ -101,7 +102,10 @@ impl Pods {
             .entry(uid)
             .or_insert_with(|| watch::Sender::new(seen))
             .subscribe();
-        self.elect(owner.as_deref());
+        // A change of a living pod changes nobody's age.
+        if known.is_none() || leaving {
+            self.elect(owner.as_deref());
+        }
         // A task begins when it is known which pod is the oldest.
         if known.is_none() {
             tokio::spawn(mind(client.clone(), task, paused.clone()));

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -146,7 +147,7 @@ impl Plane {
             return self.pause_kubelet(true);
         }
         self.process(component)?.kill();
-        self.describe()
+        self.update()
     }
 
     /// Asks a component to end (SIGTERM) and waits until it is gone; kills it after ten seconds.
@@ -158,7 +159,7 @@ impl Plane {
             return self.pause_kubelet(true);
         }
         self.process(component)?.terminate(PATIENCE).await;
-        self.describe()
+        self.update()
     }
 
     /// Kills a component if it runs, starts it as before, and waits until it is ready.
@@ -225,6 +226,22 @@ impl Plane {
         self.named(name)?.signal(signal)
     }
 
+    /// Makes a process group that is not the plane's die with this process, even when this process is killed: for a
+    /// command that uses the plane. Its owner calls [`Plane::release`] when the group has ended.
+    ///
+    /// # Errors
+    /// When the guardian is gone.
+    pub fn guard(&self, group: u32) -> Result<()> {
+        self.guardian.watch(Pid::from_raw(i32::try_from(group)?))
+    }
+
+    /// Forgets a group that has ended.
+    pub fn release(&self, group: u32) {
+        if let Ok(group) = i32::try_from(group) {
+            self.guardian.forget(Pid::from_raw(group));
+        }
+    }
+
     /// Ends the plane: Curfew may finish what it does, everything else is killed. Dropping does the same less kindly.
     pub async fn stop(self) {
         let curfews: Vec<_> = self
@@ -247,7 +264,7 @@ impl Plane {
             return self.pause_kubelet(false);
         }
         self.process(component)?.restart(change)?;
-        self.describe()?;
+        self.update()?;
         self.wait_for(component).await
     }
 
@@ -275,12 +292,12 @@ impl Plane {
         let name = launch.name.clone();
         let process = Arc::new(Process::start(launch, &self.guardian)?);
         self.lock().insert(name, Arc::clone(&process));
-        self.describe()?;
+        self.update()?;
         Ok(process)
     }
 
     /// Brings `plane.json` up to date.
-    fn describe(&self) -> Result<()> {
+    fn update(&self) -> Result<()> {
         let processes = self.lock();
         let mut description = self.handle.description.clone();
         description.pids = processes

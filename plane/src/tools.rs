@@ -110,6 +110,15 @@ impl Tools {
         Self::complete(&cache)?.with_context(|| format!("{} is incomplete after the build", cache.display()))
     }
 
+    /// Why `find` cannot work on this machine, if that is already known.
+    pub async fn obstacle() -> Result<()> {
+        let module = Path::new(MODULE);
+        match Self::complete(&cache_root()?.join(key(module)?))? {
+            Some(_) => Ok(()),
+            None => build::check_go(module).await,
+        }
+    }
+
     /// The tools, if nothing is missing.
     fn complete(cache: &Path) -> Result<Option<Self>> {
         let found: Option<BTreeMap<Tool, PathBuf>> = Tool::ALL

@@ -1,6 +1,8 @@
 //! The workspace's own commands: `cargo xtask COMMAND`.
 
+mod attend;
 mod curfew;
+mod ends;
 mod plane;
 
 use std::process::ExitCode;

@@ -1,24 +1,15 @@
 //! `cargo xtask plane`: a command with a fresh plane around it.
-//!
-//! The command runs in the plane's environment; its exit code is ours. On a terminal it stays in our process group, so
-//! that Ctrl-C reaches it by itself; elsewhere it has a group of its own, and what ends us ends all of that group.
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::{ExitCode, ExitStatus};
-use std::time::Duration;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use nix::unistd::Pid;
-use plane::{CurfewOptions, Options, Plane, Signal};
-use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use plane::{CurfewOptions, Options, Plane};
+use tokio::process::Command;
 
-/// How long the command may take to end when it is asked to.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::attend::{attend, ended_by, exit_code};
+use crate::ends::Ends;
 
 /// Run a command with a fresh control plane, Flagger and Curfew.
 ///
@@ -67,98 +58,23 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 async fn with_plane(options: Options, command: &[OsString]) -> Result<ExitCode> {
-    let mut asked = requests_to_end()?;
+    let mut ends = Ends::listen()?;
     let plane = tokio::select! {
         plane = Plane::start(options) => plane?,
-        Some(signal) = asked.recv() => return Ok(code_of(signal)),
+        signal = ends.next() => return Ok(ended_by(signal)),
     };
     let code = if let Some((program, args)) = command.split_first() {
-        attend(&plane, program, args, &mut asked).await
+        let mut command = Command::new(program);
+        command.args(args);
+        attend(&plane, command, &mut ends).await.map(exit_code)
     } else {
         explain(&plane);
-        asked.recv().await;
+        ends.next().await;
         Ok(ExitCode::SUCCESS)
     };
     eprintln!("plane: stopping");
     plane.stop().await;
     code
-}
-
-/// Runs the command to its end, or to ours.
-async fn attend(
-    plane: &Plane,
-    program: &OsString,
-    args: &[OsString],
-    asked: &mut mpsc::Receiver<Signal>,
-) -> Result<ExitCode> {
-    let on_terminal = std::io::stdin().is_terminal();
-    let mut command = Command::new(program);
-    command.args(args).envs(plane.environment()?).kill_on_drop(true);
-    if !on_terminal {
-        command.process_group(0);
-    }
-    // The plane's PATH is the command's, so that `kubectl` is the pinned one here too.
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot run {}", program.display()))?;
-    let id = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-    let pass_on = |signal: Signal| match id {
-        // A terminal has sent SIGINT to the whole foreground group already.
-        Some(_) if on_terminal && signal == Signal::SIGINT => {}
-        Some(id) if on_terminal => drop(nix::sys::signal::kill(id, signal)),
-        Some(id) => drop(nix::sys::signal::killpg(id, signal)),
-        None => {}
-    };
-    let status = tokio::select! {
-        status = child.wait() => status?,
-        Some(signal) = asked.recv() => {
-            pass_on(signal);
-            end(&mut child, asked).await?
-        }
-    };
-    // What the command left behind in its group must not outlive the plane.
-    if !on_terminal {
-        pass_on(Signal::SIGKILL);
-    }
-    Ok(exit_code(status))
-}
-
-/// Waits for a command that was asked to end; a second request or too long a time kills it.
-async fn end(child: &mut Child, asked: &mut mpsc::Receiver<Signal>) -> Result<ExitStatus> {
-    tokio::select! {
-        status = child.wait() => return Ok(status?),
-        _ = asked.recv() => {}
-        () = tokio::time::sleep(PATIENCE) => {}
-    }
-    child.kill().await?;
-    Ok(child.wait().await?)
-}
-
-/// SIGINT, SIGTERM and SIGHUP, in the order in which they come.
-fn requests_to_end() -> Result<mpsc::Receiver<Signal>> {
-    let (sender, receiver) = mpsc::channel(8);
-    for (kind, name) in [
-        (SignalKind::interrupt(), Signal::SIGINT),
-        (SignalKind::terminate(), Signal::SIGTERM),
-        (SignalKind::hangup(), Signal::SIGHUP),
-    ] {
-        let mut signals = signal(kind).with_context(|| format!("cannot wait for {name}"))?;
-        let sender = sender.clone();
-        tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(name).await.is_ok() {} });
-    }
-    Ok(receiver)
-}
-
-fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-        .unwrap_or(1);
-    ExitCode::from(u8::try_from(code).unwrap_or(1))
-}
-
-fn code_of(signal: Signal) -> ExitCode {
-    exit_code(ExitStatus::from_raw(signal as i32))
 }
 
 fn explain(plane: &Plane) {

@@ -276,3 +276,7 @@ fn ip(pod: &Pod) -> String {
     let [.., high, low] = hasher.finish().to_be_bytes();
     format!("10.244.{high}.{}", low.max(2))
 }
+
+#[cfg(test)]
+#[path = "status_test.rs"]
+mod tests;

@@ -128,7 +128,7 @@ impl Plane {
             self.run(self.curfew(options)?)?;
             self.wait_for(Component::Curfew).await?;
         }
-        self.describe()?;
+        self.update()?;
         self.say("ready");
         Ok(())
     }
@@ -181,11 +181,10 @@ impl Plane {
         let ports = self.handle.description.ports;
         let name = component.name();
         match component {
-            Component::Etcd | Component::ControllerManager => {
-                // Nothing else waits for them; what needs them waits for what they do.
-                self.process(component)?.check()?;
-            }
-            Component::ApiServer => {
+            // It has no sign of its own; what needs the controllers waits for what they do.
+            Component::ControllerManager => self.process(component)?.check()?,
+            // etcd is ready when the API server can use it.
+            Component::Etcd | Component::ApiServer => {
                 let admin = self.handle.client(ADMIN.file).await?;
                 self.until(name, || self.api_server_ready(&admin)).await?;
             }

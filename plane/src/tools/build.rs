@@ -29,8 +29,8 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
 /// Builds `missing` and the CRDs into `cache`.
 pub(super) async fn build(module: &Path, cache: &Path, missing: &[Tool]) -> Result<()> {
-    let needed = needed_go(module)?;
-    check_go(&needed).await?;
+    check_go(module).await?;
+    clean(cache)?;
     eprintln!(
         "plane: building the control plane into {}, once (about eight minutes on two cores)",
         cache.display()
@@ -131,7 +131,20 @@ fn needed_go(module: &Path) -> Result<String> {
         .with_context(|| format!("{} has no go line", path.display()))
 }
 
-async fn check_go(needed: &str) -> Result<()> {
+/// Removes what an interrupted build left behind. The lock says that no other build is under way.
+fn clean(cache: &Path) -> Result<()> {
+    for entry in fs::read_dir(cache)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether Go is there and new enough.
+pub(super) async fn check_go(module: &Path) -> Result<()> {
+    let needed = needed_go(module)?;
     let advice = format!("install Go {needed} or newer (https://go.dev/dl/) to build the plane's tools");
     // Outside the module: inside it an old Go refuses to say even its version.
     let output = command(Path::new("/")).args(["env", "GOVERSION"]).output().await;
@@ -140,7 +153,7 @@ async fn check_go(needed: &str) -> Result<()> {
         _ => anyhow!("cannot run `go` ({error}): {advice}"),
     })?;
     let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if version(&found) < version(needed) {
+    if version(&found) < version(&needed) {
         bail!("`go` is {}, which is too old: {advice}", found.trim_start_matches("go"));
     }
     Ok(())
