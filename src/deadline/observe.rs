@@ -14,7 +14,7 @@ use crate::flagger::{
     effective::Effective,
     phase::Phase,
     ready::{self, Readiness, readiness},
-    workload::{Kind, Workload},
+    workload::{Kind, TemplateHash, Workload},
 };
 
 /// What is given to Flagger on top of an interval to look at its target.
@@ -96,7 +96,9 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
     let mut seen = TargetSeen::Missing;
 
     if running && let Some(promoted) = &canary.status.promoted {
-        let template = target.map(|target| target.template).unwrap_or_default();
+        // While the target is not there, its template is taken to be what it was.
+        let known = before.rollout.as_ref().map(|rollout| rollout.revision.template);
+        let template = target.map(|target| target.template).or(known).unwrap_or_default();
         let live = Revision::of(canary, template);
         let mut rollout = carry_forward(scene, promoted, before.rollout.as_ref(), &live, now);
         if before.rollout.is_none() {
@@ -157,6 +159,11 @@ fn carry_forward(
         return found(scene, promoted, live, before.is_some(), now);
     };
     let mut rollout = before.clone();
+    if rollout.revision.template == TemplateHash::default() {
+        // The rollout was found without its target, and now the target is there.
+        rollout.revision.template = live.template;
+        rollout.unproven_until = proven_after(canary, now);
+    }
     rollout.started_at = started_at(canary, promoted, Some(before.started_at), now);
     let progressed_at = canary
         .status
@@ -182,12 +189,9 @@ fn carry_forward(
 fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, now: Timestamp) -> Rollout {
     let canary = scene.canary;
     let phase_started = promoted.phase_started.unwrap_or(now).min(now);
-    let interval = SignedDuration::try_from(Effective::of(canary).interval).unwrap_or(SignedDuration::MAX);
-    // Flagger looks at its target once an interval. What it has not taken up by then it does not see as new.
-    let unproven_until = (!watched)
-        .then(|| now.checked_add(interval.saturating_add(LOOK_MARGIN)).ok())
-        .flatten()
-        .filter(|_| now.duration_since(phase_started) > LOOK_MARGIN);
+    // A rollout that has only just begun has the template that it began with.
+    let unproven_until =
+        proven_after(canary, now).filter(|_| !watched && now.duration_since(phase_started) > LOOK_MARGIN);
     if !watched && let Some(recalled) = Rollout::recall(canary, promoted, live, now) {
         let started_at = started_at(canary, promoted, Some(recalled.started_at), now);
         return Rollout {
@@ -214,6 +218,13 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
         unproven_until,
         breach: None,
     }
+}
+
+/// When it is certain that the live template is the one that Flagger took up: it looks at its target once an interval,
+/// and what it has not taken up by then it does not see as new.
+fn proven_after(canary: &Canary, now: Timestamp) -> Option<Timestamp> {
+    let interval = SignedDuration::try_from(Effective::of(canary).interval).unwrap_or(SignedDuration::MAX);
+    now.checked_add(interval.saturating_add(LOOK_MARGIN)).ok()
 }
 
 /// The first `Progressing`; while there was none, the start of the wait for it. A stamp never gives a later start than

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use kube::runtime::controller::Action;
+use kube::runtime::{controller::Action, reflector::ObjectRef};
 
 use super::{
     Context, Error, clock,
@@ -39,6 +39,8 @@ use crate::{
 
 /// The longest time between two looks at a running rollout: time is compared, never slept through.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// When to try again while the caches fill.
+const CACHES_SOON: Duration = Duration::from_millis(100);
 /// How often a target's pods are listed at most.
 const PODS_SELDOM: Duration = Duration::from_secs(2);
 /// How often the levers are asserted again while Flagger does not react.
@@ -57,6 +59,9 @@ struct Look {
 /// # Errors
 /// The API server did not do what was asked; whatever was to be done is judged again from scratch.
 pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Action, Error> {
+    if !context.watches.all_listed() {
+        return Ok(Action::requeue(CACHES_SOON));
+    }
     let now = clock::now();
     let mut memory = context.memories.take(&canary, now);
     let done = if memory.is_older_than_known(&canary) {
@@ -64,7 +69,10 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
     } else {
         look_after(&canary, &context, &mut memory, now).await
     };
-    context.memories.keep(&canary, memory);
+    // A Canary that went away meanwhile was forgotten already.
+    if context.watches.canaries.get(&ObjectRef::from_obj(&*canary)).is_some() {
+        context.memories.keep(&canary, memory);
+    }
     match done {
         Err(error) if error.is_gone() => Ok(Action::await_change()),
         done => done,

@@ -49,7 +49,11 @@ pub struct Watches {
     pub daemon_sets: Store<Watched<DaemonSet>>,
     /// All namespaces.
     pub namespaces: Namespaces,
+    unlisted: Arc<Mutex<BTreeSet<&'static str>>>,
 }
+
+/// What is watched.
+const ALL: [&str; 4] = ["canaries", "daemonsets", "deployments", "namespaces"];
 
 /// The namespaces, for their labels.
 #[derive(Clone)]
@@ -69,8 +73,10 @@ pub trait Target: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResou
     fn distil(object: &Value) -> Workload;
 }
 
-/// Hears which watch fails and why.
-type Failing = Arc<dyn Fn(&'static str, String) + Send + Sync>;
+/// Hears which watch has seen everything that there is, and which one fails and why.
+///
+/// Stores can be waited for as well, but of several who wait for one store kube wakes only the last.
+type News = Arc<dyn Fn(&'static str, Result<(), String>) + Send + Sync>;
 
 /// Which Canaries a workload matters to.
 type Index = Arc<Mutex<HashMap<(String, String), BTreeSet<String>>>>;
@@ -79,31 +85,45 @@ type Index = Arc<Mutex<HashMap<(String, String), BTreeSet<String>>>>;
 
 impl Watches {
     /// Starts the watches. The queue names every Canary of which something changed, and must be polled for the
-    /// stores to fill. `forget` hears of Canaries that are gone, `failing` which watch fails and why.
+    /// stores to fill. `forget` hears of Canaries that are gone, `news` which watch has seen everything that there is,
+    /// and which one fails and why.
     #[must_use]
     pub fn start(
         client: &Client,
         forget: impl Fn(&Canary) + Send + Sync + 'static,
-        failing: impl Fn(&'static str, String) + Send + Sync + 'static,
+        news: impl Fn(&'static str, Result<(), String>) + Send + Sync + 'static,
     ) -> (Self, Queue) {
         let index = Index::default();
-        let failing: Failing = Arc::new(failing);
-        let (canaries, canary_events) = canaries(client, Arc::clone(&index), forget, Arc::clone(&failing));
+        let unlisted = Arc::new(Mutex::new(BTreeSet::from(ALL)));
+        let news: News = {
+            let unlisted = Arc::clone(&unlisted);
+            Arc::new(move |what, state: Result<(), String>| {
+                if state.is_ok() {
+                    unlisted.lock().remove(what);
+                }
+                news(what, state);
+            })
+        };
+        let (canaries, canary_events) = canaries(client, Arc::clone(&index), forget, Arc::clone(&news));
         let (deployments, deployment_events) =
-            workloads::<Deployment>(client, "deployments", Arc::clone(&index), Arc::clone(&failing));
-        let (daemon_sets, daemon_set_events) =
-            workloads::<DaemonSet>(client, "daemonsets", index, Arc::clone(&failing));
-        let (namespaces, namespace_events) = namespaces(client, failing);
+            workloads::<Deployment>(client, "deployments", Arc::clone(&index), Arc::clone(&news));
+        let (daemon_sets, daemon_set_events) = workloads::<DaemonSet>(client, "daemonsets", index, Arc::clone(&news));
+        let (namespaces, namespace_events) = namespaces(client, news);
         let queue = stream::select_all([canary_events, deployment_events, daemon_set_events, namespace_events]);
-        (
-            Self {
-                canaries,
-                deployments,
-                daemon_sets,
-                namespaces: Namespaces(namespaces),
-            },
-            Box::pin(queue),
-        )
+        let watches = Self {
+            canaries,
+            deployments,
+            daemon_sets,
+            namespaces: Namespaces(namespaces),
+            unlisted,
+        };
+        (watches, Box::pin(queue))
+    }
+
+    /// Whether everything that there is was seen once. Before that a cache may lack what a judgement needs.
+    #[must_use]
+    pub fn all_listed(&self) -> bool {
+        self.unlisted.lock().is_empty()
     }
 
     /// The workload of this kind and name, if it is a kind that Flagger scales and it is there.
@@ -140,7 +160,7 @@ fn canaries(
     client: &Client,
     index: Index,
     forget: impl Fn(&Canary) + Send + Sync + 'static,
-    failing: Failing,
+    news: News,
 ) -> (Store<Canary>, Queue) {
     let (reader, writer) = reflector::store();
     let events = watcher(Api::<Canary>::all(client.clone()), watcher::Config::default())
@@ -157,8 +177,9 @@ fn canaries(
                     unindex_canary(&index, &canary);
                     None
                 }
-                Ok(watcher::Event::Init | watcher::Event::InitDone) => None,
-                Err(error) => failed("canaries", &error, &failing),
+                Ok(watcher::Event::Init) => None,
+                Ok(watcher::Event::InitDone) => listed("canaries", &news),
+                Err(error) => failed("canaries", &error, &news),
             })
         });
     (reader, Box::pin(events))
@@ -168,7 +189,7 @@ fn workloads<K: Target + Send + Sync + 'static>(
     client: &Client,
     what: &'static str,
     index: Index,
-    failing: Failing,
+    news: News,
 ) -> (Store<Watched<K>>, Queue) {
     let (reader, writer) = reflector::store();
     let events = watcher(Api::<Watched<K>>::all(client.clone()), watcher::Config::default())
@@ -184,8 +205,9 @@ fn workloads<K: Target + Send + Sync + 'static>(
                     .into_iter()
                     .map(Ok)
                     .collect(),
-                Ok(watcher::Event::Init | watcher::Event::InitDone) => Vec::new(),
-                Err(error) => failed(what, &error, &failing).into_iter().collect(),
+                Ok(watcher::Event::Init) => Vec::new(),
+                Ok(watcher::Event::InitDone) => listed(what, &news).into_iter().collect(),
+                Err(error) => failed(what, &error, &news).into_iter().collect(),
             };
             stream::iter(names)
         })
@@ -193,7 +215,7 @@ fn workloads<K: Target + Send + Sync + 'static>(
     (reader, Box::pin(events))
 }
 
-fn namespaces(client: &Client, failing: Failing) -> (Store<PartialObjectMeta<Namespace>>, Queue) {
+fn namespaces(client: &Client, news: News) -> (Store<PartialObjectMeta<Namespace>>, Queue) {
     let (reader, writer) = reflector::store();
     let slim = |mut namespace: PartialObjectMeta<Namespace>| {
         namespace.metadata.managed_fields = None;
@@ -207,14 +229,25 @@ fn namespaces(client: &Client, failing: Failing) -> (Store<PartialObjectMeta<Nam
     .default_backoff()
     .map(move |event| event.map(|event| event.modify(|namespace| *namespace = slim(namespace.clone()))))
     .reflect(writer)
-    .filter_map(move |event| futures::future::ready(event.err().and_then(|error| failed("namespaces", &error, &failing))));
+    .filter_map(move |event| {
+        futures::future::ready(match event {
+            Ok(watcher::Event::InitDone) => listed("namespaces", &news),
+            Ok(_) => None,
+            Err(error) => failed("namespaces", &error, &news),
+        })
+    });
     (reader, Box::pin(events))
 }
 
+fn listed<T>(what: &'static str, news: &News) -> Option<T> {
+    news(what, Ok(()));
+    None
+}
+
 /// A watch that fails is tried again by itself, with a back-off; all that is left to do is to say so.
-fn failed<T>(what: &'static str, error: &watcher::Error, failing: &Failing) -> Option<T> {
+fn failed<T>(what: &'static str, error: &watcher::Error, news: &News) -> Option<T> {
     tracing::warn!(what, %error, "a watch failed; trying again");
-    failing(what, error.to_string());
+    news(what, Err(error.to_string()));
     None
 }
 

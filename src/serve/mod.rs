@@ -96,7 +96,10 @@ pub async fn run(args: Args) -> Result<(), Error> {
         },
         {
             let readiness = readiness.clone();
-            move |what, error| readiness.fail_if_waiting(what, error)
+            move |what, state| match state {
+                Ok(()) => readiness.set(what, Ok(())),
+                Err(why) => readiness.fail_if_waiting(what, why),
+            }
         },
     );
     registry.count_rollouts(watches.canaries.clone());
@@ -133,7 +136,6 @@ pub async fn run(args: Args) -> Result<(), Error> {
         enforcer::run(context, queue).await;
         Ok(())
     });
-    tokio::spawn(readiness::follow(readiness.clone(), watches));
     tokio::spawn(identity::find_out(
         client.clone(),
         identity.clone(),

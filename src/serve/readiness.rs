@@ -4,8 +4,6 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use parking_lot::Mutex;
 
-use crate::enforcer::watch::Watches;
-
 /// What is waited for.
 const WAITED_FOR: [&str; 7] = [
     "canaries",
@@ -74,27 +72,6 @@ impl Default for Readiness {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Notes when each watch has seen everything that there is.
-pub async fn follow(readiness: Readiness, watches: Watches) {
-    let Watches {
-        canaries,
-        deployments,
-        daemon_sets,
-        namespaces,
-    } = watches;
-    let note = |name, complete: Result<(), _>| {
-        if complete.is_ok() {
-            readiness.set(name, Ok(()));
-        }
-    };
-    tokio::join!(
-        async { note("canaries", canaries.wait_until_ready().await) },
-        async { note("deployments", deployments.wait_until_ready().await) },
-        async { note("daemonsets", daemon_sets.wait_until_ready().await) },
-        async { note("namespaces", namespaces.0.wait_until_ready().await) },
-    );
 }
 
 #[cfg(test)]

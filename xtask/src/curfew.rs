@@ -16,8 +16,19 @@ pub fn build() -> Result<PathBuf> {
         return Ok(binary.into());
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    // Under `cargo run` the environment is that of this package; build scripts that look at it (ring's) would be run
+    // again, with everything behind them.
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(name);
+        }
+    }
     // Cargo says where the binary is; it depends on the target directory, which has many ways to be set.
-    let mut child = Command::new(cargo)
+    let mut child = command
         .args([
             "build",
             "--locked",
