@@ -7,7 +7,10 @@
 //! `tests/architecture.rs` proves both.
 
 pub mod admission;
+pub mod cli;
 pub mod deadline;
+pub mod enforcer;
 pub mod flagger;
 pub mod policy;
 pub mod rules;
+pub mod serve;

@@ -5,8 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     budget::{Budget, Course},
     pods::{self, PodSeen},
+    remedy::requested,
     revision::Revision,
-    stamp::{Progress, Rollout, Stamp},
+    stamp::{Breach, Progress, Rollout, Stamp},
 };
 use crate::flagger::{
     canary::{Canary, Promoted},
@@ -98,6 +99,9 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         let template = target.map(|target| target.template).unwrap_or_default();
         let live = Revision::of(canary, template);
         let mut rollout = carry_forward(scene, promoted, before.rollout.as_ref(), &live, now);
+        if before.rollout.is_none() {
+            rollout.breach = recalled_breach(before, &rollout, &effective);
+        }
         synced = rollout.revision == live;
         seen = target_seen(scene, &effective, &rollout, now);
         rollout.budget = turned(rollout.budget, scene, &effective, seen, before.rollout.is_some(), now);
@@ -123,6 +127,20 @@ fn standing(canary: &Canary) -> Standing {
     } else {
         Standing::Live
     }
+}
+
+/// After a restart: the breach on which Flagger was handed the verdict, which holds whatever the pods do since.
+fn recalled_breach(before: &Stamp, rollout: &Rollout, effective: &Effective) -> Option<Breach> {
+    let asked = Stamp {
+        rollout: Some(rollout.clone()),
+        verdict: before.verdict.clone(),
+    };
+    let verdict = before.verdict.as_ref().filter(|_| requested(&asked))?;
+    (verdict.revision == rollout.revision.to_string()).then(|| Breach {
+        clock: verdict.clock,
+        deadline: verdict.deadline,
+        limit: SignedDuration::from_secs(effective.progress_deadline_seconds),
+    })
 }
 
 /// The rollout as it is now: the same one, the same one with another revision, or another one.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Clock;
+use super::{Clock, stamp::Breach};
 
 /// The last verdict on a Canary. It is kept until the next one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,6 +47,32 @@ pub enum Outcome {
     Confirmed,
     /// Something spoke against acting, or the reason went away.
     Withheld,
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// A verdict in whole seconds, as it is written.
+    #[must_use]
+    pub fn new(
+        now: Timestamp,
+        revision: String,
+        breach: Breach,
+        remedy: RemedyName,
+        result: Outcome,
+        reason: String,
+    ) -> Self {
+        let whole = |time: Timestamp| Timestamp::from_second(time.as_second()).unwrap_or(time);
+        Self {
+            at: whole(now),
+            revision,
+            clock: breach.clock,
+            deadline: whole(breach.deadline),
+            remedy,
+            result,
+            reason,
+        }
+    }
 }
 
 // === impl RemedyName ===

@@ -1,0 +1,120 @@
+//! Reading everything about a Canary again, from the API server and not from a cache: nothing is ever done
+//! on what a watch once said.
+
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment},
+    core::v1::Pod,
+};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, ListParams},
+};
+use serde_json::Value;
+
+use super::{Context, Error, ask};
+use crate::{
+    deadline::{observe::Scene, pods::PodSeen},
+    flagger::{canary::Canary, workload::Workload},
+};
+
+/// Everything about a Canary, freshly read.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    /// The Canary.
+    pub canary: Canary,
+    /// Its target, distilled and as it is.
+    pub target: Option<(Workload, Value)>,
+    /// Its primary.
+    pub primary: Option<Workload>,
+    /// Its target's pods.
+    pub pods: Vec<PodSeen>,
+}
+
+// === impl Fresh ===
+
+impl Fresh {
+    /// Reads everything about a Canary.
+    ///
+    /// # Errors
+    /// The API server did not answer, or the Canary is gone.
+    pub async fn read(context: &Context, canary: &Canary) -> Result<Self, Error> {
+        let namespace = canary.namespace();
+        let kind = canary.spec.target.kind.as_str();
+        let (canary, target, primary) = tokio::try_join!(
+            read_canary(context, canary),
+            workload(context, kind, namespace, &canary.spec.target.name),
+            async {
+                let primary = workload(context, kind, namespace, &canary.primary_name()).await?;
+                Ok(primary.map(|(workload, _)| workload))
+            },
+        )?;
+        let pods = match &target {
+            Some((target, _)) => pods(context, target).await?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            canary,
+            target,
+            primary,
+            pods,
+        })
+    }
+
+    /// What there is to observe.
+    #[must_use]
+    pub fn scene(&self) -> Scene<'_> {
+        Scene {
+            canary: &self.canary,
+            target: self.target.as_ref().map(|(workload, _)| workload),
+            primary: self.primary.as_ref(),
+            pods: Some(&self.pods),
+        }
+    }
+}
+
+/// Reads a Canary.
+///
+/// # Errors
+/// The API server did not answer, or the Canary is gone.
+pub async fn read_canary(context: &Context, canary: &Canary) -> Result<Canary, Error> {
+    let canaries: Api<Canary> = Api::namespaced(context.client.clone(), canary.namespace());
+    ask("read the Canary", canaries.get(canary.name())).await
+}
+
+/// Reads the pods of a workload.
+///
+/// # Errors
+/// The API server did not answer.
+pub async fn pods(context: &Context, workload: &Workload) -> Result<Vec<PodSeen>, Error> {
+    let namespace = workload.metadata.namespace.as_deref().unwrap_or_default();
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
+    let found = ask(
+        "list the target's pods",
+        pods.list(&ListParams::default().labels(&workload.selector)),
+    )
+    .await?;
+    Ok(found
+        .items
+        .iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .map(PodSeen::from)
+        .collect())
+}
+
+async fn workload(
+    context: &Context,
+    kind: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<(Workload, Value)>, Error> {
+    let (resource, distil): (_, fn(&Value) -> Workload) = match kind {
+        "Deployment" => (ApiResource::erase::<Deployment>(&()), Workload::deployment),
+        "DaemonSet" => (ApiResource::erase::<DaemonSet>(&()), Workload::daemon_set),
+        _ => return Ok(None),
+    };
+    let objects: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
+    let found = ask("read the workload", objects.get_opt(name)).await?;
+    Ok(found
+        .and_then(|object| serde_json::to_value(object).ok())
+        .map(|object| (distil(&object), object)))
+}

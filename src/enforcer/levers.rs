@@ -1,0 +1,178 @@
+//! The levers: what Curfew writes so that Flagger rolls back by itself, and how it takes it back.
+//!
+//! Every write carries the uid and the resource version of what was judged, so that it fails if anything changed since.
+//! After the levers the Canary is read once more: if its phase moved or another revision came, they are
+//! withdrawn at once, since they are bound to neither (`docs/flagger.md#l9`).
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{
+    Api, Resource,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Context, Error, FIELD_MANAGER, ask, clock,
+    fresh::{Fresh, read_canary},
+};
+use crate::{
+    deadline::{remedy::Levers, revision::Revision, stamp},
+    flagger::{canary::Canary, effective::Effective, phase::Phase, workload::TemplateHash},
+};
+
+/// What our condition's message begins with, so that it can be told from Kubernetes' own.
+const OURS: &str = "Curfew: ";
+
+/// What the levers found before they moved anything.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Before {
+    /// The target's `Progressing` condition.
+    progressing: Option<Value>,
+    /// The Canary's count of failed checks.
+    failed_checks: Option<i64>,
+}
+
+/// What came of pulling the levers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pulled {
+    /// They are in place; the time is when the first of them got there, if any had to be moved.
+    InPlace(Option<Timestamp>),
+    /// The Canary moved on meanwhile: they must be withdrawn.
+    MovedOn,
+}
+
+/// Pulls the levers that are not in place yet.
+///
+/// # Errors
+/// A write was refused; with a conflict, something changed since it was judged.
+pub async fn pull(
+    context: &Context,
+    fresh: &Fresh,
+    levers: Levers,
+    reason: &str,
+    before: &mut Option<Before>,
+) -> Result<Pulled, Error> {
+    let canary = &fresh.canary;
+    let mut first = None;
+    if levers.fail_checks && canary.status.failed_checks < Effective::of(canary).threshold {
+        before.get_or_insert_default().failed_checks = Some(canary.status.failed_checks);
+        let threshold = Effective::of(canary).threshold;
+        let after = patch_failed_checks(context, canary, threshold).await?;
+        first.get_or_insert_with(clock::now);
+        if moved_on(canary, &after) {
+            return Ok(Pulled::MovedOn);
+        }
+    }
+    if let Some((target, object)) = fresh.target.as_ref().filter(|_| levers.exceed_deadline)
+        && !target.deadline_exceeded()
+    {
+        before.get_or_insert_default().progressing = progressing(object).cloned();
+        let now = stamp::time(clock::now());
+        let exceeded = json!({
+            "type": "Progressing",
+            "status": "False",
+            "reason": "ProgressDeadlineExceeded",
+            "message": format!("{OURS}{reason}"),
+            "lastUpdateTime": now,
+            "lastTransitionTime": now,
+        });
+        patch_progressing(context, object, exceeded).await?;
+        first.get_or_insert_with(clock::now);
+    }
+    if first.is_some() && moved_on(canary, &read_canary(context, canary).await?) {
+        return Ok(Pulled::MovedOn);
+    }
+    Ok(Pulled::InPlace(first))
+}
+
+/// Puts back exactly what the levers found.
+///
+/// # Errors
+/// A write was refused; with a conflict, something changed since it was read.
+pub async fn withdraw(context: &Context, fresh: &Fresh, before: Option<&Before>) -> Result<(), Error> {
+    if let Some((_, object)) = &fresh.target
+        && progressing(object).is_some_and(is_ours)
+    {
+        let found = before.and_then(|before| before.progressing.clone());
+        patch_progressing(context, object, found.unwrap_or_else(neutral)).await?;
+    }
+    let canary = &fresh.canary;
+    if let Some(failed_checks) = before.and_then(|before| before.failed_checks)
+        && canary.status.phase.can_roll_back()
+        && canary.status.failed_checks >= Effective::of(canary).threshold
+    {
+        patch_failed_checks(context, canary, failed_checks).await?;
+    }
+    Ok(())
+}
+
+/// Whether the Canary is not any more in the phase and revision that were judged. That it failed is what was wanted.
+fn moved_on(judged: &Canary, now: &Canary) -> bool {
+    let revision = |canary| Revision::of(canary, TemplateHash::default());
+    let may_act = now.status.phase.can_roll_back() && now.metadata.deletion_timestamp.is_none() && !now.spec.suspend;
+    now.status.phase != Phase::Failed && (!may_act || revision(now).taken_up_since(&revision(judged)))
+}
+
+async fn patch_failed_checks(context: &Context, canary: &Canary, count: i64) -> Result<Canary, Error> {
+    let canaries: Api<Canary> = Api::namespaced(context.client.clone(), canary.namespace());
+    let patch = Patch::Merge(json!({
+        "metadata": {"uid": canary.meta().uid, "resourceVersion": canary.meta().resource_version},
+        "status": {"failedChecks": count},
+    }));
+    let params = PatchParams::apply(FIELD_MANAGER);
+    ask(
+        "raise the Canary's failed checks",
+        canaries.patch_status(canary.name(), &params, &patch),
+    )
+    .await
+}
+
+async fn patch_progressing(context: &Context, deployment: &Value, condition: Value) -> Result<(), Error> {
+    let metadata = &deployment["metadata"];
+    let (namespace, name) = (metadata["namespace"].as_str(), metadata["name"].as_str());
+    let mut conditions = deployment["status"]["conditions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    match conditions
+        .iter_mut()
+        .find(|condition| condition["type"] == "Progressing")
+    {
+        Some(progressing) => *progressing = condition,
+        None => conditions.push(condition),
+    }
+    let patch = Patch::Merge(json!({
+        "metadata": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]},
+        "status": {"conditions": conditions},
+    }));
+    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), namespace.unwrap_or_default());
+    let params = PatchParams::apply(FIELD_MANAGER);
+    let answer = deployments.patch_status(name.unwrap_or_default(), &params, &patch);
+    ask("set the target's Progressing condition", answer).await.map(|_| ())
+}
+
+fn progressing(deployment: &Value) -> Option<&Value> {
+    let conditions = deployment["status"]["conditions"].as_array()?;
+    conditions.iter().find(|condition| condition["type"] == "Progressing")
+}
+
+fn is_ours(condition: &Value) -> bool {
+    condition["message"]
+        .as_str()
+        .is_some_and(|message| message.starts_with(OURS))
+}
+
+/// What stands in for the condition that was there before, when a restart forgot it: the deployment controller
+/// writes what is true as soon as anything happens.
+fn neutral() -> Value {
+    let now = stamp::time(clock::now());
+    json!({
+        "type": "Progressing",
+        "status": "True",
+        "reason": "ReplicaSetUpdated",
+        "message": "Curfew withdrew its verdict.",
+        "lastUpdateTime": now,
+        "lastTransitionTime": now,
+    })
+}

@@ -1,0 +1,114 @@
+//! What is remembered of each Canary between two looks: more than the stamp on it says, and believed before it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use super::levers::Before;
+use crate::{
+    deadline::{
+        pods::PodSeen,
+        remedy::Withheld,
+        stamp::{Breach, Stamp},
+    },
+    flagger::canary::Canary,
+};
+
+/// The memories of all Canaries, by namespace and name.
+#[derive(Debug, Default)]
+pub struct Memories(Mutex<HashMap<(String, String), Memory>>);
+
+/// What is remembered of a Canary.
+#[derive(Debug)]
+pub struct Memory {
+    /// Which object it is about: a Canary of the same name may be another one.
+    uid: Option<String>,
+    /// Its stamp, exact.
+    pub stamp: Stamp,
+    /// The target's pods, and when they were listed.
+    pub pods: Option<(Instant, Vec<PodSeen>)>,
+    /// What the levers found before they moved anything.
+    pub before: Option<Before>,
+    /// When annotations were last written.
+    pub written_at: Option<Timestamp>,
+    /// The newest state of the Canary that was seen.
+    seen_version: Option<u128>,
+    /// When the levers were last asserted.
+    pub pulled_at: Option<Instant>,
+    /// The annotations as last written, until the watch shows them.
+    pub written: BTreeMap<&'static str, Option<String>>,
+    /// What was told already.
+    pub told: Told,
+}
+
+/// What was told already, so that it is told once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// That a deadline approaches, since this progress.
+    pub approaching: Option<Timestamp>,
+    /// That a breach is withheld, and why.
+    pub withheld: Option<(Breach, Withheld)>,
+    /// That time does not count because the primary is not ready, since this progress.
+    pub primary: Option<Timestamp>,
+}
+
+// === impl Memories ===
+
+impl Memories {
+    /// Takes out what is remembered of a Canary; of one that is new, what it carries itself.
+    #[must_use]
+    pub fn take(&self, canary: &Canary, now: Timestamp) -> Memory {
+        let known = self.0.lock().remove(&key(canary));
+        known
+            .filter(|memory| memory.uid == canary.metadata.uid)
+            .unwrap_or_else(|| Memory {
+                uid: canary.metadata.uid.clone(),
+                stamp: Stamp::recall(canary, now),
+                pods: None,
+                before: None,
+                seen_version: None,
+                pulled_at: None,
+                written_at: None,
+                written: BTreeMap::new(),
+                told: Told::default(),
+            })
+    }
+
+    /// Puts it back.
+    pub fn keep(&self, canary: &Canary, memory: Memory) {
+        self.0.lock().insert(key(canary), memory);
+    }
+
+    /// Forgets a Canary that is gone.
+    pub fn forget(&self, canary: &Canary) {
+        self.0.lock().remove(&key(canary));
+    }
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// Notes that this state of the Canary was seen.
+    pub fn saw(&mut self, canary: &Canary) {
+        self.seen_version = self.seen_version.max(version(canary));
+    }
+
+    /// Whether the watch has yet to catch up with what was read: its older state would look like another rollout.
+    #[must_use]
+    pub fn is_older_than_known(&self, canary: &Canary) -> bool {
+        version(canary) < self.seen_version
+    }
+}
+
+/// An object's resource version, which supported API servers count up.
+fn version(canary: &Canary) -> Option<u128> {
+    canary.metadata.resource_version.as_ref()?.parse().ok()
+}
+
+fn key(canary: &Canary) -> (String, String) {
+    (canary.namespace().to_owned(), canary.name().to_owned())
+}

@@ -1,0 +1,65 @@
+//! Writing stamps: the Canary's annotations follow what is remembered, seldom enough to cost nothing.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+use super::{Context, Error, FIELD_MANAGER, ask, memory::Memory};
+use crate::{deadline::Clock, flagger::canary::Canary};
+
+/// The least time between two stamps of one Canary.
+const SELDOM: SignedDuration = SignedDuration::from_secs(10);
+
+/// Makes the Canary's annotations say what is remembered, if they do not and it is time. Answers how long to wait
+/// if it is not.
+///
+/// A verdict does not wait: `urgent`.
+///
+/// # Errors
+/// The write was refused; with a conflict, the Canary changed since it was read.
+pub async fn write(
+    context: &Context,
+    canary: &Canary,
+    memory: &mut Memory,
+    pending: Option<(Clock, Timestamp)>,
+    urgent: bool,
+    now: Timestamp,
+) -> Result<Option<Duration>, Error> {
+    let wanted = memory.stamp.annotations(pending);
+    let changes: serde_json::Map<String, Value> = wanted
+        .iter()
+        .filter(|(key, value)| canary.annotation(key) != value.as_deref())
+        .map(|(key, value)| ((*key).to_owned(), json!(value)))
+        .collect();
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    // What was just written, the watch may not show yet.
+    let just_written = memory.written == wanted;
+    if let Some(wait) = memory.written_at.map(|written| SELDOM - now.duration_since(written))
+        && wait.is_positive()
+        && (!urgent || just_written)
+    {
+        return Ok(Some(wait.unsigned_abs()));
+    }
+    let canaries: Api<Canary> = Api::namespaced(context.client.clone(), canary.namespace());
+    let patch = Patch::Merge(json!({"metadata": {
+        "uid": canary.metadata.uid,
+        "resourceVersion": canary.metadata.resource_version,
+        "annotations": changes,
+    }}));
+    let params = PatchParams::apply(FIELD_MANAGER);
+    ask(
+        "write the Canary's stamp",
+        canaries.patch(canary.name(), &params, &patch),
+    )
+    .await?;
+    memory.written = wanted;
+    memory.written_at = Some(now);
+    Ok(None)
+}

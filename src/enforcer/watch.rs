@@ -1,0 +1,306 @@
+//! The watches: Canaries, the workloads that they target, and namespaces for their labels.
+//!
+//! Watched objects are distilled as they are read, and an object that does not parse is one object less, never
+//! the end of a watch.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Debug,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+};
+
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        core::v1::Namespace,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client, Resource,
+    api::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt, reflector,
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
+};
+use parking_lot::Mutex;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::flagger::{canary::Canary, workload::Workload};
+
+/// Names of Canaries that should be looked at.
+pub type Queue = Pin<Box<dyn Stream<Item = Result<ObjectRef<Canary>, watcher::Error>> + Send>>;
+
+/// What the watches have seen.
+#[derive(Clone)]
+pub struct Watches {
+    /// All Canaries.
+    pub canaries: Store<Canary>,
+    /// All Deployments.
+    pub deployments: Store<Watched<Deployment>>,
+    /// All `DaemonSets`.
+    pub daemon_sets: Store<Watched<DaemonSet>>,
+    /// All namespaces.
+    pub namespaces: Namespaces,
+}
+
+/// The namespaces, for their labels.
+#[derive(Clone)]
+pub struct Namespaces(pub Store<PartialObjectMeta<Namespace>>);
+
+/// A workload under the name of the kind that it is watched as.
+#[derive(Clone, Debug)]
+pub struct Watched<K> {
+    /// What is kept of the object.
+    pub workload: Arc<Workload>,
+    kind: PhantomData<K>,
+}
+
+/// A kind of workload that Flagger rolls out.
+pub trait Target: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Debug + Clone {
+    /// Distils an object of this kind.
+    fn distil(object: &Value) -> Workload;
+}
+
+/// Hears which watch fails and why.
+type Failing = Arc<dyn Fn(&'static str, String) + Send + Sync>;
+
+/// Which Canaries a workload matters to.
+type Index = Arc<Mutex<HashMap<(String, String), BTreeSet<String>>>>;
+
+// === impl Watches ===
+
+impl Watches {
+    /// Starts the watches. The queue names every Canary of which something changed, and must be polled for the
+    /// stores to fill. `forget` hears of Canaries that are gone, `failing` which watch fails and why.
+    #[must_use]
+    pub fn start(
+        client: &Client,
+        forget: impl Fn(&Canary) + Send + Sync + 'static,
+        failing: impl Fn(&'static str, String) + Send + Sync + 'static,
+    ) -> (Self, Queue) {
+        let index = Index::default();
+        let failing: Failing = Arc::new(failing);
+        let (canaries, canary_events) = canaries(client, Arc::clone(&index), forget, Arc::clone(&failing));
+        let (deployments, deployment_events) =
+            workloads::<Deployment>(client, "deployments", Arc::clone(&index), Arc::clone(&failing));
+        let (daemon_sets, daemon_set_events) =
+            workloads::<DaemonSet>(client, "daemonsets", index, Arc::clone(&failing));
+        let (namespaces, namespace_events) = namespaces(client, failing);
+        let queue = stream::select_all([canary_events, deployment_events, daemon_set_events, namespace_events]);
+        (
+            Self {
+                canaries,
+                deployments,
+                daemon_sets,
+                namespaces: Namespaces(namespaces),
+            },
+            Box::pin(queue),
+        )
+    }
+
+    /// The workload of this kind and name, if it is a kind that Flagger scales and it is there.
+    #[must_use]
+    pub fn workload(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<Workload>> {
+        match kind {
+            "Deployment" => {
+                let found = self.deployments.get(&ObjectRef::new(name).within(namespace))?;
+                Some(Arc::clone(&found.workload))
+            }
+            "DaemonSet" => {
+                let found = self.daemon_sets.get(&ObjectRef::new(name).within(namespace))?;
+                Some(Arc::clone(&found.workload))
+            }
+            _ => None,
+        }
+    }
+}
+
+// === impl Namespaces ===
+
+impl Namespaces {
+    /// A namespace's labels. Of one that is not known yet, at least the one that every namespace has.
+    #[must_use]
+    pub fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
+        self.0
+            .get(&ObjectRef::new(namespace))
+            .and_then(|namespace| namespace.metadata.labels.clone())
+            .unwrap_or_else(|| BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), namespace.to_owned())]))
+    }
+}
+
+fn canaries(
+    client: &Client,
+    index: Index,
+    forget: impl Fn(&Canary) + Send + Sync + 'static,
+    failing: Failing,
+) -> (Store<Canary>, Queue) {
+    let (reader, writer) = reflector::store();
+    let events = watcher(Api::<Canary>::all(client.clone()), watcher::Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .filter_map(move |event| {
+            futures::future::ready(match event {
+                Ok(watcher::Event::Apply(canary) | watcher::Event::InitApply(canary)) => {
+                    index_canary(&index, &canary);
+                    Some(Ok(ObjectRef::from_obj(&canary)))
+                }
+                Ok(watcher::Event::Delete(canary)) => {
+                    forget(&canary);
+                    unindex_canary(&index, &canary);
+                    None
+                }
+                Ok(watcher::Event::Init | watcher::Event::InitDone) => None,
+                Err(error) => failed("canaries", &error, &failing),
+            })
+        });
+    (reader, Box::pin(events))
+}
+
+fn workloads<K: Target + Send + Sync + 'static>(
+    client: &Client,
+    what: &'static str,
+    index: Index,
+    failing: Failing,
+) -> (Store<Watched<K>>, Queue) {
+    let (reader, writer) = reflector::store();
+    let events = watcher(Api::<Watched<K>>::all(client.clone()), watcher::Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .map(move |event| {
+            let names: Vec<Result<ObjectRef<Canary>, watcher::Error>> = match event {
+                Ok(
+                    watcher::Event::Apply(workload)
+                    | watcher::Event::InitApply(workload)
+                    | watcher::Event::Delete(workload),
+                ) => indexed(&index, &workload.workload.metadata)
+                    .into_iter()
+                    .map(Ok)
+                    .collect(),
+                Ok(watcher::Event::Init | watcher::Event::InitDone) => Vec::new(),
+                Err(error) => failed(what, &error, &failing).into_iter().collect(),
+            };
+            stream::iter(names)
+        })
+        .flatten();
+    (reader, Box::pin(events))
+}
+
+fn namespaces(client: &Client, failing: Failing) -> (Store<PartialObjectMeta<Namespace>>, Queue) {
+    let (reader, writer) = reflector::store();
+    let slim = |mut namespace: PartialObjectMeta<Namespace>| {
+        namespace.metadata.managed_fields = None;
+        namespace.metadata.annotations = None;
+        namespace
+    };
+    let events = watcher(
+        Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .map(move |event| event.map(|event| event.modify(|namespace| *namespace = slim(namespace.clone()))))
+    .reflect(writer)
+    .filter_map(move |event| futures::future::ready(event.err().and_then(|error| failed("namespaces", &error, &failing))));
+    (reader, Box::pin(events))
+}
+
+/// A watch that fails is tried again by itself, with a back-off; all that is left to do is to say so.
+fn failed<T>(what: &'static str, error: &watcher::Error, failing: &Failing) -> Option<T> {
+    tracing::warn!(what, %error, "a watch failed; trying again");
+    failing(what, error.to_string());
+    None
+}
+
+fn index_canary(index: &Index, canary: &Canary) {
+    let mut index = index.lock();
+    let keys = workload_names(canary).map(|name| (canary.namespace().to_owned(), name));
+    // A Canary that changed its target keeps its old entry: one look too many is harmless.
+    for key in keys {
+        index.entry(key).or_default().insert(canary.name().to_owned());
+    }
+}
+
+fn unindex_canary(index: &Index, canary: &Canary) {
+    let mut index = index.lock();
+    for name in workload_names(canary) {
+        let key = (canary.namespace().to_owned(), name);
+        if let Some(canaries) = index.get_mut(&key) {
+            canaries.remove(canary.name());
+            if canaries.is_empty() {
+                index.remove(&key);
+            }
+        }
+    }
+}
+
+fn workload_names(canary: &Canary) -> impl Iterator<Item = String> {
+    [canary.spec.target.name.clone(), canary.primary_name()].into_iter()
+}
+
+fn indexed(index: &Index, workload: &ObjectMeta) -> Vec<ObjectRef<Canary>> {
+    let namespace = workload.namespace.clone().unwrap_or_default();
+    let key = (namespace, workload.name.clone().unwrap_or_default());
+    let index = index.lock();
+    let canaries = index.get(&key).into_iter().flatten();
+    canaries.map(|canary| ObjectRef::new(canary).within(&key.0)).collect()
+}
+
+// === impl Watched ===
+
+impl Target for Deployment {
+    fn distil(object: &Value) -> Workload {
+        Workload::deployment(object)
+    }
+}
+
+impl Target for DaemonSet {
+    fn distil(object: &Value) -> Workload {
+        Workload::daemon_set(object)
+    }
+}
+
+impl<'de, K: Target> Deserialize<'de> for Watched<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let workload = Arc::new(K::distil(&Value::deserialize(deserializer)?));
+        Ok(Self {
+            workload,
+            kind: PhantomData,
+        })
+    }
+}
+
+impl<K: Target> Resource for Watched<K> {
+    type DynamicType = ();
+    type Scope = K::Scope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        K::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        K::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        K::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        K::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.workload.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut Arc::make_mut(&mut self.workload).metadata
+    }
+}

@@ -1,0 +1,69 @@
+//! Who Curfew is to the API server. Its own writes must not be judged by its own webhook.
+
+use std::sync::{Arc, OnceLock};
+
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::{Api, Client, api::PostParams};
+use tokio::time::{Duration, sleep};
+
+use super::{one_line, readiness::Readiness, register::Registration};
+
+/// How long to wait before the API server is asked again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// The user name under which Curfew is known, once it is.
+#[derive(Clone, Debug, Default)]
+pub struct Identity(Arc<OnceLock<String>>);
+
+// === impl Identity ===
+
+impl Identity {
+    /// Whether this user is Curfew itself.
+    #[must_use]
+    pub fn is(&self, username: &str) -> bool {
+        self.0.get().is_some_and(|own| own == username)
+    }
+
+    /// An identity that is known already.
+    #[must_use]
+    pub fn known(username: &str) -> Self {
+        let identity = Self::default();
+        let _ = identity.0.set(username.to_owned());
+        identity
+    }
+}
+
+/// Asks until the API server says who this is, then registers the webhook if that is wanted.
+pub async fn find_out(client: Client, identity: Identity, readiness: Readiness, registration: Option<Registration>) {
+    loop {
+        match ask(&client).await {
+            Ok(username) => {
+                if let Some(registration) = &registration
+                    && let Err(error) = registration.write(&client, &username).await
+                {
+                    readiness.set(
+                        "identity",
+                        Err(format!("cannot register the webhook: {}", one_line(&error))),
+                    );
+                } else {
+                    let _ = identity.0.set(username);
+                    readiness.set("identity", Ok(()));
+                    return;
+                }
+            }
+            Err(error) => readiness.set("identity", Err(one_line(&error))),
+        }
+        sleep(RETRY).await;
+    }
+}
+
+async fn ask(client: &Client) -> Result<String, kube::Error> {
+    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    let review = reviews
+        .create(&PostParams::default(), &SelfSubjectReview::default())
+        .await?;
+    Ok(review
+        .status
+        .and_then(|status| status.user_info?.username)
+        .unwrap_or_default())
+}

@@ -1,0 +1,246 @@
+//! Serving: listeners, TLS, readiness, metrics, shutdown.
+//!
+//! [`run`] checks what it was given, binds both listeners, and starts the webhook, the admin pages, the watches
+//! and the enforcer as tasks. A task that ends by itself ends the process; a signal ends them in stages.
+
+pub mod admin;
+pub mod args;
+pub mod identity;
+pub mod logging;
+pub mod metrics;
+pub mod readiness;
+pub mod register;
+pub mod shutdown;
+pub mod tls;
+pub mod webhook;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use kube::Client;
+use tokio::task::JoinSet;
+
+pub use self::args::Args;
+use self::{
+    identity::Identity,
+    metrics::{AdmissionMetrics, Registry},
+    readiness::Readiness,
+    register::Registration,
+    tls::Certificate,
+    webhook::Webhook,
+};
+use crate::{
+    enforcer::{self, memory::Memories, watch::Watches},
+    policy::{Policies, file},
+};
+
+/// How long a stopping server waits for requests under way.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why `serve` ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It could not start with what it was given.
+    #[error("cannot start: {0}")]
+    BadStart(String),
+    /// A part of it ended that should run for ever.
+    #[error("{0} ended unasked")]
+    TaskEnded(String),
+}
+
+/// Serves until a signal comes.
+///
+/// # Errors
+/// It cannot start as it was asked to, or one of its parts failed.
+pub async fn run(args: Args) -> Result<(), Error> {
+    let Args {
+        policy,
+        register,
+        webhook_addr,
+        admin_addr,
+        tls_dir,
+        namespace,
+        log_format,
+        log_level,
+        flagger_selector_labels: _,
+        flagger_mesh_provider: _,
+    } = args;
+    logging::start(log_format, &log_level).map_err(Error::BadStart)?;
+    let mut signals = shutdown::Signals::listen().map_err(|error| Error::BadStart(format!("signals: {error}")))?;
+    let policies = Arc::new(
+        policy
+            .as_deref()
+            .map_or_else(|| Ok(Policies::default()), read_policies)?,
+    );
+    let certificate = certificate(tls_dir, &namespace, webhook_addr)?;
+    let webhook_listener = listen("--webhook-addr", webhook_addr)?;
+    let admin_listener = listen("--admin-addr", admin_addr)?;
+    let webhook_addr = local_address(&webhook_listener)?;
+    let client = client().await?;
+
+    let mut registry = Registry::new();
+    let readiness = Readiness::new();
+    readiness.set("webhook", Ok(()));
+    readiness.set("certificate", Ok(()));
+    let identity = Identity::default();
+    let memories = Arc::new(Memories::default());
+    let (watches, queue) = Watches::start(
+        &client,
+        {
+            let memories = Arc::clone(&memories);
+            move |canary| memories.forget(canary)
+        },
+        {
+            let readiness = readiness.clone();
+            move |what, error| readiness.fail_if_waiting(what, error)
+        },
+    );
+    registry.count_rollouts(watches.canaries.clone());
+    let context = Arc::new(enforcer::Context {
+        client: client.clone(),
+        policies: Arc::clone(&policies),
+        watches: watches.clone(),
+        memories,
+        metrics: enforcer::metrics::Metrics::new(registry.inner()),
+        instance: std::env::var("HOSTNAME").unwrap_or_else(|_| "curfew".to_owned()),
+    });
+    let webhook = Webhook {
+        policies,
+        namespaces: watches.namespaces.clone(),
+        identity: identity.clone(),
+        metrics: AdmissionMetrics::new(registry.inner()),
+        stopping: shutdown::Stopping::default(),
+    };
+    let stopping = webhook.stopping.clone();
+    let registration = register.then(|| Registration::new(webhook_addr, certificate.ca_bundle.clone()));
+
+    let mut tasks = Tasks::default();
+    let webhook_handle = axum_server::Handle::new();
+    let admin_handle = axum_server::Handle::new();
+    tasks.spawn(
+        "the webhook",
+        webhook::serve(webhook_listener, certificate, webhook, webhook_handle.clone()),
+    );
+    tasks.spawn(
+        "the admin listener",
+        admin::serve(admin_listener, readiness.clone(), registry, admin_handle.clone()),
+    );
+    tasks.spawn("the enforcer", async move {
+        enforcer::run(context, queue).await;
+        Ok(())
+    });
+    tokio::spawn(readiness::follow(readiness.clone(), watches));
+    tokio::spawn(identity::find_out(
+        client.clone(),
+        identity.clone(),
+        readiness.clone(),
+        registration.clone(),
+    ));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %webhook_addr, %admin_addr, "started");
+
+    let ended = tokio::select! {
+        ended = tasks.first_to_end() => Err(ended),
+        () = signals.next() => Ok(()),
+    };
+    readiness.set("running", Err("stopping".to_owned()));
+    let stages = async {
+        if let Some(registration) = &registration {
+            registration.remove(&client).await;
+        }
+        stopping.until_quiet().await;
+        webhook_handle.graceful_shutdown(Some(DRAIN));
+        tasks.wait_for("the webhook").await;
+        admin_handle.graceful_shutdown(Some(Duration::ZERO));
+    };
+    tokio::select! {
+        () = stages => tracing::info!("stopped"),
+        () = signals.next() => tracing::warn!("a second signal: stopping at once"),
+    }
+    ended
+}
+
+fn read_policies(path: &Path) -> Result<Policies, Error> {
+    let bad = |why: String| Error::BadStart(format!("--policy {}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    file::parse(&text).map_err(|error| bad(error.to_string()))
+}
+
+fn certificate(dir: Option<PathBuf>, namespace: &str, addr: SocketAddr) -> Result<Certificate, Error> {
+    match dir {
+        Some(dir) => Certificate::read(&dir),
+        None => Certificate::self_made(namespace, addr.ip()),
+    }
+    .map_err(|error| Error::BadStart(error.to_string()))
+}
+
+fn listen(flag: &str, addr: SocketAddr) -> Result<TcpListener, Error> {
+    let listener = TcpListener::bind(addr).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|error| Error::BadStart(format!("{flag} {addr}: {error}")))
+}
+
+fn local_address(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener
+        .local_addr()
+        .map_err(|error| Error::BadStart(error.to_string()))
+}
+
+async fn client() -> Result<Client, Error> {
+    let config = kube::Config::infer().await.map_err(|error| {
+        Error::BadStart(format!(
+            "no way to the cluster: {}; run inside a cluster, or set KUBECONFIG to a kubeconfig file",
+            one_line(&error)
+        ))
+    })?;
+    Client::try_from(config)
+        .map_err(|error| Error::BadStart(format!("the kubeconfig cannot be used: {}", one_line(&error))))
+}
+
+/// An error with what is behind it, on one line.
+fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The parts that should run until they are told to stop.
+#[derive(Default)]
+struct Tasks(JoinSet<(&'static str, std::io::Result<()>)>);
+
+// === impl Tasks ===
+
+impl Tasks {
+    fn spawn(&mut self, name: &'static str, task: impl Future<Output = std::io::Result<()>> + Send + 'static) {
+        self.0.spawn(async move { (name, task.await) });
+    }
+
+    async fn first_to_end(&mut self) -> Error {
+        match self.0.join_next().await {
+            Some(Ok((name, Ok(())))) => Error::TaskEnded(name.to_owned()),
+            Some(Ok((name, Err(error)))) => Error::TaskEnded(format!("{name} ({error})")),
+            Some(Err(error)) => Error::TaskEnded(format!("a task ({error})")),
+            None => Error::TaskEnded("everything".to_owned()),
+        }
+    }
+
+    async fn wait_for(&mut self, wanted: &str) {
+        while let Some(ended) = self.0.join_next().await {
+            if ended.is_ok_and(|(name, _)| name == wanted) {
+                return;
+            }
+        }
+    }
+}
