@@ -207,7 +207,9 @@ fn namespaces(client: &Client, failing: Failing) -> (Store<PartialObjectMeta<Nam
     .default_backoff()
     .map(move |event| event.map(|event| event.modify(|namespace| *namespace = slim(namespace.clone()))))
     .reflect(writer)
-    .filter_map(move |event| futures::future::ready(event.err().and_then(|error| failed("namespaces", &error, &failing))));
+    .filter_map(move |event| {
+        futures::future::ready(event.err().and_then(|error| failed("namespaces", &error, &failing)))
+    });
     (reader, Box::pin(events))
 }
 
