@@ -104,6 +104,8 @@ const STEPS: &[Step] = &[
             "--test",
             "architecture",
             "--test",
+            "command_line",
+            "--test",
             "flagger_codec",
             "--test",
             "manifests",
