@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod events;
 pub mod fresh;
+pub mod lease;
 pub mod levers;
 pub mod memory;
 pub mod metrics;
