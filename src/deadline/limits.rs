@@ -1,28 +1,63 @@
-//! What holds for one rollout: the spec's deadline and the policy's clocks together.
+//! What holds for one rollout: the spec's deadline, the policy's clocks and the user's annotation together.
 
 use jiff::SignedDuration;
 
+use super::{Clock, stamp::ROLLOUT_DEADLINE};
 use crate::{
-    flagger::effective::Effective,
+    flagger::{canary::Canary, duration, effective::Effective},
     policy::{
         EnforcementPolicy,
         canary_policy::{Action, Enforcement},
     },
 };
 
+/// The least time without a sign of life that counts as silence.
+const LEAST_SILENCE: SignedDuration = SignedDuration::from_mins(1);
+/// Looks that Flagger may miss before it counts as silent.
+const MISSED_LOOKS: i32 = 3;
+/// Looks without progress before a rollout counts as stalled.
+const STALLED_LOOKS: i32 = 10;
+
 /// The limits of one Canary's clocks and what happens at each deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Whether deadlines are enforced at all.
     pub mode: Enforcement,
-    /// Unready time that the target has: the effective `progressDeadlineSeconds`.
-    pub readiness: SignedDuration,
-    /// What happens when it is used up.
-    pub readiness_action: Action,
-    /// The share of a limit after which the deadline is announced, per cent.
+    /// The share of a limit after which a deadline is announced, per cent.
     pub warn_at_percent: u8,
     /// Time between two of Flagger's looks.
     pub interval: SignedDuration,
+    /// How many failed exits reach the limit of the crash clock.
+    pub crash_restarts: u32,
+    /// Whether Curfew may itself end a rollout when Flagger is down.
+    pub last_resort: bool,
+    /// The adoption of a workload; it measures by Flagger's own deadline.
+    pub initialization: Limit,
+    /// Unready time.
+    pub readiness: Limit,
+    /// Failed exits; the limit is the window.
+    pub crashes: Limit,
+    /// Waiting for approval.
+    pub gate: Limit,
+    /// Ready and not advancing.
+    pub stall: Limit,
+    /// No sign of life.
+    pub silence: Limit,
+    /// The promotion.
+    pub promotion: Limit,
+    /// The whole rollout.
+    pub rollout: Limit,
+    /// Suspended in the middle.
+    pub suspended: Limit,
+}
+
+/// One clock's limit, and what happens when it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limit {
+    /// What happens.
+    pub action: Action,
+    /// The limit; none: the clock does not run, or takes it from elsewhere.
+    pub limit: Option<SignedDuration>,
 }
 
 // === impl Limits ===
@@ -30,22 +65,76 @@ pub struct Limits {
 impl Limits {
     /// The limits of a Canary under a policy.
     #[must_use]
-    pub fn of(effective: &Effective, policy: &EnforcementPolicy) -> Self {
+    pub fn of(canary: &Canary, policy: &EnforcementPolicy) -> Self {
+        let effective = Effective::of(canary);
+        let clocks = &policy.clocks;
+        let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
+        let interval = signed(effective.interval);
+        let limit = |action, limit| Limit { action, limit };
+        let silence = LEAST_SILENCE.max(interval.saturating_mul(MISSED_LOOKS)).saturating_add(hooks(canary));
+        let stall = deadline.max(interval.saturating_mul(STALLED_LOOKS));
         Self {
             mode: policy.mode,
-            readiness: SignedDuration::from_secs(effective.progress_deadline_seconds.max(0)),
-            readiness_action: policy.clocks.readiness.action,
             warn_at_percent: policy.warn_at_percent,
-            interval: SignedDuration::try_from(effective.interval).unwrap_or(SignedDuration::MAX),
+            interval,
+            crash_restarts: clocks.crashes.restarts,
+            last_resort: policy.last_resort,
+            initialization: limit(clocks.initialization.action, None),
+            readiness: limit(clocks.readiness.action, Some(deadline)),
+            crashes: limit(clocks.crashes.action, Some(signed(clocks.crashes.window))),
+            gate: limit(clocks.gate.action, clocks.gate.limit.map(signed)),
+            stall: limit(clocks.stall.action, Some(clocks.stall.limit.map_or(stall, signed))),
+            silence: limit(clocks.silence.action, Some(silence)),
+            promotion: limit(
+                clocks.promotion.action,
+                Some(clocks.promotion.limit.map_or(deadline.saturating_mul(2), signed)),
+            ),
+            rollout: limit(clocks.rollout.action, rollout(canary, policy)),
+            suspended: limit(clocks.suspended.action, clocks.suspended.limit.map(signed)),
         }
     }
 
     /// The limits of a Canary that nobody watches.
     #[must_use]
     pub fn off(self) -> Self {
-        Self {
-            mode: Enforcement::Off,
-            ..self
+        Self { mode: Enforcement::Off, ..self }
+    }
+
+    /// One clock's limit.
+    #[must_use]
+    pub fn of_clock(&self, clock: Clock) -> Limit {
+        match clock {
+            Clock::Initialization => self.initialization,
+            Clock::Readiness => self.readiness,
+            Clock::Crashes => self.crashes,
+            Clock::Gate => self.gate,
+            Clock::Stall => self.stall,
+            Clock::Silence => self.silence,
+            Clock::Promotion => self.promotion,
+            Clock::Rollout => self.rollout,
+            Clock::Suspended => self.suspended,
         }
     }
+}
+
+/// The user's annotation within the policy's maximum, else the policy's limit. An annotation that does not parse is as
+/// good as none; admission refuses it.
+fn rollout(canary: &Canary, policy: &EnforcementPolicy) -> Option<SignedDuration> {
+    let rollout = &policy.clocks.rollout;
+    let written = canary.annotation(ROLLOUT_DEADLINE).and_then(|text| duration::parse(text).ok());
+    let asked = written.and_then(|written| std::time::Duration::try_from(written).ok());
+    asked.map(|asked| asked.min(rollout.max_limit)).or(rollout.limit).map(signed)
+}
+
+/// The time for which Flagger's hooks may keep it from looking: each its timeout, once more for every retry.
+fn hooks(canary: &Canary) -> SignedDuration {
+    let hooks = canary.spec.analysis.iter().flat_map(|analysis| &analysis.hooks);
+    hooks.fold(SignedDuration::ZERO, |sum, hook| {
+        let tries = i32::try_from(hook.retries.max(0)).unwrap_or(i32::MAX).saturating_add(1);
+        sum.saturating_add(signed(hook.timeout).saturating_mul(tries))
+    })
+}
+
+fn signed(duration: std::time::Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

@@ -1,0 +1,204 @@
+//! The clocks: what each of them watches, and when its deadline is.
+//!
+//! Each clock is one function from an observation, a stamp and the limits to a [`Reading`]: the deadline that it has set
+//! and what happens then, or nothing while it does not run.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    limits::{Limit, Limits},
+    observe::{Observation, Standing, TargetSeen},
+    stamp::Stamp,
+};
+use crate::{
+    flagger::{phase::Phase, workload::Kind},
+    policy::canary_policy::Action,
+};
+
+/// A clock of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Clock {
+    /// How long the adoption of a workload may take before it must be held.
+    Initialization,
+    /// How long the target may be less ready than Flagger needs it to advance.
+    Readiness,
+    /// How often a container that was ready once may fail.
+    Crashes,
+    /// How long an approval may be waited for.
+    Gate,
+    /// How long a ready target may go without progress.
+    Stall,
+    /// How long Flagger may show no sign of life.
+    Silence,
+    /// How long the promotion may take.
+    Promotion,
+    /// How long the whole rollout may take.
+    Rollout,
+    /// How long a rollout may be suspended in the middle.
+    Suspended,
+}
+
+/// What one clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Reading {
+    /// Which clock.
+    pub clock: Clock,
+    /// The limit that it measures against.
+    pub limit: SignedDuration,
+    /// When the limit is reached, if things go on as they do.
+    pub deadline: Timestamp,
+    /// What happens then.
+    pub action: Action,
+    /// When most of the limit is used up, and that is announced.
+    pub warn_at: Option<Timestamp>,
+}
+
+// === impl Clock ===
+
+impl Clock {
+    /// Every clock.
+    pub const ALL: [Self; 9] = [
+        Self::Initialization,
+        Self::Readiness,
+        Self::Crashes,
+        Self::Gate,
+        Self::Stall,
+        Self::Silence,
+        Self::Promotion,
+        Self::Rollout,
+        Self::Suspended,
+    ];
+
+    /// The clock's name in policies, annotations, Events and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Initialization => "initialization",
+            Self::Readiness => "readiness",
+            Self::Crashes => "crashes",
+            Self::Gate => "gate",
+            Self::Stall => "stall",
+            Self::Silence => "silence",
+            Self::Promotion => "promotion",
+            Self::Rollout => "rollout",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    /// The clock of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|clock| clock.name() == name)
+    }
+
+    /// What this clock says now, if it runs.
+    #[must_use]
+    pub fn read(self, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Option<Reading> {
+        let Limit { action, limit } = limits.of_clock(self);
+        if action == Action::Off {
+            return None;
+        }
+        let Set { deadline, warn_at } = match self {
+            Self::Initialization => initialization(seen),
+            Self::Readiness => readiness(seen, stamp, limit?, limits.warn_at_percent),
+            Self::Crashes => crashes(seen, stamp, limits),
+            Self::Gate => gate(seen, stamp, limit?),
+            Self::Stall => stall(seen, stamp, limit?, limits),
+            Self::Silence => silence(seen, limit?),
+            Self::Promotion => promotion(seen, limit?),
+            Self::Rollout => rollout(seen, stamp, limit?, limits.warn_at_percent),
+            Self::Suspended => suspended(seen, stamp, limit?),
+        }?;
+        // The phase may allow less than the policy.
+        let action = match action {
+            Action::RollBack if !seen.phase.can_roll_back() || seen.standing != Standing::Live => Action::Report,
+            Action::Hold if seen.kind != Some(Kind::Deployment) => Action::Report,
+            action => action,
+        };
+        let limit = limit.unwrap_or_else(|| deadline.duration_since(now).max(SignedDuration::ZERO));
+        Some(Reading { clock: self, limit, deadline, action, warn_at })
+    }
+}
+
+/// A deadline that a clock has set.
+struct Set {
+    deadline: Timestamp,
+    warn_at: Option<Timestamp>,
+}
+
+fn plain(start: Timestamp, limit: SignedDuration) -> Option<Set> {
+    Some(Set { deadline: start.checked_add(limit).ok()?, warn_at: None })
+}
+
+/// Flagger fails an adoption whose primary does not get ready in time, and scales the live workload to 0
+/// (`docs/flagger.md#f8`): the deadline is before that.
+fn initialization(seen: &Observation) -> Option<Set> {
+    let adoption = seen.adoption.filter(|adoption| adoption.target_serves)?;
+    Some(Set { deadline: adoption.hold_by?, warn_at: None })
+}
+
+fn readiness(seen: &Observation, stamp: &Stamp, limit: SignedDuration, warn_at_percent: u8) -> Option<Set> {
+    let budget = stamp.rollout.as_ref().filter(|_| seen.counts())?.budget;
+    Some(Set { deadline: budget.reaches(limit)?, warn_at: budget.reaches(share(limit, warn_at_percent)) })
+}
+
+/// The deadline is the exit that was one too many; before that there is none.
+fn crashes(seen: &Observation, stamp: &Stamp, limits: &Limits) -> Option<Set> {
+    let rollout = stamp.rollout.as_ref().filter(|_| seen.counts())?;
+    let deadline = rollout.crashes.limit_reached(limits.crash_restarts, limits.crashes.limit?)?;
+    Some(Set { deadline, warn_at: None })
+}
+
+fn gate(seen: &Observation, stamp: &Stamp, limit: SignedDuration) -> Option<Set> {
+    if !seen.is_live() {
+        return None;
+    }
+    let start = match seen.phase {
+        Phase::Waiting | Phase::WaitingPromotion => seen.phase_since?,
+        Phase::Progressing if seen.behind_gate() => stamp.rollout.as_ref()?.progressed_at,
+        _ => return None,
+    };
+    plain(start, limit)
+}
+
+fn stall(seen: &Observation, stamp: &Stamp, limit: SignedDuration, limits: &Limits) -> Option<Set> {
+    let rollout = stamp.rollout.as_ref()?;
+    if !seen.is_progressing() || seen.behind_gate() || seen.target != TargetSeen::Ready {
+        return None;
+    }
+    // Without signs of life it is Flagger that is silent, not the rollout that stalls.
+    let deadline = rollout.progressed_at.max(rollout.budget.since).checked_add(limit).ok()?;
+    let alive_until = seen.last_sign?.checked_add(limits.silence.limit?).ok()?;
+    (deadline <= alive_until || alive_until >= deadline).then_some(Set { deadline, warn_at: None })
+}
+
+fn silence(seen: &Observation, limit: SignedDuration) -> Option<Set> {
+    if !seen.is_progressing() || seen.behind_gate() {
+        return None;
+    }
+    plain(seen.last_sign?, limit)
+}
+
+fn promotion(seen: &Observation, limit: SignedDuration) -> Option<Set> {
+    if !seen.is_live() || !matches!(seen.phase, Phase::Promoting | Phase::Finalising) {
+        return None;
+    }
+    // While it promotes, Flagger writes the status when it moves the weight, and then only.
+    plain(seen.phase_since?.max(seen.status_written?), limit)
+}
+
+fn rollout(seen: &Observation, stamp: &Stamp, limit: SignedDuration, warn_at_percent: u8) -> Option<Set> {
+    let spent = stamp.rollout.as_ref().filter(|_| seen.running && seen.is_live())?.running;
+    Some(Set { deadline: spent.reaches(limit)?, warn_at: spent.reaches(share(limit, warn_at_percent)) })
+}
+
+fn suspended(seen: &Observation, stamp: &Stamp, limit: SignedDuration) -> Option<Set> {
+    if seen.standing != Standing::Suspended || !seen.on_canary {
+        return None;
+    }
+    plain(stamp.suspended_since?, limit)
+}
+
+fn share(limit: SignedDuration, percent: u8) -> SignedDuration {
+    limit.checked_mul(i32::from(percent)).map_or(limit, |hundredfold| hundredfold / 100)
+}
