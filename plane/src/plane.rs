@@ -343,6 +343,8 @@ impl Drop for Plane {
             && (failed || self.options.keep)
         {
             self.guardian.keep();
+            // 64 MiB that nobody can read without etcd.
+            let _ = std::fs::remove_dir_all(self.handle.layout.etcd_data());
             eprintln!("plane: the logs are kept in {}", dir.keep().display());
         }
     }
