@@ -5,7 +5,7 @@ use plane::Handle;
 use serde_json::json;
 
 use crate::{
-    curfew::{assert_verdict, seconds_between},
+    curfew_says::{assert_verdict, seconds_between},
     planes,
     stage::{APP, App, Stage},
 };

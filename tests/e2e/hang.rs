@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    curfew::{Metrics, assert_verdict, seconds_between},
+    curfew_says::{Metrics, assert_verdict, seconds_between},
     planes,
     stage::{APP, App, Stage},
 };

@@ -19,12 +19,19 @@
     reason = "the helpers of tests fail as tests do"
 )]
 
-mod curfew;
+mod admission;
+mod curfew_says;
 mod flapping;
 mod hang;
 mod healthy;
+mod idle;
+mod installed_late;
+mod kubectl;
 mod planes;
+mod poison;
 mod raised_deadline;
+mod restart;
 mod revision;
 mod stage;
+mod stamps;
 mod traffic;

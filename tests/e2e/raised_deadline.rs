@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::DeploymentCondition;
 use serde_json::json;
 
 use crate::{
-    curfew::{assert_verdict, seconds_between},
+    curfew_says::{assert_verdict, seconds_between},
     planes,
     stage::{APP, App, Stage},
 };

@@ -4,7 +4,7 @@
 //! (`docs/flagger.md#f6`).
 
 use crate::{
-    curfew::{assert_verdict, seconds_between},
+    curfew_says::{assert_verdict, seconds_between},
     planes,
     stage::{App, Seen, Stage},
 };

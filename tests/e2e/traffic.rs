@@ -5,7 +5,7 @@ use plane::Handle;
 use serde_json::json;
 
 use crate::{
-    curfew::assert_verdict,
+    curfew_says::assert_verdict,
     planes,
     stage::{APP, App, Stage},
 };
