@@ -1,5 +1,11 @@
 //! The manifests in `deploy/` say what the code says.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says why and ends"
+)]
+
 use std::{fs, path::Path};
 
 use curfew::serve::register::{Half, configuration};

@@ -1,5 +1,11 @@
 //! The webhook's listener: every request gets a proper answer, whatever it is.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says why and ends"
+)]
+
 use std::{net::TcpListener, sync::Arc};
 
 use axum::{

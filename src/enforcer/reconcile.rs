@@ -100,17 +100,16 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
     let mut look = Look::at(scene, &memory.stamp, &limits, now);
 
     let mut canary = canary.clone();
-    let mut urgent = false;
     if look.is_another_rollout(&memory.stamp) || !is_settled(&look.remedy, scene, memory, now) {
         let fresh = Fresh::read(context, &canary).await?;
         let now = clock::now();
         memory.saw(&fresh.canary);
         look = Look::at(fresh.scene(), &memory.stamp, &limits, now);
         memory.stamp = look.stamp.clone();
-        urgent = act(context, &fresh, &look, memory, now).await?;
+        let wrote = act(context, &fresh, &look, memory, now).await?;
         memory.pods = Some((Instant::now(), fresh.pods));
         // The levers may have changed it; a stamp with a stale precondition would only be refused.
-        canary = if urgent {
+        canary = if wrote {
             fresh::read_canary(context, &canary).await?
         } else {
             fresh.canary
@@ -125,15 +124,11 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
         .pending
         .map(|Pending { clock, deadline, .. }| (clock, deadline));
     let now = clock::now();
-    let wait = if limits.mode == Enforcement::Off && !urgent {
-        None
-    } else {
-        stamps::write(context, &canary, memory, pending, urgent, now).await?
-    };
+    let wait = stamps::write(context, &canary, memory, pending, now).await?;
     Ok(next_look(&look, memory, wait, now))
 }
 
-/// Does what the judgement on fresh objects asks for. Answers whether the verdict changed.
+/// Does what the judgement on fresh objects asks for. Answers whether anything was written.
 async fn act(
     context: &Context,
     fresh: &Fresh,
@@ -205,42 +200,39 @@ async fn roll_back(
     memory: &mut Memory,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let first = !requested(&memory.stamp);
     let reason = reason(fresh);
     memory.latch(breach);
     memory.pulled_at = Some(Instant::now());
-    let pulled = levers::pull(context, fresh, levers, &reason, &mut memory.before).await;
-    if first && memory.before.is_some() {
-        // Even when the second lever failed, Flagger has been told something: that must not be forgotten.
+    let mut first = None;
+    let pulled = levers::pull(context, fresh, levers, &reason, &mut memory.before, &mut first).await;
+    // Even when the second lever failed, Flagger has been told something: that must not be forgotten.
+    if let Some(first) = first.filter(|_| !requested(&memory.stamp)) {
         memory.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, &reason, now);
         context.metrics.breached(breach.clock);
         context
             .metrics
             .acted(breach.clock, RemedyName::Rollback, Outcome::Requested);
+        context.metrics.lagged(first.duration_since(breach.deadline));
+        let note = exceeded(&breach, &reason);
+        tell(context, &fresh.canary, Topic::DeadlineExceeded, &note).await;
+        let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
+        tell(context, &fresh.canary, Topic::RollbackRequested, &note).await;
     }
-    match pulled? {
-        Pulled::MovedOn => {
-            let fresh = Fresh::read(context, &fresh.canary).await?;
-            withdraw(context, &fresh, memory).await?;
-            Ok(true)
-        }
-        Pulled::InPlace(at) if first => {
-            if let Some(at) = at {
-                context.metrics.lagged(at.duration_since(breach.deadline));
-            }
-            let note = exceeded(&breach, &reason);
-            tell(context, &fresh.canary, Topic::DeadlineExceeded, &note).await;
-            let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
-            tell(context, &fresh.canary, Topic::RollbackRequested, &note).await;
-            Ok(true)
-        }
-        Pulled::InPlace(_) => Ok(false),
+    if pulled? == Pulled::MovedOn {
+        let fresh = Fresh::read(context, &fresh.canary).await?;
+        withdraw(context, &fresh, memory).await?;
+        return Ok(true);
     }
+    Ok(first.is_some())
 }
 
 async fn withdraw(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Result<(), Error> {
     levers::withdraw(context, fresh, memory.before.as_ref()).await?;
     memory.before = None;
+    // Should its reason come back, it is a new breach.
+    if let Some(rollout) = &mut memory.stamp.rollout {
+        rollout.breach = None;
+    }
     if let Some(verdict) = &mut memory.stamp.verdict {
         verdict.result = Outcome::Withheld;
         context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Withheld);

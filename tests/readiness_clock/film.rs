@@ -9,13 +9,13 @@ use curfew::{
         judge::{Judgement, State},
         limits::Limits,
         observe,
-        observe::{Observation, Scene},
+        observe::{Observation, Scene, Standing, TargetSeen},
         pods::PodSeen,
         remedy,
         remedy::Remedy,
         stamp::Stamp,
     },
-    flagger::{canary::Canary, effective::Effective, workload::Workload},
+    flagger::{canary::Canary, effective::Effective, phase::Phase, workload::Workload},
     policy::EnforcementPolicy,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -86,11 +86,11 @@ impl Film {
                 look_at: None,
             },
             seen: Observation {
-                phase: curfew::flagger::phase::Phase::None,
+                phase: Phase::None,
                 running: false,
                 kind: None,
-                standing: curfew::deadline::observe::Standing::Live,
-                target: curfew::deadline::observe::TargetSeen::Missing,
+                standing: Standing::Live,
+                target: TargetSeen::Missing,
                 synced: false,
                 skip_analysis: false,
             },
@@ -183,6 +183,13 @@ impl Film {
     /// Somebody changes the Canary's spec.
     pub fn spec(&mut self, field: &str, value: Value) -> &mut Self {
         self.canary["spec"][field] = value;
+        self.look();
+        self
+    }
+
+    /// Somebody deletes the Canary, which waits for its finalizers.
+    pub fn delete(&mut self) -> &mut Self {
+        self.canary["metadata"]["deletionTimestamp"] = json!(self.now.to_string());
         self.look();
         self
     }

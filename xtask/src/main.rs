@@ -4,6 +4,7 @@ mod attend;
 mod curfew;
 mod ends;
 mod plane;
+mod test;
 
 use std::process::ExitCode;
 
@@ -19,12 +20,14 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Plane(plane::Arguments),
+    Test(test::Arguments),
 }
 
 fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let result = match command {
         Command::Plane(arguments) => plane::run(arguments),
+        Command::Test(arguments) => test::run(arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
