@@ -2,6 +2,7 @@
 
 mod attend;
 mod curfew;
+mod demo;
 mod ends;
 mod plane;
 
@@ -18,12 +19,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
     Plane(plane::Arguments),
 }
 
 fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let result = match command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Plane(arguments) => plane::run(arguments),
     };
     result.unwrap_or_else(|error| {
