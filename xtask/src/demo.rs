@@ -18,7 +18,7 @@ mod stage;
 mod summary;
 mod tell;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -169,19 +169,25 @@ async fn show(scenes: &[Scene], stage: &Stage, screen: &mut Screen) -> Result<bo
 
 /// How to look around by hand.
 fn exploring(stage: &Stage) -> String {
-    let mut text = "\nEverything runs until Ctrl-C. In another terminal:\n".to_owned();
-    for (what, dir) in stage.dirs() {
-        text.push_str(&format!(
-            "\n    # {what}\n    export PLANE_DIR={}\n    export KUBECONFIG=$PLANE_DIR/admin PATH=$PLANE_DIR/bin:$PATH\n",
-            dir.display()
-        ));
-    }
-    text.push_str(
-        "\n    kubectl get canaries,httproutes -A\n    kubectl get events -n hang-curfew\n    \
-         kubectl get canary web -n hang-curfew -o yaml\n    kubectl --kubeconfig $PLANE_DIR/tenant apply -f xtask/demo/web.yaml\n    \
-         less $PLANE_DIR/logs/flagger.log $PLANE_DIR/logs/curfew.log\n",
-    );
-    text
+    let planes: String = stage.dirs().map(|(what, dir)| plane_by_hand(what, dir)).collect();
+    format!(
+        "\nEverything runs until Ctrl-C. In another terminal:\n\
+         {planes}\
+         \n    kubectl get canaries,httproutes -A\
+         \n    kubectl get canary web -n hang-curfew -o yaml\
+         \n    kubectl get events -n traffic-curfew\
+         \n    kubectl --kubeconfig $PLANE_DIR/tenant apply -f xtask/demo/web.yaml\
+         \n    less $PLANE_DIR/logs/flagger.log $PLANE_DIR/logs/curfew.log\n"
+    )
+}
+
+fn plane_by_hand(what: &str, dir: &Path) -> String {
+    format!(
+        "\n    # {what}\
+         \n    export PLANE_DIR={}\
+         \n    export KUBECONFIG=$PLANE_DIR/admin PATH=$PLANE_DIR/bin:$PATH\n",
+        dir.display()
+    )
 }
 
 /// The scenes in their order, as they are shown.

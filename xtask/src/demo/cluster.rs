@@ -139,11 +139,11 @@ impl Namespace {
     /// Everything about an application.
     pub async fn look(&self, app: &str, routed: bool) -> Result<Look> {
         let deployments: Api<Deployment> = self.api();
-        let routes = self.dynamic("gateway.networking.k8s.io", "v1", "HTTPRoute");
+        let http_routes = self.dynamic("gateway.networking.k8s.io", "v1", "HTTPRoute");
         let canaries = self.canaries();
         let route = async {
             if routed {
-                return Ok(routes.get_opt(app).await?);
+                return Ok(http_routes.get_opt(app).await?);
             }
             anyhow::Ok(None)
         };

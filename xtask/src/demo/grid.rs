@@ -102,10 +102,7 @@ impl Grid {
 
     /// A paragraph over the whole width.
     pub fn paragraph(&self, mark: Mark, text: &str) -> String {
-        fold(text, self.width)
-            .iter()
-            .map(|line| format!("{}\n", self.paint(mark, line)))
-            .collect()
+        self.row(&[self.width], &[Cell::new(mark, text)])
     }
 
     pub fn paint(&self, mark: Mark, text: &str) -> String {

@@ -22,8 +22,8 @@ pub async fn play(scene: Scene, stage: &Stage, alone: Journal, curfew: Journal) 
     let mut journals = [alone, curfew];
     let result = match scene {
         Scene::Poison => poison::play(stage, &mut journals).await,
-        Scene::Hang => hang::play(stage, &mut journals).await,
-        Scene::Traffic => traffic::play(stage, &mut journals).await,
+        Scene::Hang => Box::pin(hang::play(stage, &mut journals)).await,
+        Scene::Traffic => Box::pin(traffic::play(stage, &mut journals)).await,
     };
     if let Err(error) = result {
         for journal in &journals {

@@ -56,7 +56,7 @@ pub fn rows(scenes: &[Scene], observations: &[Observation], lag: Option<&Lag>) -
             Scene::Traffic => {
                 rows.push(Row {
                     scene: Some(scene),
-                    what: "traffic, old/new, when the pod broke and at the end".to_owned(),
+                    what: "traffic, old/new".to_owned(),
                     alone: alone.outcome(|outcome| weights(outcome, (80, 20))),
                     curfew: curfew.outcome(|outcome| weights(outcome, (100, 0))),
                 });
@@ -78,20 +78,24 @@ pub fn all_hold(rows: &[Row]) -> bool {
 
 /// The rows as a table.
 pub fn table(grid: &Grid, rows: &[Row]) -> String {
+    const SCENE: usize = 5;
     const OK: usize = 6;
-    let what = (grid.width - OK - 3 * 3) / 4;
-    let column = (grid.width - OK - 3 * 3 - what) / 2;
-    let widths = [what, column, column, OK];
+    let room = grid.width - SCENE - OK - 4 * 3;
+    let what = room / 4;
+    let column = (room - what) / 2;
+    let widths = [SCENE, what, column, column, OK];
     let [alone, curfew] = Side::BOTH.map(|side| Cell::new(Mark::Title, side.title()));
-    let mut table = grid.row(
-        &widths,
-        &[Cell::new(Mark::Title, "Observed"), alone, curfew, Cell::empty()],
-    );
+    let [scene, what] = ["Scene", "Observed"].map(|title| Cell::new(Mark::Title, title));
+    let mut table = grid.row(&widths, &[scene, what, alone, curfew, Cell::empty()]);
     let mut scene = None;
     for row in rows {
+        let mut number = String::new();
         if scene != Some(row.scene) {
             scene = Some(row.scene);
             table.push_str(&grid.rule(&widths));
+            if let Some(scene) = row.scene {
+                number = scene.number().to_string();
+            }
         }
         let [alone, curfew] = [&row.alone, &row.curfew].map(|fact| {
             let mark = if fact.holds { Mark::Plain } else { Mark::Bad };
@@ -102,12 +106,14 @@ pub fn table(grid: &Grid, rows: &[Row]) -> String {
         } else {
             Cell::new(Mark::Bad, "FAILED")
         };
-        let number = row
-            .scene
-            .map(|scene| format!("{}. ", scene.number()))
-            .unwrap_or_default();
-        let what = Cell::new(Mark::Plain, format!("{number}{}", row.what));
-        table.push_str(&grid.row(&widths, &[what, alone, curfew, verdict]));
+        let cells = [
+            Cell::new(Mark::Faint, number),
+            Cell::new(Mark::Plain, row.what.as_str()),
+            alone,
+            curfew,
+            verdict,
+        ];
+        table.push_str(&grid.row(&widths, &cells));
     }
     table
 }
@@ -261,7 +267,7 @@ fn weights(outcome: &Outcome, (primary, canary): (i64, i64)) -> Fact {
     };
     let words = |weights: Weights| format!("{}/{}", weights.primary, weights.canary);
     Fact::new(
-        format!("{}, then {}", words(first), words(last)),
+        format!("{} when the pod broke, {} at the end", words(first), words(last)),
         first == broken && last == expected,
     )
 }
@@ -274,7 +280,7 @@ fn promptness(rollouts: usize, lag: Option<&Lag>) -> Row {
             let verdicts = if count == 1 { "verdict" } else { "verdicts" };
             Fact::new(
                 format!(
-                    "{:.3} s on average, at most {} s ({count} {verdicts})",
+                    "{:.3} s on average, each within {} s ({count} {verdicts})",
                     lag.mean(),
                     lag.bound
                 ),
@@ -284,7 +290,7 @@ fn promptness(rollouts: usize, lag: Option<&Lag>) -> Row {
     };
     Row {
         scene: None,
-        what: "from the deadline to the verdict in Flagger's hands".to_owned(),
+        what: "from the deadline to the verdict handed over".to_owned(),
         alone: Fact::new("never", true),
         curfew,
     }
@@ -349,3 +355,7 @@ impl<'a> Seens<'a> {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "summary_test.rs"]
+mod tests;

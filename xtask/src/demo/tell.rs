@@ -1,5 +1,7 @@
 //! Observations in words.
 
+use std::fmt::Write as _;
+
 use super::grid::{Cell, Mark};
 use super::observation::{Outcome, Reporter, Scene, Seen, Side, Status, Weights};
 
@@ -15,15 +17,15 @@ pub fn introduction(scene: Scene, limit: u64) -> (&'static str, String) {
         Scene::Hang => (
             "One pod of four crashes, and the rollout hangs",
             format!(
-                "The new version's first pod is in CrashLoopBackOff for ever. progressDeadlineSeconds is {limit}, so \
-                 the rollout should fail after {limit} s."
+                "The new version's first pod is in CrashLoopBackOff for ever. With \
+                 progressDeadlineSeconds: {limit} the rollout should fail after {limit} s. Flagger looks every 10 s."
             ),
         ),
         Scene::Traffic => (
             "A pod breaks with 20 % of the traffic on the new version",
             format!(
-                "The analysis has sent 20 % of the users to the new version when one of its pods begins to crash. \
-                 progressDeadlineSeconds is {limit}."
+                "The analysis has sent 20 % of the users to the new version when one of its 4 pods begins to \
+                 crash. progressDeadlineSeconds is {limit} again."
             ),
         ),
     }
@@ -38,7 +40,7 @@ pub fn words(side: Side, seen: &Seen) -> Option<Cell> {
             accepted,
             output,
         } => Cell::new(
-            // Whether it is good that a command is accepted depends on who would have to refuse it.
+            // The only command of the demo is one that should be refused.
             if *accepted { Mark::Bad } else { Mark::Good },
             format!("$ {command}\n{output}"),
         ),
@@ -51,11 +53,15 @@ pub fn words(side: Side, seen: &Seen) -> Option<Cell> {
             waited,
             flagger_runs,
         } => {
-            let state = if *flagger_runs { "runs" } else { "has ended" };
+            let state = if *flagger_runs {
+                "though Flagger runs"
+            } else {
+                "and Flagger has ended"
+            };
             let waited = waited.as_secs();
             Cell::new(
                 Mark::Bad,
-                format!("after {waited} s the Canary {canary} is still not initialized; Flagger {state}"),
+                format!("after {waited} s the Canary {canary} is still not initialized, {state}"),
             )
         }
         Seen::Log(line) => Cell::new(Mark::Bad, format!("Flagger's log: {line}")),
@@ -115,8 +121,8 @@ fn outcome_words(outcome: &Outcome) -> String {
         words.insert_str(0, "still ");
     }
     if let Some((_, weights)) = weights {
-        words.push_str(", traffic ");
-        words.push_str(&format!("{}/{}", weights.primary, weights.canary));
+        // Writing to a String cannot fail.
+        let _ = write!(words, ", traffic {}/{}", weights.primary, weights.canary);
     }
     words
 }

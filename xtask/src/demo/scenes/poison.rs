@@ -1,6 +1,6 @@
 //! Scene 1: a tenant's `progressDeadlineSeconds: 180.5`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::demo::stage::{Pace, Stage};
 const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/demo");
 
 /// What Flagger says when it cannot read a Canary.
-const UNREADABLE: &str = "cannot unmarshal";
+const UNREADABLE: &str = "json: cannot unmarshal";
 
 /// Plays the scene on both sides.
 pub async fn play(stage: &Stage, journals: &mut [Journal; 2]) -> Result<()> {
@@ -47,10 +47,13 @@ async fn poison(plane: &Plane, journal: &Journal, pace: &Pace) -> Result<()> {
     initialized(journal, "shop/cart", created);
 
     tenant.deploy("web", 2).await?;
+    journal.write(Seen::Did(
+        "A tenant applies a Canary with progressDeadlineSeconds: 180.5".to_owned(),
+    ));
     journal.write(Seen::Waiting("kubectl".to_owned()));
     journal.write(kubectl(plane).await?);
 
-    journal.write(Seen::Did("Team shop creates one more Canary, shop/pay".to_owned()));
+    journal.write(Seen::Did("Team shop creates another Canary, shop/pay".to_owned()));
     let created = create(&shop, "pay").await?;
     journal.write(Seen::Waiting("Flagger to initialize shop/pay".to_owned()));
     let log = plane.log(Component::Flagger.name());
@@ -117,13 +120,29 @@ async fn kubectl(plane: &Plane) -> Result<Seen> {
     })
 }
 
-/// The latest line of a log in which Flagger complains, from the complaint on.
+/// What Flagger's log says about a Canary that it cannot read, if it says so.
 fn quote(log: &Path) -> Result<Option<String>> {
-    let text = std::fs::read(log).with_context(|| format!("cannot read {}", PathBuf::from(log).display()))?;
+    let text = std::fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
     Ok(complaint(&String::from_utf8_lossy(&text)))
 }
 
+/// From the complaint to the end of the string that it stands in, which is a string in a string of JSON.
 fn complaint(log: &str) -> Option<String> {
     let line = log.lines().find(|line| line.contains(UNREADABLE))?;
-    Some(line.to_owned())
+    let complaint = &line[line.find(UNREADABLE)?..];
+    let end = complaint.find(['\\', '"']).unwrap_or(complaint.len());
+    Some(complaint[..end].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_complaint_is_cut_out_of_its_line() {
+        let line = r#"{"level":"info","msg":"x","err":"an error (\"unable to decode: json: cannot unmarshal number 180.5 into Go struct field CanarySpec.spec.progressDeadlineSeconds of type int32\") has"}"#;
+        let expected = "json: cannot unmarshal number 180.5 into Go struct field CanarySpec.spec.progressDeadlineSeconds of type int32";
+        assert_eq!(complaint(&format!("fine\n{line}\n")).as_deref(), Some(expected));
+        assert_eq!(complaint("fine\n"), None);
+    }
 }
