@@ -113,7 +113,7 @@ async fn perform(scenes: &[Scene], pace: Pace, curfew: PathBuf, keep: bool) -> R
     let ended = told.and_then(|_| {
         screen.say(Mark::Plain, &format!("That took {seconds} s."))?;
         if keep {
-            screen.print(&exploring(&stage))?;
+            screen.print(&exploring(scenes, &stage))?;
         }
         Ok(())
     });
@@ -140,7 +140,10 @@ async fn show(scenes: &[Scene], stage: &Stage, screen: &mut Screen) -> Result<bo
         let [alone, curfew] = Side::BOTH.map(|side| Journal::new(*scene, side, sender.clone()));
         scenes::play(*scene, stage, alone, curfew)
     });
-    let plays = futures::future::join_all(plays);
+    let plays = async {
+        futures::future::join_all(plays).await;
+        Ok(())
+    };
     let mut program = Program {
         receiver,
         observations: Vec::new(),
@@ -152,9 +155,9 @@ async fn show(scenes: &[Scene], stage: &Stage, screen: &mut Screen) -> Result<bo
         }
         anyhow::Ok(())
     };
-    let (_, shown) = tokio::join!(plays, shown);
-    shown?;
-    let lag = Lag::parse(&stage.metrics().await?);
+    tokio::try_join!(plays, shown)?;
+    // A Curfew that does not answer has shown nothing.
+    let lag = stage.metrics().await.ok().and_then(|metrics| Lag::parse(&metrics));
     let rows = summary::rows(scenes, &program.observations, lag.as_ref());
     let holds = summary::all_hold(&rows);
     let table = summary::table(&screen.grid(), &rows);
@@ -168,16 +171,21 @@ async fn show(scenes: &[Scene], stage: &Stage, screen: &mut Screen) -> Result<bo
 }
 
 /// How to look around by hand.
-fn exploring(stage: &Stage) -> String {
+fn exploring(scenes: &[Scene], stage: &Stage) -> String {
     let planes: String = stage.dirs().map(|(what, dir)| plane_by_hand(what, dir)).collect();
+    let examples: String = scenes
+        .iter()
+        .map(|scene| match scene {
+            Scene::Poison => "    kubectl --kubeconfig $PLANE_DIR/tenant apply -f xtask/demo/web.yaml\n",
+            Scene::Hang => "    kubectl get canary web -n hang-curfew -o yaml\n",
+            Scene::Traffic => "    kubectl get events -n traffic-curfew --sort-by=.metadata.creationTimestamp\n",
+        })
+        .collect();
     format!(
         "\nEverything runs until Ctrl-C. In another terminal:\n\
          {planes}\
-         \n    kubectl get canaries,httproutes -A\
-         \n    kubectl get canary web -n hang-curfew -o yaml\
-         \n    kubectl get events -n traffic-curfew\
-         \n    kubectl --kubeconfig $PLANE_DIR/tenant apply -f xtask/demo/web.yaml\
-         \n    less $PLANE_DIR/logs/flagger.log $PLANE_DIR/logs/curfew.log\n"
+         \n    kubectl get canaries,httproutes -A\n\
+         {examples}    less $PLANE_DIR/logs/flagger.log $PLANE_DIR/logs/curfew.log\n"
     )
 }
 

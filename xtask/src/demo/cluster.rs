@@ -4,7 +4,6 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace as Object, Pod};
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde::de::DeserializeOwned;
@@ -26,8 +25,6 @@ pub struct Namespace {
 /// How an application stands.
 pub struct Look {
     pub phase: String,
-    /// Since when this rollout runs, or when the last one ended.
-    pub promoted_since: Option<Timestamp>,
     pub verdict: Option<Verdict>,
     pub available: i64,
     pub wanted: i64,
@@ -120,15 +117,12 @@ impl Namespace {
         Ok(pod.name_any())
     }
 
-    /// Since when a pod is not ready; `None` while it is.
-    pub async fn unready_since(&self, pod: &str) -> Result<Option<Timestamp>> {
+    /// Whether a pod is ready.
+    pub async fn is_ready(&self, pod: &str) -> Result<bool> {
         let api: Api<Pod> = self.api();
         let status = api.get(pod).await?.status.unwrap_or_default();
-        let ready = status.conditions.unwrap_or_default().into_iter();
-        let unready = ready
-            .filter(|condition| condition.type_ == "Ready" && condition.status != "True")
-            .find_map(|condition| condition.last_transition_time);
-        Ok(unready.map(|time| time.0))
+        let mut conditions = status.conditions.unwrap_or_default().into_iter();
+        Ok(conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True"))
     }
 
     /// The phase alone; empty before Flagger has seen the Canary.
@@ -150,16 +144,11 @@ impl Namespace {
         let read = async { Ok((canaries.get(app).await?, deployments.get(app).await?)) };
         let ((canary, deployment), route) = tokio::try_join!(read, route)?;
         let status = &canary.data["status"];
-        let promoted = status["conditions"].as_array().into_iter().flatten();
-        let promoted_since = promoted
-            .filter(|condition| condition["type"] == "Promoted")
-            .find_map(|condition| condition["lastTransitionTime"].as_str()?.parse().ok());
         let verdict = canary.annotations().get(VERDICT);
         let replicas = deployment.spec.and_then(|spec| spec.replicas);
         let available = deployment.status.and_then(|status| status.available_replicas);
         Ok(Look {
             phase: text(&status["phase"]),
-            promoted_since,
             verdict: verdict
                 .map(|verdict| serde_json::from_str(verdict).context("the verdict is not readable"))
                 .transpose()?,

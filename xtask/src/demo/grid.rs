@@ -31,6 +31,8 @@ pub enum Mark {
 pub struct Cell {
     pub mark: Mark,
     pub text: String,
+    /// Where its lines are wrapped they go on indented, so that one entry is told from the next.
+    hanging: bool,
 }
 
 /// The columns of one output.
@@ -48,11 +50,28 @@ impl Cell {
         Self {
             mark,
             text: text.into(),
+            hanging: false,
         }
+    }
+
+    pub fn hanging(self) -> Self {
+        Self { hanging: true, ..self }
     }
 
     pub fn empty() -> Self {
         Self::new(Mark::Plain, "")
+    }
+
+    /// Wraps every line of the text; words that are longer than the width are broken.
+    fn fold(&self, width: usize) -> Vec<String> {
+        let options = Options::new(width.max(1))
+            .word_splitter(WordSplitter::NoHyphenation)
+            .subsequent_indent(if self.hanging { "  " } else { "" });
+        self.text
+            .lines()
+            .flat_map(|line| wrap(line, options.clone()))
+            .map(|line| line.trim_end().to_owned())
+            .collect()
     }
 }
 
@@ -77,7 +96,7 @@ impl Grid {
         let wrapped: Vec<Vec<String>> = widths
             .iter()
             .zip(cells)
-            .map(|(width, cell)| fold(&cell.text, *width))
+            .map(|(width, cell)| cell.fold(*width))
             .collect();
         let height = wrapped.iter().map(Vec::len).max().unwrap_or_default();
         let mut row = String::new();
@@ -111,23 +130,14 @@ impl Grid {
         }
         let styled = match mark {
             Mark::Plain => return text.to_owned(),
-            Mark::Deed => text.with(Color::Cyan),
-            Mark::Good => text.with(Color::Green),
-            Mark::Bad => text.with(Color::Red),
+            Mark::Deed => text.with(Color::DarkCyan),
+            Mark::Good => text.with(Color::DarkGreen),
+            Mark::Bad => text.with(Color::DarkRed),
             Mark::Faint => text.attribute(Attribute::Dim),
             Mark::Title => text.attribute(Attribute::Bold),
         };
         styled.to_string()
     }
-}
-
-/// Wraps every line of a text; words that are longer than the width are broken.
-fn fold(text: &str, width: usize) -> Vec<String> {
-    let options = Options::new(width.max(1)).word_splitter(WordSplitter::NoHyphenation);
-    text.lines()
-        .flat_map(|line| wrap(line, options.clone()))
-        .map(|line| line.trim_end().to_owned())
-        .collect()
 }
 
 #[cfg(test)]

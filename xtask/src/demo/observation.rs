@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tokio::sync::mpsc::UnboundedSender;
 
+/// After the deadline Flagger acts at its next tick, an interval of ten seconds later at most; the rest is for a slow
+/// machine.
+pub const REACTION: Duration = Duration::from_secs(25);
+
 /// One part of the demo.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scene {

@@ -2,15 +2,13 @@
 
 use super::grid::{Cell, Grid, Mark};
 use super::lag::Lag;
-use super::observation::{Observation, Outcome, Scene, Seen, Side, Verdict, Weights};
+use super::observation::{Observation, Outcome, REACTION, Scene, Seen, Side, Verdict, Weights};
 use super::tell;
 
 /// A verdict has to be handed over that fast, in seconds.
 const PROMPT: f64 = 1.0;
-/// Flagger acts at its next tick, an interval of ten seconds later at most; the rest is for a slow machine.
-const REACTION: f64 = 25.0;
-/// The bounds of a clock in whole seconds against one in fractions.
-const ROUNDING: f64 = 1.0;
+/// The demo looks a few times a second, so its clock starts a little later than Curfew's, in seconds.
+const BLUR: f64 = 1.0;
 /// What refuses a Canary that Flagger cannot read.
 const RULE: &str = "undecodable";
 /// A pod that crashes in either way that Kubernetes tells it.
@@ -232,7 +230,7 @@ fn rolled_back(outcome: &Outcome) -> Fact {
         verdict,
         ..
     } = outcome;
-    let in_time = (-ROUNDING..=REACTION).contains(past);
+    let in_time = (-BLUR..=REACTION.as_secs_f64()).contains(past);
     let by_verdict = verdict.as_ref().is_some_and(|verdict| {
         let Verdict {
             clock, remedy, result, ..

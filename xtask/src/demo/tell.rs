@@ -87,7 +87,7 @@ pub fn words(side: Side, seen: &Seen) -> Option<Cell> {
         Seen::Ended { error: Some(error) } => Cell::new(Mark::Bad, format!("the demo failed here: {error}")),
         Seen::Ended { error: None } | Seen::Now(_) | Seen::Waiting(_) => return None,
     };
-    Some(cell)
+    Some(cell.hanging())
 }
 
 fn event(reporter: Reporter, reason: &str, note: &str) -> Cell {

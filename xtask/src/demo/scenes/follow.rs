@@ -4,21 +4,17 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use k8s_openapi::jiff::Timestamp;
 use plane::{Component, Plane};
 use serde_json::Value;
 
 use super::{EVERY, SETTING_UP, until};
 use crate::demo::cluster::{Look, Namespace, Told};
-use crate::demo::observation::{Journal, Outcome, Reporter, Seen, Side, Status, Weights};
+use crate::demo::observation::{Journal, Outcome, REACTION, Reporter, Seen, Side, Status, Weights};
 use crate::demo::stage::Pace;
 
 /// The application of every rollout, and how many pods it has.
 const APP: &str = "web";
 const REPLICAS: u32 = 4;
-
-/// After the deadline Flagger acts at its next tick, at most an interval of ten seconds later.
-const REACTION: Duration = Duration::from_secs(25);
 
 /// An application whose Canary is initialised.
 pub struct Prepared<'a> {
@@ -106,11 +102,9 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// The rollout's time counts since that moment.
-    pub fn start_clock(&mut self, since: Timestamp) {
-        let ago = Duration::try_from(Timestamp::now().duration_since(since)).unwrap_or_default();
-        let now = Instant::now();
-        self.deadline = Some(now.checked_sub(ago).unwrap_or(now) + self.pace.limit);
+    /// The rollout's time counts from this moment.
+    pub fn start_clock(&mut self) {
+        self.deadline = Some(Instant::now() + self.pace.limit);
         self.first_weights = self.weights;
         self.journal.write(Seen::ClockStarted { limit: self.pace.limit });
     }
@@ -162,13 +156,7 @@ impl<'a> Follow<'a> {
             self.passed = true;
             self.journal.write(Seen::DeadlinePassed);
         }
-        // Flagger tells what it does after it has told the status; people read it the other way round.
-        for (reporter, told) in told {
-            if self.prepared.told.insert(told.clone()) && is_worth_telling(reporter, &told) {
-                let Told { reason, note } = told;
-                self.journal.write(Seen::Event { reporter, reason, note });
-            }
-        }
+        self.tell(Reporter::Flagger, &told);
         if look.phase != self.phase {
             self.phase.clone_from(&look.phase);
             self.journal.write(Seen::Phase(look.phase.clone()));
@@ -177,6 +165,8 @@ impl<'a> Follow<'a> {
             self.weights = Some(weights);
             self.journal.write(Seen::Weights(weights));
         }
+        // Curfew tells what became of a phase, Flagger what it will become.
+        self.tell(Reporter::Curfew, &told);
         self.journal.write(Seen::Now(Status {
             phase: look.phase.clone(),
             available: look.available,
@@ -185,6 +175,19 @@ impl<'a> Follow<'a> {
             past: self.past(),
         }));
         Ok(look)
+    }
+
+    fn tell(&mut self, who: Reporter, told: &[(Reporter, Told)]) {
+        for (reporter, told) in told.iter().filter(|(reporter, _)| *reporter == who) {
+            if self.prepared.told.insert(told.clone()) && is_worth_telling(*reporter, told) {
+                let Told { reason, note } = told.clone();
+                self.journal.write(Seen::Event {
+                    reporter: *reporter,
+                    reason,
+                    note,
+                });
+            }
+        }
     }
 
     /// Seconds since the deadline; negative before it.

@@ -1,6 +1,6 @@
 //! Scene 2: one pod of four is in CrashLoopBackOff, and the rollout hangs.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::json;
 
 use super::follow::{Follow, Prepared};
@@ -30,14 +30,11 @@ async fn hang(prepared: Prepared<'_>, journal: &Journal, pace: Pace) -> Result<(
     journal.write(Seen::Did("A new version is pushed: 1 of its 4 pods crashes".to_owned()));
     prepared.push("crash-one").await?;
     let mut rollout = Follow::new(prepared, journal, pace);
-    let look = rollout
+    rollout
         .until("Flagger to see the new version", SETTING_UP, |look| {
             look.phase == "Progressing"
         })
         .await?;
-    rollout.start_clock(
-        look.promoted_since
-            .context("the status does not say when the rollout began")?,
-    );
+    rollout.start_clock();
     rollout.outcome().await
 }

@@ -42,10 +42,10 @@ async fn traffic(prepared: Prepared<'_>, journal: &Journal, pace: Pace) -> Resul
     let pod = rollout.prepared.break_pod().await?;
     journal.write(Seen::Did(format!("The pod {pod} breaks")));
     let namespace = &rollout.prepared.namespace;
-    let since = until(journal, "the pod not to be ready", SETTING_UP, async || {
-        namespace.unready_since(&pod).await
+    until(journal, "the pod not to be ready", SETTING_UP, async || {
+        Ok((!namespace.is_ready(&pod).await?).then_some(()))
     })
     .await?;
-    rollout.start_clock(since);
+    rollout.start_clock();
     rollout.outcome().await
 }
