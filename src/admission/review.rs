@@ -77,6 +77,8 @@ pub struct Resource {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
     uid: String,
+    /// The object's name, by which kubectl speaks of it.
+    name: String,
     /// The decision.
     pub answer: Answer,
 }
@@ -191,6 +193,7 @@ impl Request {
     pub fn answer(&self, answer: Answer) -> Response {
         Response {
             uid: self.uid.clone(),
+            name: self.name.clone(),
             answer,
         }
     }
@@ -227,7 +230,7 @@ impl Response {
     /// The review that the API server reads.
     #[must_use]
     pub fn into_json(self) -> Value {
-        let Self { uid, answer } = self;
+        let Self { uid, name, answer } = self;
         let response = match answer {
             Answer::Allow { warnings, audit } => {
                 json!({"uid": uid, "allowed": true, "warnings": fitting(warnings), "auditAnnotations": map(audit)})
@@ -249,7 +252,7 @@ impl Response {
                     "code": 422,
                     "reason": "Invalid",
                     "message": message,
-                    "details": {"group": "flagger.app", "kind": "Canary", "causes": causes},
+                    "details": {"name": name, "group": "flagger.app", "kind": "Canary", "causes": causes},
                 },
             }),
         };
@@ -364,6 +367,18 @@ mod tests {
             assert_eq!(written["response"]["uid"], "abc");
             assert_eq!(written["apiVersion"], API_VERSION);
         }
+    }
+
+    #[test]
+    fn a_denial_names_the_object() {
+        let request = parse(&review(&json!({"uid": "1", "operation": "CREATE", "name": "web"}))).expect("ok");
+        let denied = request.answer(Answer::Deny {
+            message: String::new(),
+            causes: Vec::new(),
+            warnings: Vec::new(),
+            audit: Vec::new(),
+        });
+        assert_eq!(denied.into_json()["response"]["status"]["details"]["name"], "web");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod attend;
 mod curfew;
+mod demo;
 mod ends;
 mod plane;
 mod test;
@@ -19,6 +20,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
     Plane(plane::Arguments),
     Test(test::Arguments),
 }
@@ -26,6 +28,7 @@ enum Command {
 fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let result = match command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Plane(arguments) => plane::run(arguments),
         Command::Test(arguments) => test::run(arguments),
     };
