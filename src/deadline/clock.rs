@@ -6,6 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    budget::Course,
     limits::{Limit, Limits},
     observe::{Observation, Standing, TargetSeen},
     stamp::Stamp,
@@ -14,6 +15,9 @@ use crate::{
     flagger::{phase::Phase, workload::Kind},
     policy::canary_policy::Action,
 };
+
+/// How seldom client-go passes on Events once it throttles them (`EventCorrelator`: a burst of 25, then one in 300 s).
+const THROTTLED_EVENTS: SignedDuration = SignedDuration::from_secs(300);
 
 /// A clock of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,8 +107,8 @@ impl Clock {
             Self::Readiness => readiness(seen, stamp, limit?, limits.warn_at_percent),
             Self::Crashes => crashes(seen, stamp, limits),
             Self::Gate => gate(seen, stamp, limit?),
-            Self::Stall => stall(seen, stamp, limit?, limits),
-            Self::Silence => silence(seen, limit?),
+            Self::Stall => stall(seen, stamp, limit?, limits, now),
+            Self::Silence => silence(seen, silence_limit(seen, limit?, limits)),
             Self::Promotion => promotion(seen, limit?),
             Self::Rollout => rollout(seen, stamp, limit?, limits.warn_at_percent),
             Self::Suspended => suspended(seen, stamp, limit?),
@@ -161,15 +165,15 @@ fn gate(seen: &Observation, stamp: &Stamp, limit: SignedDuration) -> Option<Set>
     plain(start, limit)
 }
 
-fn stall(seen: &Observation, stamp: &Stamp, limit: SignedDuration, limits: &Limits) -> Option<Set> {
+fn stall(seen: &Observation, stamp: &Stamp, limit: SignedDuration, limits: &Limits, now: Timestamp) -> Option<Set> {
     let rollout = stamp.rollout.as_ref()?;
     if !seen.is_progressing() || seen.behind_gate() || seen.target != TargetSeen::Ready {
         return None;
     }
     // Without signs of life it is Flagger that is silent, not the rollout that stalls.
-    let deadline = rollout.progressed_at.max(rollout.budget.since).checked_add(limit).ok()?;
-    let alive_until = seen.last_sign?.checked_add(limits.silence.limit?).ok()?;
-    (deadline <= alive_until || alive_until >= deadline).then_some(Set { deadline, warn_at: None })
+    let silent_at = seen.last_sign?.checked_add(limits.silence.limit?).ok()?;
+    let ready_since = if rollout.budget.course == Course::Ready { rollout.budget.since } else { now };
+    plain(rollout.progressed_at.max(ready_since), limit).filter(|_| now < silent_at)
 }
 
 fn silence(seen: &Observation, limit: SignedDuration) -> Option<Set> {
@@ -177,6 +181,12 @@ fn silence(seen: &Observation, limit: SignedDuration) -> Option<Set> {
         return None;
     }
     plain(seen.last_sign?, limit)
+}
+
+/// While the target is not ready, Flagger writes Events only, and after 25 of them about one object its client passes on
+/// no more than one in five minutes (`docs/flagger.md#signs-of-life`).
+fn silence_limit(seen: &Observation, limit: SignedDuration, limits: &Limits) -> SignedDuration {
+    if seen.target == TargetSeen::Ready { limit } else { limit.max(THROTTLED_EVENTS.saturating_add(limits.interval)) }
 }
 
 fn promotion(seen: &Observation, limit: SignedDuration) -> Option<Set> {

@@ -1,11 +1,11 @@
 //! Judging: what the clocks say now.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
-    Clock,
+    clock::{Clock, Reading},
     limits::Limits,
-    observe::{Observation, Standing, TargetSeen},
+    observe::{Observation, TargetSeen},
     stamp::{Breach, Stamp},
 };
 use crate::policy::canary_policy::{Action, Enforcement};
@@ -15,6 +15,8 @@ use crate::policy::canary_policy::{Action, Enforcement};
 pub struct Judgement {
     /// The finding.
     pub state: State,
+    /// Deadlines that have passed and are only to be told.
+    pub reports: Vec<Breach>,
     /// The next deadline that would act or report.
     pub pending: Option<Pending>,
     /// When something changes by itself: a deadline, a warning, the end of an excuse.
@@ -30,8 +32,10 @@ pub enum State {
     Running,
     /// A rollout stands still, and no time counts.
     Frozen,
-    /// A deadline has passed.
+    /// A deadline has passed, and the rollout is to be rolled back.
     Breached(Breach),
+    /// An adoption must be held.
+    Holding(Breach),
 }
 
 /// A deadline to come.
@@ -48,75 +52,64 @@ pub struct Pending {
 /// Reads every clock.
 #[must_use]
 pub fn judge(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Judgement {
-    let idle = Judgement {
-        state: State::Idle,
-        pending: None,
-        look_at: None,
-    };
-    let off = limits.mode == Enforcement::Off || limits.readiness_action == Action::Off;
-    let Some(rollout) = stamp.rollout.as_ref().filter(|_| seen.running && !off) else {
-        return idle;
-    };
-    if !seen.phase.can_roll_back() {
-        return Judgement {
-            state: State::Running,
-            ..idle
-        };
+    let mut judgement = Judgement { state: state(seen), reports: Vec::new(), pending: None, look_at: None };
+    if limits.mode == Enforcement::Off {
+        return Judgement { state: State::Idle, ..judgement };
     }
-    // A user's hold or goodbye takes the reason for a breach away.
-    if seen.standing != Standing::Live {
-        return Judgement {
-            state: State::Frozen,
-            ..idle
-        };
+    if let TargetSeen::Growing(until) = seen.target {
+        judgement.look_at = Some(until);
     }
-    // A breach holds whatever the pods do, since our own levers are no progress; a longer deadline takes it back.
-    if let Some(breach) = rollout.breach.filter(|breach| limits.readiness <= breach.limit) {
-        return Judgement {
-            state: State::Breached(breach),
-            ..idle
-        };
+    let readings: Vec<_> = Clock::ALL.into_iter().filter_map(|clock| clock.read(seen, stamp, limits, now)).collect();
+    let (passed, coming): (Vec<_>, Vec<_>) = readings.into_iter().partition(|reading| now >= reading.deadline);
+
+    for reading in &coming {
+        let warn_at = reading.warn_at.filter(|warn_at| now < *warn_at);
+        let next = warn_at.unwrap_or(reading.deadline);
+        judgement.look_at = Some(judgement.look_at.map_or(next, |look_at| look_at.min(next)));
     }
-    let Some(deadline) = rollout.budget.reaches(limits.readiness) else {
-        let (state, look_at) = match seen.target {
-            TargetSeen::Ready | TargetSeen::Unready => (State::Running, None),
-            TargetSeen::Growing(until) => (State::Running, Some(until)),
-            TargetSeen::Unobserved | TargetSeen::Paused | TargetSeen::PrimaryNotReady | TargetSeen::Missing => {
-                (State::Frozen, None)
-            }
-        };
-        return Judgement {
-            state,
-            pending: None,
-            look_at,
-        };
-    };
-    if now >= deadline {
-        let breach = Breach {
-            clock: Clock::Readiness,
-            deadline,
-            limit: limits.readiness,
-        };
-        return Judgement {
-            state: State::Breached(breach),
-            ..idle
-        };
+    judgement.pending = coming.iter().min_by_key(|reading| reading.deadline).map(|reading| Pending {
+        clock: reading.clock,
+        deadline: reading.deadline,
+        approaching: reading.warn_at.is_some_and(|warn_at| now >= warn_at),
+    });
+    judgement.reports = passed.iter().filter(|reading| reading.action == Action::Report).map(Reading::breach).collect();
+    let first = |action| passed.iter().filter(move |reading| reading.action == action).min_by_key(|reading| reading.deadline);
+    if let Some(breach) = latched(seen, stamp, limits).or_else(|| first(Action::RollBack).map(Reading::breach)) {
+        // Nothing else is pending once a rollout is to end.
+        judgement = Judgement { state: State::Breached(breach), pending: None, look_at: None, ..judgement };
+    } else if let Some(hold) = first(Action::Hold) {
+        judgement.state = State::Holding(hold.breach());
     }
-    let warn_at = rollout.budget.reaches(share(limits.readiness, limits.warn_at_percent));
-    let approaching = warn_at.is_none_or(|warn_at| now >= warn_at);
-    Judgement {
-        state: State::Running,
-        pending: Some(Pending {
-            clock: Clock::Readiness,
-            deadline,
-            approaching,
-        }),
-        look_at: Some(warn_at.filter(|_| !approaching).unwrap_or(deadline)),
+    judgement
+}
+
+/// A breach holds whatever the pods do, since our own levers are no progress. A hold or a goodbye of the user, a phase that
+/// moved and a longer limit take it back.
+fn latched(seen: &Observation, stamp: &Stamp, limits: &Limits) -> Option<Breach> {
+    let breach = stamp.rollout.as_ref().filter(|_| seen.counts())?.breach?;
+    let limit = limits.of_clock(breach.clock);
+    (limit.action == Action::RollBack && limit.limit.is_some_and(|limit| limit <= breach.limit)).then_some(breach)
+}
+
+fn state(seen: &Observation) -> State {
+    if !seen.running {
+        return State::Idle;
+    }
+    if !seen.is_live() {
+        return State::Frozen;
+    }
+    match seen.target {
+        TargetSeen::Ready | TargetSeen::Unready | TargetSeen::Growing(_) => State::Running,
+        TargetSeen::Unobserved | TargetSeen::Paused | TargetSeen::PrimaryNotReady | TargetSeen::Missing => {
+            if seen.phase.can_roll_back() { State::Frozen } else { State::Running }
+        }
     }
 }
 
-fn share(limit: SignedDuration, percent: u8) -> SignedDuration {
-    limit
-        .checked_mul(i32::from(percent))
-        .map_or(limit, |hundredfold| hundredfold / 100)
+// === impl Reading ===
+
+impl Reading {
+    fn breach(&self) -> Breach {
+        Breach { clock: self.clock, deadline: self.deadline, limit: self.limit }
+    }
 }

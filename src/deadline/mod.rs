@@ -6,6 +6,8 @@
 //! freshly read ones before it does it.
 
 pub mod budget;
+pub mod clock;
+pub mod crashes;
 pub mod judge;
 pub mod limits;
 pub mod observe;
@@ -15,31 +17,7 @@ pub mod revision;
 pub mod stamp;
 pub mod verdict;
 
+pub use clock::Clock;
 pub use judge::judge;
 pub use observe::observe;
 pub use remedy::remedy;
-
-/// A clock of a rollout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Clock {
-    /// How long the target may be less ready than Flagger needs it to advance.
-    Readiness,
-}
-
-// === impl Clock ===
-
-impl Clock {
-    /// The clock's name in annotations, Events and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Readiness => "readiness",
-        }
-    }
-
-    /// The clock of this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Readiness].into_iter().find(|clock| clock.name() == name)
-    }
-}

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     budget::{Budget, Course},
+    crashes::Crashes,
     pods::{self, PodSeen},
     remedy::requested,
     revision::Revision,
@@ -14,8 +15,11 @@ use crate::flagger::{
     effective::Effective,
     phase::Phase,
     ready::{self, Readiness, readiness},
-    workload::{Kind, TemplateHash, Workload},
+    workload::{Condition, Kind, TemplateHash, Workload},
 };
+
+/// The share of Flagger's deadline after which an adoption is held, per cent.
+const HOLD_AT: i32 = 80;
 
 /// What is given to Flagger on top of an interval to look at its target.
 const LOOK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
@@ -31,25 +35,81 @@ pub struct Scene<'a> {
     pub primary: Option<&'a Workload>,
     /// The target's pods, if they were looked at.
     pub pods: Option<&'a [PodSeen]>,
+    /// The last Event that Flagger wrote about the Canary, if one was seen.
+    pub last_event: Option<Timestamp>,
 }
 
 /// What matters about a Canary now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub struct Observation {
     /// Its phase.
     pub phase: Phase,
+    /// When the phase began.
+    pub phase_since: Option<Timestamp>,
+    /// When Flagger last wrote the status.
+    pub status_written: Option<Timestamp>,
+    /// The last sign of life from Flagger on this Canary: a write of the status or an Event.
+    pub last_sign: Option<Timestamp>,
     /// Whether a rollout runs.
     pub running: bool,
     /// What kind of workload it targets; none for a Service and anything else.
     pub kind: Option<Kind>,
+    /// Whether its target is a plain Service, which Flagger holds for always ready.
+    pub service: bool,
     /// Whether the user holds it (`spec.suspend`), or it is being deleted.
     pub standing: Standing,
     /// How the target is doing.
     pub target: TargetSeen,
+    /// Whether Kubernetes strips the condition that the lever on the target would set (`docs/flagger.md#l10`).
+    pub no_deadline: bool,
     /// Whether the live template is the one that Flagger last took up. If not, a fix may have been pushed.
     pub synced: bool,
     /// Whether Flagger promotes as soon as the target is ready.
     pub skip_analysis: bool,
+    /// Whether a `confirm-traffic-increase` hook may hold the traffic.
+    pub traffic_gate: bool,
+    /// Whether traffic or pods are on the canary.
+    pub on_canary: bool,
+    /// How the adoption of the workload goes, while it is being adopted.
+    pub adoption: Option<Adoption>,
+}
+
+// === impl Observation ===
+
+impl Observation {
+    /// Whether nobody holds it and it is not being deleted.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.standing == Standing::Live
+    }
+
+    /// Whether the clocks of the canary's pods run.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.running && self.is_live() && self.phase.can_roll_back()
+    }
+
+    /// Whether the analysis runs.
+    #[must_use]
+    pub fn is_progressing(&self) -> bool {
+        self.running && self.is_live() && self.phase == Phase::Progressing
+    }
+
+    /// Whether a gate may hold the traffic: it has such a hook, and nothing else is in its way.
+    #[must_use]
+    pub fn behind_gate(&self) -> bool {
+        self.traffic_gate && self.phase == Phase::Progressing && self.target == TargetSeen::Ready
+    }
+}
+
+/// How the adoption of a live workload goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Adoption {
+    /// Whether the live workload still serves.
+    pub target_serves: bool,
+    /// When it must be held at the latest; none while the primary is ready.
+    pub hold_by: Option<Timestamp>,
 }
 
 /// Whether anybody may act on a Canary at all.
@@ -107,18 +167,60 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         synced = rollout.revision == live;
         seen = target_seen(scene, &effective, &rollout, now);
         rollout.budget = turned(rollout.budget, scene, &effective, seen, before.rollout.is_some(), now);
+        rollout.running = rollout.running.turn(running_course(canary), now);
+        rollout.crashes.note(scene.pods.unwrap_or_default(), rollout.started_at);
+        if seen == TargetSeen::Ready && !rollout.was_ready {
+            rollout.was_ready = true;
+            stamp.note_ready_after(now.duration_since(rollout.revision_since));
+        }
         stamp.rollout = Some(rollout);
     }
-    let observation = Observation {
-        phase: canary.status.phase.clone(),
+    stamp.suspended_since = (standing(canary) == Standing::Suspended).then(|| before.suspended_since.unwrap_or(now));
+    (observation(scene, &effective, running, seen, synced), stamp)
+}
+
+fn observation(scene: Scene<'_>, effective: &Effective, running: bool, seen: TargetSeen, synced: bool) -> Observation {
+    let Scene { canary, target, primary, pods: _, last_event } = scene;
+    let (spec, status) = (&canary.spec, &canary.status);
+    let phase_since = status.promoted.as_ref().and_then(|promoted| promoted.phase_started);
+    let adopting = matches!(status.phase, Phase::None | Phase::Initializing);
+    Observation {
+        phase: status.phase.clone(),
+        phase_since,
+        status_written: status.last_transition_time,
+        last_sign: status.last_transition_time.max(last_event),
         running,
         kind: target.map(|target| target.kind),
+        service: spec.target.kind == "Service" && spec.target.api_version == "v1",
         standing: standing(canary),
         target: seen,
+        no_deadline: target.is_some_and(Workload::has_no_deadline),
         synced,
         skip_analysis: effective.skip_analysis,
+        traffic_gate: spec.analysis.as_ref().is_some_and(|analysis| analysis.has_hook("confirm-traffic-increase")),
+        on_canary: status.canary_weight > 0 || (running && target.is_some_and(|target| target.wanted > 0)),
+        adoption: adopting.then(|| adoption(target, primary, effective)),
+    }
+}
+
+/// Flagger gives an unready primary its deadline from the last update of its `Available` condition, and Kubernetes
+/// gives it its own from the last update of `Progressing`; either ends the adoption, and the live workload with it.
+fn adoption(target: Option<&Workload>, primary: Option<&Workload>, effective: &Effective) -> Adoption {
+    let unready = primary.filter(|primary| {
+        primary.kind == Kind::Deployment
+            && !effective.skip_analysis
+            && readiness(primary, effective.primary_ready_threshold) != Readiness::Ready
+    });
+    let from = |condition: &Option<Condition>, status: &str, deadline: i64| {
+        let since = condition.as_ref().filter(|condition| condition.status == status)?.updated?;
+        since.checked_add(SignedDuration::from_secs(deadline.max(0)) * HOLD_AT / 100).ok()
     };
-    (observation, stamp)
+    let hold_by = unready.and_then(|primary| {
+        let flaggers = from(&primary.availability, "False", effective.progress_deadline_seconds);
+        let kubernetes = primary.progress_deadline.and_then(|deadline| from(&primary.progressing, "True", deadline));
+        [flaggers, kubernetes].into_iter().flatten().min()
+    });
+    Adoption { target_serves: target.is_some_and(|target| target.available > 0), hold_by }
 }
 
 fn standing(canary: &Canary) -> Standing {
@@ -135,7 +237,7 @@ fn standing(canary: &Canary) -> Standing {
 fn recalled_breach(before: &Stamp, rollout: &Rollout, effective: &Effective) -> Option<Breach> {
     let asked = Stamp {
         rollout: Some(rollout.clone()),
-        verdict: before.verdict.clone(),
+        ..before.clone()
     };
     let verdict = before.verdict.as_ref().filter(|_| requested(&asked))?;
     (verdict.revision == rollout.revision.to_string()).then(|| Breach {
@@ -172,6 +274,9 @@ fn carry_forward(
     if live.taken_up_since(&before.revision) {
         rollout.revision = live.clone();
         rollout.progress = seen;
+        rollout.crashes = Crashes::default();
+        rollout.revision_since = now;
+        rollout.was_ready = false;
         rollout.unproven_until = None;
         rollout.breach = None;
     } else if let Some(advanced) = before.progress.advanced_to(&seen) {
@@ -207,14 +312,20 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
     } else {
         phase_started
     };
+    let started_at = started_at(canary, promoted, None, now);
     Rollout {
         promoted_since: promoted.rollout_started.unwrap_or(phase_started),
         revision: live.clone(),
-        started_at: started_at(canary, promoted, None, now),
+        started_at,
         progressed_at,
         progress: Progress::of(canary),
         wanted: watched.then(|| scene.target.map(|target| target.wanted)).flatten(),
         budget: Budget::new(Course::Frozen, if watched { now } else { progressed_at }),
+        running: Budget::new(Course::Frozen, started_at),
+        crashes: Crashes::default(),
+        revision_since: phase_started,
+        // What was found running may have been ready before; when, nobody saw.
+        was_ready: !watched && now.duration_since(phase_started) > LOOK_MARGIN,
         unproven_until,
         breach: None,
     }
@@ -246,6 +357,7 @@ fn target_seen(scene: Scene<'_>, effective: &Effective, rollout: &Rollout, now: 
         target,
         primary,
         pods,
+        last_event: _,
     } = scene;
     // Flagger holds a Service for always ready.
     if canary.spec.target.kind == "Service" {
@@ -338,6 +450,16 @@ fn turned(
         since: budget.since,
     };
     believed.turn(course, certain.max(budget.since))
+}
+
+/// Approvals and holds are no part of the time that a rollout takes.
+fn running_course(canary: &Canary) -> Course {
+    match canary.status.phase {
+        Phase::Progressing | Phase::Promoting | Phase::Finalising if standing(canary) == Standing::Live => {
+            Course::Unready
+        }
+        _ => Course::Frozen,
+    }
 }
 
 fn course(canary: &Canary, seen: TargetSeen) -> Course {

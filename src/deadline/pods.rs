@@ -23,6 +23,30 @@ pub struct PodSeen {
     pub since: Option<Timestamp>,
     /// What keeps it from being ready, if it says so.
     pub trouble: Option<Trouble>,
+    /// Its containers, for the crash clock.
+    pub containers: Vec<ContainerSeen>,
+}
+
+/// One container of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ContainerSeen {
+    /// Its name.
+    pub name: String,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Whether a readiness or startup probe decides that.
+    pub probed: bool,
+    /// The ends of its runs that its status still holds: two at most.
+    pub exits: Vec<Exit>,
+}
+
+/// The end of a container's run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Exit {
+    /// When.
+    pub at: Timestamp,
+    /// Whether it failed: any exit code but 0, kills for memory or liveness included.
+    pub failed: bool,
 }
 
 /// What keeps a pod from being ready.
@@ -53,6 +77,12 @@ impl From<&Pod> for PodSeen {
         let is_ready = ready.is_some_and(|condition| condition.status == "True");
         let containers = status.container_statuses.unwrap_or_default();
         let inits = status.init_container_statuses.unwrap_or_default();
+        let specs = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+        let probed = |name: &str| {
+            let spec = specs.iter().find(|spec| spec.name == name);
+            spec.is_some_and(|spec| spec.readiness_probe.is_some() || spec.startup_probe.is_some())
+        };
+        let seen = containers.iter().map(|container| ContainerSeen::of(container, probed(&container.name))).collect();
         let unscheduled = condition("PodScheduled")
             .filter(|condition| condition.status == "False")
             .map(|condition| {
@@ -62,6 +92,7 @@ impl From<&Pod> for PodSeen {
                 )
             });
         Self {
+            containers: seen,
             name: pod.metadata.name.clone().unwrap_or_default(),
             created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
             ready: is_ready,
@@ -92,6 +123,18 @@ fn is_failing(state: &ContainerState) -> bool {
             .terminated
             .as_ref()
             .is_some_and(|terminated| terminated.exit_code != 0)
+}
+
+// === impl ContainerSeen ===
+
+impl ContainerSeen {
+    fn of(status: &ContainerStatus, probed: bool) -> Self {
+        let exits = [&status.last_state, &status.state].into_iter().flatten().filter_map(|state| {
+            let terminated = state.terminated.as_ref()?;
+            Some(Exit { at: terminated.finished_at.as_ref()?.0, failed: terminated.exit_code != 0 })
+        });
+        Self { name: status.name.clone(), ready: status.ready, probed, exits: exits.collect() }
+    }
 }
 
 // === impl Trouble ===
@@ -379,6 +422,7 @@ mod tests {
             ready,
             since: since.and_then(at),
             trouble: None,
+            containers: Vec::new(),
         };
         let (up, down) = (|s| seen(true, Some(s)), |s| seen(false, Some(s)));
         // All four are needed: the first that fell.

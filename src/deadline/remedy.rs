@@ -3,15 +3,16 @@
 use jiff::Timestamp;
 
 use super::{
+    Clock,
     judge::{Judgement, State},
     limits::Limits,
-    observe::Observation,
+    observe::{Observation, TargetSeen},
     stamp::{Breach, Stamp},
     verdict::{Outcome, RemedyName},
 };
 use crate::{
     flagger::{phase::Phase, workload::Kind},
-    policy::canary_policy::{Action, Enforcement},
+    policy::canary_policy::Enforcement,
 };
 
 /// What to do about a Canary now.
@@ -25,6 +26,8 @@ pub enum Remedy {
     Withhold(Breach, Withheld),
     /// Hand Flagger the verdict, and hand it over again until the phase moves.
     RollBack(Breach, Levers),
+    /// Give the adoption more time, before Flagger takes the live workload away.
+    Hold(Breach),
     /// Take the verdict back: its reason is gone.
     Withdraw,
     /// Flagger rolled back.
@@ -38,6 +41,8 @@ pub enum Withheld {
     FixPushed,
     /// The rollout was found running; until this moment Flagger may still take up another template.
     Unproven(Timestamp),
+    /// Flagger does not look at the canary now, and would find the verdict when all may be well again.
+    NotLooking(TargetSeen),
 }
 
 /// Which levers make Flagger roll back.
@@ -45,46 +50,61 @@ pub enum Withheld {
 pub struct Levers {
     /// Raise the Canary's failed checks to the threshold (`docs/flagger.md#l2`).
     pub fail_checks: bool,
-    /// Set the target Deployment's `Progressing` condition to `ProgressDeadlineExceeded` (`docs/flagger.md#l1`).
-    pub exceed_deadline: bool,
+    /// What is done to the target's own clock.
+    pub target: TargetLever,
 }
 
-/// What the judgement asks for.
+/// How Flagger is told that the target's deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TargetLever {
+    /// Not at all: the pods are ready, and the failed checks suffice.
+    None,
+    /// Set the Deployment's `Progressing` condition to `ProgressDeadlineExceeded` (`docs/flagger.md#l1`).
+    ExceedDeadline,
+    /// Set the Canary's `lastTransitionTime` back, from which Flagger counts for a `DaemonSet` (`docs/flagger.md#l6`).
+    BackdateTransition,
+}
+
+/// What the judgement asks for, the most urgent first.
 #[must_use]
 pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
     let requested = requested(stamp);
-    let State::Breached(breach) = judgement.state else {
-        return match (requested, &seen.phase) {
-            (false, _) => Remedy::None,
-            (true, Phase::Failed) => Remedy::Confirm,
-            (true, _) => Remedy::Withdraw,
-        };
-    };
-    let Some(levers) = levers(seen) else {
-        return Remedy::Report(breach);
-    };
-    match (limits.mode, limits.readiness_action) {
-        (Enforcement::Enforce, Action::RollBack) => {}
-        (Enforcement::Report | Enforcement::Off, _) | (_, Action::Hold | Action::Report | Action::Off) => {
-            return if requested {
-                Remedy::Withdraw
-            } else {
-                Remedy::Report(breach)
-            };
+    let report = judgement.reports.first().map_or(Remedy::None, |breach| Remedy::Report(*breach));
+    match (judgement.state, requested) {
+        (State::Breached(breach), requested) => {
+            let wanted = roll_back(breach, seen, stamp, limits, now);
+            match wanted {
+                Remedy::RollBack(..) => wanted,
+                _ if requested => Remedy::Withdraw,
+                wanted => wanted,
+            }
         }
+        (_, true) if seen.phase == Phase::Failed => Remedy::Confirm,
+        (_, true) => Remedy::Withdraw,
+        (State::Holding(breach), false) if limits.mode == Enforcement::Enforce => Remedy::Hold(breach),
+        (State::Holding(breach), false) => Remedy::Report(breach),
+        (State::Idle | State::Running | State::Frozen, false) => report,
     }
-    if !seen.synced {
-        return if requested {
-            Remedy::Withdraw
-        } else {
-            Remedy::Withhold(breach, Withheld::FixPushed)
-        };
+}
+
+fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+    let levers = levers(breach, seen).filter(|_| limits.mode == Enforcement::Enforce);
+    let Some(levers) = levers else { return Remedy::Report(breach) };
+    if !seen.synced && !seen.service {
+        return Remedy::Withhold(breach, Withheld::FixPushed);
     }
     let unproven_until = stamp.rollout.as_ref().and_then(|rollout| rollout.unproven_until);
     if let Some(until) = unproven_until.filter(|until| now < *until) {
         return Remedy::Withhold(breach, Withheld::Unproven(until));
     }
-    Remedy::RollBack(breach, levers)
+    match seen.target {
+        TargetSeen::Ready | TargetSeen::Unready | TargetSeen::Growing(_) => Remedy::RollBack(breach, levers),
+        // What was handed over already stays: taking it back for a moment would only delay the end.
+        _ if requested(stamp) => Remedy::RollBack(breach, levers),
+        TargetSeen::Unobserved | TargetSeen::Paused | TargetSeen::PrimaryNotReady | TargetSeen::Missing => {
+            Remedy::Withhold(breach, Withheld::NotLooking(seen.target))
+        }
+    }
 }
 
 /// Whether Flagger was handed a verdict on the rollout that the stamp is about, and has not yet reacted.
@@ -100,14 +120,20 @@ pub fn requested(stamp: &Stamp) -> bool {
     }
 }
 
-/// The levers that work on this target (`docs/design.md#remedies`).
-fn levers(seen: &Observation) -> Option<Levers> {
-    match seen.kind {
-        // With L2 alone Flagger acts only on ready pods, with L1 alone the team's alert is never sent.
-        Some(Kind::Deployment) => Some(Levers {
-            fail_checks: !seen.skip_analysis,
-            exceed_deadline: true,
-        }),
-        Some(Kind::DaemonSet) | None => None,
-    }
+/// The levers that work on this target now (`docs/design.md#remedies`); none if nothing does.
+fn levers(breach: Breach, seen: &Observation) -> Option<Levers> {
+    let fail_checks = !seen.skip_analysis;
+    let about_pods = matches!(breach.clock, Clock::Readiness | Clock::Crashes);
+    let target = match seen.kind {
+        // Pods that are ready at this moment may not be at the next look: both levers together work either way.
+        Some(Kind::Deployment) if about_pods || seen.target != TargetSeen::Ready => {
+            if seen.no_deadline { return None }
+            TargetLever::ExceedDeadline
+        }
+        Some(Kind::DaemonSet) if about_pods || seen.target != TargetSeen::Ready => TargetLever::BackdateTransition,
+        Some(Kind::Deployment | Kind::DaemonSet) => TargetLever::None,
+        None if seen.service => TargetLever::None,
+        None => return None,
+    };
+    (fail_checks || target != TargetLever::None).then_some(Levers { fail_checks, target })
 }

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Clock,
     budget::{Budget, Course},
+    crashes::Crashes,
     revision::Revision,
     verdict::Verdict,
 };
@@ -35,10 +36,15 @@ pub const UNREADY: &str = "curfew.dev/unready";
 pub const CLOCK: &str = "curfew.dev/clock";
 /// The next deadline.
 pub const DEADLINE: &str = "curfew.dev/deadline";
+/// How long the last rollouts took to become ready, the latest first.
+pub const READY_AFTER: &str = "curfew.dev/ready-after";
 /// The last verdict.
 pub const VERDICT: &str = "curfew.dev/verdict";
 /// The one annotation that users write.
 pub const ROLLOUT_DEADLINE: &str = "curfew.dev/rollout-deadline";
+
+/// How many revisions' times to readiness are kept.
+const KEPT_READY_AFTER: usize = 5;
 
 /// What is known of a Canary beyond its own status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -47,6 +53,10 @@ pub struct Stamp {
     pub rollout: Option<Rollout>,
     /// The last verdict.
     pub verdict: Option<Verdict>,
+    /// Seconds that the last revisions took to their first readiness, the latest first.
+    pub ready_after: Vec<i64>,
+    /// Since when the Canary is suspended.
+    pub suspended_since: Option<Timestamp>,
 }
 
 /// What is known of a rollout.
@@ -66,6 +76,14 @@ pub struct Rollout {
     pub wanted: Option<i64>,
     /// Unready time since the last progress.
     pub budget: Budget,
+    /// Time that counts for the whole rollout.
+    pub running: Budget,
+    /// Failed exits of this revision's containers.
+    pub crashes: Crashes,
+    /// When this revision began.
+    pub revision_since: Timestamp,
+    /// Whether this revision was ever ready.
+    pub was_ready: bool,
     /// Until when it is not certain that the live template is the one that Flagger took up: what was found
     /// in mid-rollout is believed once Flagger had time to look at it too.
     pub unproven_until: Option<Timestamp>,
@@ -106,9 +124,13 @@ impl Stamp {
         let verdict = canary
             .annotation(VERDICT)
             .and_then(|text| serde_json::from_str(text).ok());
+        let ready_after = canary.annotation(READY_AFTER).unwrap_or_default();
         Self {
             rollout: None,
             verdict: verdict.filter(|verdict: &Verdict| verdict.at <= rounded_up(now)),
+            ready_after: ready_after.split(' ').filter_map(seconds).take(KEPT_READY_AFTER).collect(),
+            // When that began is not known any more: less is counted, never more.
+            suspended_since: canary.spec.suspend.then_some(now),
         }
     }
 
@@ -126,11 +148,25 @@ impl Stamp {
             written.insert(PROGRESS, Some(rollout.progress.to_string()));
             written.insert(UNREADY, Some(unready(rollout.budget)));
         }
+        if !self.ready_after.is_empty() {
+            let list: Vec<_> = self.ready_after.iter().map(|seconds| format!("{seconds}s")).collect();
+            written.insert(READY_AFTER, Some(list.join(" ")));
+        }
         if let Some(verdict) = &self.verdict {
             written.insert(VERDICT, serde_json::to_string(verdict).ok());
         }
         written
     }
+
+    /// Remembers how long a revision took to its first readiness.
+    pub fn note_ready_after(&mut self, took: SignedDuration) {
+        self.ready_after.insert(0, took.as_secs().max(0));
+        self.ready_after.truncate(KEPT_READY_AFTER);
+    }
+}
+
+fn seconds(text: &str) -> Option<i64> {
+    text.strip_suffix('s')?.parse().ok().filter(|seconds| *seconds >= 0)
 }
 
 // === impl Rollout ===
@@ -156,15 +192,24 @@ impl Rollout {
         {
             return None;
         }
+        let started_at = past(STARTED_AT)?;
+        let progress = Progress::parse(canary.annotation(PROGRESS)?)?;
+        let budget = parse_unready(canary.annotation(UNREADY)?)
+            .filter(|budget| budget.since <= rounded_up(now) && budget.since >= promoted_since)?;
         Some(Self {
             promoted_since,
             revision: revision.clone(),
-            started_at: past(STARTED_AT)?,
+            started_at,
             progressed_at,
-            progress: Progress::parse(canary.annotation(PROGRESS)?)?,
+            // Of what was ready before, it is not known when.
+            was_ready: progress.weight > 0 || progress.iterations > 0 || budget.course == Course::Ready,
+            progress,
             wanted: None,
-            budget: parse_unready(canary.annotation(UNREADY)?)
-                .filter(|budget| budget.since <= rounded_up(now) && budget.since >= promoted_since)?,
+            budget,
+            // What an approval or a hold took is not written: time counts from the start of the phase at the earliest.
+            running: Budget::new(Course::Unready, promoted.phase_started.map_or(started_at, |at| at.max(started_at))),
+            crashes: Crashes::default(),
+            revision_since: progressed_at,
             unproven_until: None,
             breach: None,
         })
@@ -295,6 +340,10 @@ mod tests {
                 course: Course::Unready,
                 since: at("2026-11-23T14:02:49.5Z"),
             },
+            running: Budget::new(Course::Unready, at("2026-11-23T14:00:05Z")),
+            crashes: Crashes::default(),
+            revision_since: at("2026-11-23T14:00:05Z"),
+            was_ready: false,
             unproven_until: None,
             breach: None,
         }
@@ -316,10 +365,7 @@ mod tests {
 
     fn recalled(change: impl FnOnce(&mut BTreeMap<&'static str, Option<String>>)) -> Option<Rollout> {
         let rollout = rollout();
-        let stamp = Stamp {
-            rollout: Some(rollout.clone()),
-            verdict: None,
-        };
+        let stamp = Stamp { rollout: Some(rollout.clone()), ..Stamp::default() };
         let mut annotations = stamp.annotations(None);
         change(&mut annotations);
         let canary = canary(&annotations);
@@ -329,10 +375,7 @@ mod tests {
 
     #[test]
     fn annotations_are_whole_seconds_and_never_to_the_users_disadvantage() {
-        let stamp = Stamp {
-            rollout: Some(rollout()),
-            verdict: None,
-        };
+        let stamp = Stamp { rollout: Some(rollout()), ..Stamp::default() };
         let written = stamp.annotations(Some((Clock::Readiness, at("2026-11-23T14:03:26.6Z"))));
         let of = |key| written.get(key).cloned().flatten().expect("written");
         assert!(of(REVISION).starts_with("5c7d9f6b8-"));

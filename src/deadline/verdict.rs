@@ -34,8 +34,12 @@ pub struct Verdict {
 pub enum RemedyName {
     /// It is told.
     Report,
+    /// The adoption is held.
+    Hold,
     /// Flagger is made to roll back.
     Rollback,
+    /// Curfew itself ended the rollout.
+    LastResort,
 }
 
 /// What came of a remedy.
@@ -44,6 +48,8 @@ pub enum RemedyName {
 pub enum Outcome {
     /// It was told, and that is all.
     Reported,
+    /// The adoption waits on.
+    Held,
     /// Flagger has been handed the verdict.
     Requested,
     /// Flagger rolled back.
@@ -86,6 +92,8 @@ impl RemedyName {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Report => "report",
+            Self::Hold => "hold",
+            Self::LastResort => "lastResort",
             Self::Rollback => "rollback",
         }
     }
@@ -99,6 +107,7 @@ impl Outcome {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reported => "reported",
+            Self::Held => "held",
             Self::Requested => "requested",
             Self::Confirmed => "confirmed",
             Self::Withheld => "withheld",

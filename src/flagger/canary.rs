@@ -4,14 +4,17 @@
 //! here fails: a field of the wrong type is as good as absent, a field that nobody here needs is dropped (ten
 //! thousand Canaries are held in memory). Whether a spec *is* readable is the business of [`super::decode`].
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{decode, phase::Phase};
+use super::{decode, duration, phase::Phase};
+
+/// What Flagger gives a hook that sets no `timeout`.
+const DEFAULT_HOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A `flagger.app/v1beta1` Canary: what Curfew needs of it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,6 +83,19 @@ pub struct Analysis {
     pub primary_ready_threshold: Option<i64>,
     /// `canaryReadyThreshold`, per cent.
     pub canary_ready_threshold: Option<i64>,
+    /// `webhooks`: what Flagger calls on its way.
+    pub hooks: Vec<Hook>,
+}
+
+/// A hook: what Flagger calls, and how long that may keep it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Hook {
+    /// `type`; empty means `rollout`.
+    pub kind: String,
+    /// `timeout`, or the 10 s that Flagger uses instead (`CallWebhook` in its `pkg/controller/webhook.go`).
+    pub timeout: Duration,
+    /// `retries`.
+    pub retries: i64,
 }
 
 /// `status`, all of it written by Flagger.
@@ -226,6 +242,24 @@ impl Analysis {
                 .is_some_and(|conditions| !conditions.is_empty()),
             primary_ready_threshold: whole_number(&analysis["primaryReadyThreshold"]),
             canary_ready_threshold: whole_number(&analysis["canaryReadyThreshold"]),
+            hooks: analysis["webhooks"].as_array().into_iter().flatten().map(Hook::from_json).collect(),
+        }
+    }
+
+    /// Whether there is a hook of this type.
+    #[must_use]
+    pub fn has_hook(&self, kind: &str) -> bool {
+        self.hooks.iter().any(|hook| hook.kind == kind)
+    }
+}
+
+impl Hook {
+    fn from_json(hook: &Value) -> Self {
+        let written = hook["timeout"].as_str().and_then(|text| duration::parse(text).ok());
+        Self {
+            kind: text(&hook["type"]),
+            timeout: written.and_then(|written| written.try_into().ok()).unwrap_or(DEFAULT_HOOK_TIMEOUT),
+            retries: whole_number(&hook["retries"]).unwrap_or_default(),
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Workload {
     pub template: TemplateHash,
     /// `spec.paused` (Deployments only).
     pub paused: bool,
+    /// `spec.progressDeadlineSeconds` (Deployments only).
+    pub progress_deadline: Option<i64>,
     /// Pods wanted: `spec.replicas` (1 if absent), or `status.desiredNumberScheduled`.
     pub wanted: i64,
     /// `status.observedGeneration`.
@@ -86,6 +88,7 @@ impl Workload {
             selector: selector(&spec["selector"]),
             template: TemplateHash::of(&spec["template"]),
             paused: spec["paused"].as_bool().unwrap_or_default(),
+            progress_deadline: whole_number(&spec["progressDeadlineSeconds"]),
             wanted: whole_number(&spec["replicas"]).unwrap_or(1),
             observed_generation: count(&status["observedGeneration"]),
             total: count(&status["replicas"]),
@@ -107,6 +110,7 @@ impl Workload {
             selector: selector(&spec["selector"]),
             template: TemplateHash::of(&spec["template"]),
             paused: false,
+            progress_deadline: None,
             wanted: count(&status["desiredNumberScheduled"]),
             observed_generation: count(&status["observedGeneration"]),
             total: count(&status["currentNumberScheduled"]),
@@ -122,6 +126,12 @@ impl Workload {
     #[must_use]
     pub fn unobserved(&self) -> bool {
         self.metadata.generation.unwrap_or_default() > self.observed_generation
+    }
+
+    /// Whether Kubernetes strips the condition that Flagger's clock and Curfew's lever need (`docs/flagger.md#l10`).
+    #[must_use]
+    pub fn has_no_deadline(&self) -> bool {
+        self.progress_deadline == Some(i64::from(i32::MAX))
     }
 
     /// Whether the Deployment carries the condition that makes Flagger roll back at its next look
