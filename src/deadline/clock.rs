@@ -120,7 +120,13 @@ impl Clock {
             action => action,
         };
         let limit = limit.unwrap_or_else(|| deadline.duration_since(now).max(SignedDuration::ZERO));
-        Some(Reading { clock: self, limit, deadline, action, warn_at })
+        Some(Reading {
+            clock: self,
+            limit,
+            deadline,
+            action,
+            warn_at,
+        })
     }
 }
 
@@ -131,26 +137,40 @@ struct Set {
 }
 
 fn plain(start: Timestamp, limit: SignedDuration) -> Option<Set> {
-    Some(Set { deadline: start.checked_add(limit).ok()?, warn_at: None })
+    Some(Set {
+        deadline: start.checked_add(limit).ok()?,
+        warn_at: None,
+    })
 }
 
 /// Flagger fails an adoption whose primary does not get ready in time, and scales the live workload to 0
 /// (`docs/flagger.md#f8`): the deadline is before that.
 fn initialization(seen: &Observation) -> Option<Set> {
     let adoption = seen.adoption.filter(|adoption| adoption.target_serves)?;
-    Some(Set { deadline: adoption.hold_by?, warn_at: None })
+    Some(Set {
+        deadline: adoption.hold_by?,
+        warn_at: None,
+    })
 }
 
 fn readiness(seen: &Observation, stamp: &Stamp, limit: SignedDuration, warn_at_percent: u8) -> Option<Set> {
     let budget = stamp.rollout.as_ref().filter(|_| seen.counts())?.budget;
-    Some(Set { deadline: budget.reaches(limit)?, warn_at: budget.reaches(share(limit, warn_at_percent)) })
+    Some(Set {
+        deadline: budget.reaches(limit)?,
+        warn_at: budget.reaches(share(limit, warn_at_percent)),
+    })
 }
 
 /// The deadline is the exit that was one too many; before that there is none.
 fn crashes(seen: &Observation, stamp: &Stamp, limits: &Limits) -> Option<Set> {
     let rollout = stamp.rollout.as_ref().filter(|_| seen.counts())?;
-    let deadline = rollout.crashes.limit_reached(limits.crash_restarts, limits.crashes.limit?)?;
-    Some(Set { deadline, warn_at: None })
+    let deadline = rollout
+        .crashes
+        .limit_reached(limits.crash_restarts, limits.crashes.limit?)?;
+    Some(Set {
+        deadline,
+        warn_at: None,
+    })
 }
 
 fn gate(seen: &Observation, stamp: &Stamp, limit: SignedDuration) -> Option<Set> {
@@ -172,7 +192,11 @@ fn stall(seen: &Observation, stamp: &Stamp, limit: SignedDuration, limits: &Limi
     }
     // Without signs of life it is Flagger that is silent, not the rollout that stalls.
     let silent_at = seen.last_sign?.checked_add(limits.silence.limit?).ok()?;
-    let ready_since = if rollout.budget.course == Course::Ready { rollout.budget.since } else { now };
+    let ready_since = if rollout.budget.course == Course::Ready {
+        rollout.budget.since
+    } else {
+        now
+    };
     plain(rollout.progressed_at.max(ready_since), limit).filter(|_| now < silent_at)
 }
 
@@ -186,7 +210,11 @@ fn silence(seen: &Observation, limit: SignedDuration) -> Option<Set> {
 /// While the target is not ready, Flagger writes Events only, and after 25 of them about one object its client passes on
 /// no more than one in five minutes (`docs/flagger.md#signs-of-life`).
 fn silence_limit(seen: &Observation, limit: SignedDuration, limits: &Limits) -> SignedDuration {
-    if seen.target == TargetSeen::Ready { limit } else { limit.max(THROTTLED_EVENTS.saturating_add(limits.interval)) }
+    if seen.target == TargetSeen::Ready {
+        limit
+    } else {
+        limit.max(THROTTLED_EVENTS.saturating_add(limits.interval))
+    }
 }
 
 fn promotion(seen: &Observation, limit: SignedDuration) -> Option<Set> {
@@ -198,8 +226,15 @@ fn promotion(seen: &Observation, limit: SignedDuration) -> Option<Set> {
 }
 
 fn rollout(seen: &Observation, stamp: &Stamp, limit: SignedDuration, warn_at_percent: u8) -> Option<Set> {
-    let spent = stamp.rollout.as_ref().filter(|_| seen.running && seen.is_live())?.running;
-    Some(Set { deadline: spent.reaches(limit)?, warn_at: spent.reaches(share(limit, warn_at_percent)) })
+    let spent = stamp
+        .rollout
+        .as_ref()
+        .filter(|_| seen.running && seen.is_live())?
+        .running;
+    Some(Set {
+        deadline: spent.reaches(limit)?,
+        warn_at: spent.reaches(share(limit, warn_at_percent)),
+    })
 }
 
 fn suspended(seen: &Observation, stamp: &Stamp, limit: SignedDuration) -> Option<Set> {
@@ -210,5 +245,7 @@ fn suspended(seen: &Observation, stamp: &Stamp, limit: SignedDuration) -> Option
 }
 
 fn share(limit: SignedDuration, percent: u8) -> SignedDuration {
-    limit.checked_mul(i32::from(percent)).map_or(limit, |hundredfold| hundredfold / 100)
+    limit
+        .checked_mul(i32::from(percent))
+        .map_or(limit, |hundredfold| hundredfold / 100)
 }

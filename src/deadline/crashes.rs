@@ -47,8 +47,12 @@ impl Crashes {
             .values()
             .filter_map(|history| {
                 let failed: Vec<_> = history.failed.iter().copied().collect();
-                let mut spans = failed.windows(limit).filter_map(|exits| Some((*exits.first()?, *exits.last()?)));
-                spans.find(|(first, last)| last.duration_since(*first) <= window).map(|(_, last)| last)
+                let mut spans = failed
+                    .windows(limit)
+                    .filter_map(|exits| Some((*exits.first()?, *exits.last()?)));
+                spans
+                    .find(|(first, last)| last.duration_since(*first) <= window)
+                    .map(|(_, last)| last)
             })
             .min()
     }
@@ -74,7 +78,13 @@ mod tests {
                 name: "app".to_owned(),
                 ready,
                 probed,
-                exits: exits.iter().map(|(second, failed)| Exit { at: at(*second), failed: *failed }).collect(),
+                exits: exits
+                    .iter()
+                    .map(|(second, failed)| Exit {
+                        at: at(*second),
+                        failed: *failed,
+                    })
+                    .collect(),
             }],
         }
     }
@@ -121,7 +131,10 @@ mod tests {
     #[test]
     fn only_exits_within_the_window_count() {
         let mut crashes = Crashes::default();
-        crashes.note(&[pod(true, false, &[(0, true), (3000, true), (3700, true), (6000, true)])], at(0));
+        crashes.note(
+            &[pod(true, false, &[(0, true), (3000, true), (3700, true), (6000, true)])],
+            at(0),
+        );
         assert_eq!(crashes.limit_reached(3, HOUR), Some(at(6000)));
         assert_eq!(crashes.limit_reached(4, HOUR), None);
     }

@@ -52,14 +52,25 @@ pub struct Pending {
 /// Reads every clock.
 #[must_use]
 pub fn judge(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Judgement {
-    let mut judgement = Judgement { state: state(seen), reports: Vec::new(), pending: None, look_at: None };
+    let mut judgement = Judgement {
+        state: state(seen),
+        reports: Vec::new(),
+        pending: None,
+        look_at: None,
+    };
     if limits.mode == Enforcement::Off {
-        return Judgement { state: State::Idle, ..judgement };
+        return Judgement {
+            state: State::Idle,
+            ..judgement
+        };
     }
     if let TargetSeen::Growing(until) = seen.target {
         judgement.look_at = Some(until);
     }
-    let readings: Vec<_> = Clock::ALL.into_iter().filter_map(|clock| clock.read(seen, stamp, limits, now)).collect();
+    let readings: Vec<_> = Clock::ALL
+        .into_iter()
+        .filter_map(|clock| clock.read(seen, stamp, limits, now))
+        .collect();
     let (passed, coming): (Vec<_>, Vec<_>) = readings.into_iter().partition(|reading| now >= reading.deadline);
 
     for reading in &coming {
@@ -67,16 +78,33 @@ pub fn judge(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp)
         let next = warn_at.unwrap_or(reading.deadline);
         judgement.look_at = Some(judgement.look_at.map_or(next, |look_at| look_at.min(next)));
     }
-    judgement.pending = coming.iter().min_by_key(|reading| reading.deadline).map(|reading| Pending {
-        clock: reading.clock,
-        deadline: reading.deadline,
-        approaching: reading.warn_at.is_some_and(|warn_at| now >= warn_at),
-    });
-    judgement.reports = passed.iter().filter(|reading| reading.action == Action::Report).map(Reading::breach).collect();
-    let first = |action| passed.iter().filter(move |reading| reading.action == action).min_by_key(|reading| reading.deadline);
+    judgement.pending = coming
+        .iter()
+        .min_by_key(|reading| reading.deadline)
+        .map(|reading| Pending {
+            clock: reading.clock,
+            deadline: reading.deadline,
+            approaching: reading.warn_at.is_some_and(|warn_at| now >= warn_at),
+        });
+    judgement.reports = passed
+        .iter()
+        .filter(|reading| reading.action == Action::Report)
+        .map(Reading::breach)
+        .collect();
+    let first = |action| {
+        passed
+            .iter()
+            .filter(move |reading| reading.action == action)
+            .min_by_key(|reading| reading.deadline)
+    };
     if let Some(breach) = latched(seen, stamp, limits).or_else(|| first(Action::RollBack).map(Reading::breach)) {
         // Nothing else is pending once a rollout is to end.
-        judgement = Judgement { state: State::Breached(breach), pending: None, look_at: None, ..judgement };
+        judgement = Judgement {
+            state: State::Breached(breach),
+            pending: None,
+            look_at: None,
+            ..judgement
+        };
     } else if let Some(hold) = first(Action::Hold) {
         judgement.state = State::Holding(hold.breach());
     }
@@ -101,7 +129,11 @@ fn state(seen: &Observation) -> State {
     match seen.target {
         TargetSeen::Ready | TargetSeen::Unready | TargetSeen::Growing(_) => State::Running,
         TargetSeen::Unobserved | TargetSeen::Paused | TargetSeen::PrimaryNotReady | TargetSeen::Missing => {
-            if seen.phase.can_roll_back() { State::Frozen } else { State::Running }
+            if seen.phase.can_roll_back() {
+                State::Frozen
+            } else {
+                State::Running
+            }
         }
     }
 }
@@ -110,6 +142,10 @@ fn state(seen: &Observation) -> State {
 
 impl Reading {
     fn breach(&self) -> Breach {
-        Breach { clock: self.clock, deadline: self.deadline, limit: self.limit }
+        Breach {
+            clock: self.clock,
+            deadline: self.deadline,
+            limit: self.limit,
+        }
     }
 }

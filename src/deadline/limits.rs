@@ -71,7 +71,9 @@ impl Limits {
         let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
         let interval = signed(effective.interval);
         let limit = |action, limit| Limit { action, limit };
-        let silence = LEAST_SILENCE.max(interval.saturating_mul(MISSED_LOOKS)).saturating_add(hooks(canary));
+        let silence = LEAST_SILENCE
+            .max(interval.saturating_mul(MISSED_LOOKS))
+            .saturating_add(hooks(canary));
         let stall = deadline.max(interval.saturating_mul(STALLED_LOOKS));
         Self {
             mode: policy.mode,
@@ -97,7 +99,10 @@ impl Limits {
     /// The limits of a Canary that nobody watches.
     #[must_use]
     pub fn off(self) -> Self {
-        Self { mode: Enforcement::Off, ..self }
+        Self {
+            mode: Enforcement::Off,
+            ..self
+        }
     }
 
     /// One clock's limit.
@@ -121,9 +126,14 @@ impl Limits {
 /// good as none; admission refuses it.
 fn rollout(canary: &Canary, policy: &EnforcementPolicy) -> Option<SignedDuration> {
     let rollout = &policy.clocks.rollout;
-    let written = canary.annotation(ROLLOUT_DEADLINE).and_then(|text| duration::parse(text).ok());
+    let written = canary
+        .annotation(ROLLOUT_DEADLINE)
+        .and_then(|text| duration::parse(text).ok());
     let asked = written.and_then(|written| std::time::Duration::try_from(written).ok());
-    asked.map(|asked| asked.min(rollout.max_limit)).or(rollout.limit).map(signed)
+    asked
+        .map(|asked| asked.min(rollout.max_limit))
+        .or(rollout.limit)
+        .map(signed)
 }
 
 /// The time for which Flagger's hooks may keep it from looking: each its timeout, once more for every retry.

@@ -180,7 +180,13 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
 }
 
 fn observation(scene: Scene<'_>, effective: &Effective, running: bool, seen: TargetSeen, synced: bool) -> Observation {
-    let Scene { canary, target, primary, pods: _, last_event } = scene;
+    let Scene {
+        canary,
+        target,
+        primary,
+        pods: _,
+        last_event,
+    } = scene;
     let (spec, status) = (&canary.spec, &canary.status);
     let phase_since = status.promoted.as_ref().and_then(|promoted| promoted.phase_started);
     let adopting = matches!(status.phase, Phase::None | Phase::Initializing);
@@ -197,7 +203,10 @@ fn observation(scene: Scene<'_>, effective: &Effective, running: bool, seen: Tar
         no_deadline: target.is_some_and(Workload::has_no_deadline),
         synced,
         skip_analysis: effective.skip_analysis,
-        traffic_gate: spec.analysis.as_ref().is_some_and(|analysis| analysis.has_hook("confirm-traffic-increase")),
+        traffic_gate: spec
+            .analysis
+            .as_ref()
+            .is_some_and(|analysis| analysis.has_hook("confirm-traffic-increase")),
         on_canary: status.canary_weight > 0 || (running && target.is_some_and(|target| target.wanted > 0)),
         adoption: adopting.then(|| adoption(target, primary, effective)),
     }
@@ -212,15 +221,25 @@ fn adoption(target: Option<&Workload>, primary: Option<&Workload>, effective: &E
             && readiness(primary, effective.primary_ready_threshold) != Readiness::Ready
     });
     let from = |condition: &Option<Condition>, status: &str, deadline: i64| {
-        let since = condition.as_ref().filter(|condition| condition.status == status)?.updated?;
-        since.checked_add(SignedDuration::from_secs(deadline.max(0)) * HOLD_AT / 100).ok()
+        let since = condition
+            .as_ref()
+            .filter(|condition| condition.status == status)?
+            .updated?;
+        since
+            .checked_add(SignedDuration::from_secs(deadline.max(0)) * HOLD_AT / 100)
+            .ok()
     };
     let hold_by = unready.and_then(|primary| {
         let flaggers = from(&primary.availability, "False", effective.progress_deadline_seconds);
-        let kubernetes = primary.progress_deadline.and_then(|deadline| from(&primary.progressing, "True", deadline));
+        let kubernetes = primary
+            .progress_deadline
+            .and_then(|deadline| from(&primary.progressing, "True", deadline));
         [flaggers, kubernetes].into_iter().flatten().min()
     });
-    Adoption { target_serves: target.is_some_and(|target| target.available > 0), hold_by }
+    Adoption {
+        target_serves: target.is_some_and(|target| target.available > 0),
+        hold_by,
+    }
 }
 
 fn standing(canary: &Canary) -> Standing {

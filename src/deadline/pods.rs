@@ -77,12 +77,19 @@ impl From<&Pod> for PodSeen {
         let is_ready = ready.is_some_and(|condition| condition.status == "True");
         let containers = status.container_statuses.unwrap_or_default();
         let inits = status.init_container_statuses.unwrap_or_default();
-        let specs = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+        let specs = pod
+            .spec
+            .as_ref()
+            .map(|spec| spec.containers.as_slice())
+            .unwrap_or_default();
         let probed = |name: &str| {
             let spec = specs.iter().find(|spec| spec.name == name);
             spec.is_some_and(|spec| spec.readiness_probe.is_some() || spec.startup_probe.is_some())
         };
-        let seen = containers.iter().map(|container| ContainerSeen::of(container, probed(&container.name))).collect();
+        let seen = containers
+            .iter()
+            .map(|container| ContainerSeen::of(container, probed(&container.name)))
+            .collect();
         let unscheduled = condition("PodScheduled")
             .filter(|condition| condition.status == "False")
             .map(|condition| {
@@ -129,11 +136,22 @@ fn is_failing(state: &ContainerState) -> bool {
 
 impl ContainerSeen {
     fn of(status: &ContainerStatus, probed: bool) -> Self {
-        let exits = [&status.last_state, &status.state].into_iter().flatten().filter_map(|state| {
-            let terminated = state.terminated.as_ref()?;
-            Some(Exit { at: terminated.finished_at.as_ref()?.0, failed: terminated.exit_code != 0 })
-        });
-        Self { name: status.name.clone(), ready: status.ready, probed, exits: exits.collect() }
+        let exits = [&status.last_state, &status.state]
+            .into_iter()
+            .flatten()
+            .filter_map(|state| {
+                let terminated = state.terminated.as_ref()?;
+                Some(Exit {
+                    at: terminated.finished_at.as_ref()?.0,
+                    failed: terminated.exit_code != 0,
+                })
+            });
+        Self {
+            name: status.name.clone(),
+            ready: status.ready,
+            probed,
+            exits: exits.collect(),
+        }
     }
 }
 

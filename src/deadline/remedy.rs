@@ -65,11 +65,10 @@ pub enum TargetLever {
     BackdateTransition,
 }
 
-/// What the judgement asks for, the most urgent first.
+/// What the judgement asks to be done. What it only asks to be told stands in [`Judgement::reports`].
 #[must_use]
 pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
     let requested = requested(stamp);
-    let report = judgement.reports.first().map_or(Remedy::None, |breach| Remedy::Report(*breach));
     match (judgement.state, requested) {
         (State::Breached(breach), requested) => {
             let wanted = roll_back(breach, seen, stamp, limits, now);
@@ -83,13 +82,15 @@ pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: 
         (_, true) => Remedy::Withdraw,
         (State::Holding(breach), false) if limits.mode == Enforcement::Enforce => Remedy::Hold(breach),
         (State::Holding(breach), false) => Remedy::Report(breach),
-        (State::Idle | State::Running | State::Frozen, false) => report,
+        (State::Idle | State::Running | State::Frozen, false) => Remedy::None,
     }
 }
 
 fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
     let levers = levers(breach, seen).filter(|_| limits.mode == Enforcement::Enforce);
-    let Some(levers) = levers else { return Remedy::Report(breach) };
+    let Some(levers) = levers else {
+        return Remedy::Report(breach);
+    };
     if !seen.synced && !seen.service {
         return Remedy::Withhold(breach, Withheld::FixPushed);
     }
@@ -127,7 +128,9 @@ fn levers(breach: Breach, seen: &Observation) -> Option<Levers> {
     let target = match seen.kind {
         // Pods that are ready at this moment may not be at the next look: both levers together work either way.
         Some(Kind::Deployment) if about_pods || seen.target != TargetSeen::Ready => {
-            if seen.no_deadline { return None }
+            if seen.no_deadline {
+                return None;
+            }
             TargetLever::ExceedDeadline
         }
         Some(Kind::DaemonSet) if about_pods || seen.target != TargetSeen::Ready => TargetLever::BackdateTransition,

@@ -128,7 +128,11 @@ impl Stamp {
         Self {
             rollout: None,
             verdict: verdict.filter(|verdict: &Verdict| verdict.at <= rounded_up(now)),
-            ready_after: ready_after.split(' ').filter_map(seconds).take(KEPT_READY_AFTER).collect(),
+            ready_after: ready_after
+                .split(' ')
+                .filter_map(seconds)
+                .take(KEPT_READY_AFTER)
+                .collect(),
             // When that began is not known any more: less is counted, never more.
             suspended_since: canary.spec.suspend.then_some(now),
         }
@@ -207,7 +211,10 @@ impl Rollout {
             wanted: None,
             budget,
             // What an approval or a hold took is not written: time counts from the start of the phase at the earliest.
-            running: Budget::new(Course::Unready, promoted.phase_started.map_or(started_at, |at| at.max(started_at))),
+            running: Budget::new(
+                Course::Unready,
+                promoted.phase_started.map_or(started_at, |at| at.max(started_at)),
+            ),
             crashes: Crashes::default(),
             revision_since: progressed_at,
             unproven_until: None,
@@ -365,7 +372,10 @@ mod tests {
 
     fn recalled(change: impl FnOnce(&mut BTreeMap<&'static str, Option<String>>)) -> Option<Rollout> {
         let rollout = rollout();
-        let stamp = Stamp { rollout: Some(rollout.clone()), ..Stamp::default() };
+        let stamp = Stamp {
+            rollout: Some(rollout.clone()),
+            ..Stamp::default()
+        };
         let mut annotations = stamp.annotations(None);
         change(&mut annotations);
         let canary = canary(&annotations);
@@ -375,7 +385,10 @@ mod tests {
 
     #[test]
     fn annotations_are_whole_seconds_and_never_to_the_users_disadvantage() {
-        let stamp = Stamp { rollout: Some(rollout()), ..Stamp::default() };
+        let stamp = Stamp {
+            rollout: Some(rollout()),
+            ..Stamp::default()
+        };
         let written = stamp.annotations(Some((Clock::Readiness, at("2026-11-23T14:03:26.6Z"))));
         let of = |key| written.get(key).cloned().flatten().expect("written");
         assert!(of(REVISION).starts_with("5c7d9f6b8-"));

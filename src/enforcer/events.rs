@@ -25,6 +25,10 @@ pub enum Topic {
     DeadlineApproaching,
     /// A deadline has passed.
     DeadlineExceeded,
+    /// A container failed too often.
+    CrashLimitExceeded,
+    /// An adoption was given more time.
+    AdoptionHeld,
     /// Flagger was handed the verdict.
     RollbackRequested,
     /// Flagger rolled back.
@@ -40,6 +44,8 @@ impl Topic {
         match self {
             Self::DeadlineApproaching => "DeadlineApproaching",
             Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::CrashLimitExceeded => "CrashLimitExceeded",
+            Self::AdoptionHeld => "AdoptionHeld",
             Self::RollbackRequested => "RollbackRequested",
             Self::RollbackConfirmed => "RollbackConfirmed",
             Self::ActionWithheld => "ActionWithheld",
@@ -48,7 +54,10 @@ impl Topic {
 
     const fn action(self) -> &'static str {
         match self {
-            Self::DeadlineApproaching | Self::DeadlineExceeded | Self::ActionWithheld => "Judge",
+            Self::DeadlineApproaching | Self::DeadlineExceeded | Self::CrashLimitExceeded | Self::ActionWithheld => {
+                "Judge"
+            }
+            Self::AdoptionHeld => "Hold",
             Self::RollbackRequested | Self::RollbackConfirmed => "RollBack",
         }
     }
@@ -56,9 +65,12 @@ impl Topic {
     const fn kind(self) -> &'static str {
         match self {
             Self::RollbackConfirmed => "Normal",
-            Self::DeadlineApproaching | Self::DeadlineExceeded | Self::RollbackRequested | Self::ActionWithheld => {
-                "Warning"
-            }
+            Self::DeadlineApproaching
+            | Self::DeadlineExceeded
+            | Self::CrashLimitExceeded
+            | Self::AdoptionHeld
+            | Self::RollbackRequested
+            | Self::ActionWithheld => "Warning",
         }
     }
 }

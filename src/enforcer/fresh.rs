@@ -1,6 +1,7 @@
 //! Reading everything about a Canary again, from the API server and not from a cache: nothing is ever done
 //! on what a watch once said.
 
+use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
     core::v1::Pod,
@@ -24,8 +25,10 @@ pub struct Fresh {
     pub canary: Canary,
     /// Its target, distilled and as it is.
     pub target: Option<(Workload, Value)>,
-    /// Its primary.
-    pub primary: Option<Workload>,
+    /// Its primary, distilled and as it is.
+    pub primary: Option<(Workload, Value)>,
+    /// The last Event that Flagger wrote about it, as far as the watch has seen.
+    pub last_event: Option<Timestamp>,
     /// Its target's pods.
     pub pods: Vec<PodSeen>,
 }
@@ -40,22 +43,22 @@ impl Fresh {
     pub async fn read(context: &Context, canary: &Canary) -> Result<Self, Error> {
         let namespace = canary.namespace();
         let kind = canary.spec.target.kind.as_str();
+        let primary_name = canary.primary_name();
         let (canary, target, primary) = tokio::try_join!(
             read_canary(context, canary),
             workload(context, kind, namespace, &canary.spec.target.name),
-            async {
-                let primary = workload(context, kind, namespace, &canary.primary_name()).await?;
-                Ok(primary.map(|(workload, _)| workload))
-            },
+            workload(context, kind, namespace, &primary_name),
         )?;
         let pods = match &target {
             Some((target, _)) => pods(context, target).await?,
             None => Vec::new(),
         };
+        let last_event = context.watches.signs.last(&canary);
         Ok(Self {
             canary,
             target,
             primary,
+            last_event,
             pods,
         })
     }
@@ -66,8 +69,9 @@ impl Fresh {
         Scene {
             canary: &self.canary,
             target: self.target.as_ref().map(|(workload, _)| workload),
-            primary: self.primary.as_ref(),
+            primary: self.primary.as_ref().map(|(workload, _)| workload),
             pods: Some(&self.pods),
+            last_event: self.last_event,
         }
     }
 }

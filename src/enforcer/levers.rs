@@ -4,7 +4,7 @@
 //! After the levers the Canary is read once more: if its phase moved or another revision came, they are
 //! withdrawn at once, since they are bound to neither (`docs/flagger.md#l9`).
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api, Resource,
@@ -17,12 +17,19 @@ use super::{
     fresh::{Fresh, read_canary},
 };
 use crate::{
-    deadline::{remedy::Levers, revision::Revision, stamp},
+    deadline::{
+        remedy::{Levers, TargetLever},
+        revision::Revision,
+        stamp,
+    },
     flagger::{canary::Canary, effective::Effective, phase::Phase, workload::TemplateHash},
 };
 
 /// What our condition's message begins with, so that it can be told from Kubernetes' own.
 const OURS: &str = "Curfew: ";
+
+/// How far beyond its deadline a transition is put back.
+const BACKDATE_MARGIN: SignedDuration = SignedDuration::from_secs(2);
 
 /// What the levers found before they moved anything.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +38,8 @@ pub struct Before {
     progressing: Option<Value>,
     /// The Canary's count of failed checks.
     failed_checks: Option<i64>,
+    /// The Canary's `lastTransitionTime`, as it was and as it was put.
+    transition: Option<(Timestamp, Timestamp)>,
 }
 
 /// What came of pulling the levers.
@@ -65,7 +74,23 @@ pub async fn pull(
             return Ok(Pulled::MovedOn);
         }
     }
-    if let Some((target, object)) = fresh.target.as_ref().filter(|_| levers.exceed_deadline)
+    if levers.target == TargetLever::BackdateTransition
+        && let Some(backdated) = backdated(canary, clock::now())
+    {
+        let found = canary.status.last_transition_time.unwrap_or(backdated);
+        before
+            .get_or_insert_default()
+            .transition
+            .get_or_insert((found, backdated));
+        // The failed checks may have been raised just now.
+        let canary = &read_canary(context, canary).await?;
+        patch_status(context, canary, json!({"lastTransitionTime": stamp::time(backdated)})).await?;
+        first.get_or_insert_with(clock::now);
+    }
+    if let Some((target, object)) = fresh
+        .target
+        .as_ref()
+        .filter(|_| levers.target == TargetLever::ExceedDeadline)
         && !target.deadline_exceeded()
     {
         before.get_or_insert_default().progressing = progressing(object).cloned();
@@ -98,12 +123,20 @@ pub async fn withdraw(context: &Context, fresh: &Fresh, before: Option<&Before>)
         let found = before.and_then(|before| before.progressing.clone());
         patch_progressing(context, object, found.unwrap_or_else(neutral)).await?;
     }
-    let canary = &fresh.canary;
+    let mut canary = fresh.canary.clone();
+    if let Some((found, put)) = before.and_then(|before| before.transition)
+        && canary
+            .status
+            .last_transition_time
+            .is_some_and(|stands| stands.as_second() == put.as_second())
+    {
+        canary = patch_status(context, &canary, json!({"lastTransitionTime": stamp::time(found)})).await?;
+    }
     if let Some(failed_checks) = before.and_then(|before| before.failed_checks)
         && canary.status.phase.can_roll_back()
-        && canary.status.failed_checks >= Effective::of(canary).threshold
+        && canary.status.failed_checks >= Effective::of(&canary).threshold
     {
-        patch_failed_checks(context, canary, failed_checks).await?;
+        patch_failed_checks(context, &canary, failed_checks).await?;
     }
     Ok(())
 }
@@ -115,23 +148,56 @@ fn moved_on(judged: &Canary, now: &Canary) -> bool {
     now.status.phase != Phase::Failed && (!may_act || revision(now).taken_up_since(&revision(judged)))
 }
 
+/// The `lastTransitionTime` from which Flagger would find the deadline passed, unless it stands there or earlier.
+#[must_use]
+pub fn backdated(canary: &Canary, now: Timestamp) -> Option<Timestamp> {
+    let deadline = SignedDuration::from_secs(Effective::of(canary).progress_deadline_seconds.max(0));
+    let wanted = now.checked_sub(deadline.saturating_add(BACKDATE_MARGIN)).ok()?;
+    let stands = canary.status.last_transition_time?;
+    // A little later does as well: the time goes on.
+    (now.duration_since(stands) <= deadline).then_some(wanted)
+}
+
+/// Gives an adoption more time: Flagger counts from the last update of the primary's `Available` condition, and
+/// Kubernetes from that of `Progressing` (`docs/flagger.md#l11`). Nothing else is touched.
+///
+/// # Errors
+/// The write was refused; with a conflict, the primary changed since it was read.
+pub async fn hold(context: &Context, fresh: &Fresh) -> Result<(), Error> {
+    let Some((_, object)) = &fresh.primary else {
+        return Ok(());
+    };
+    let now = stamp::time(clock::now());
+    let mut conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    for condition in &mut conditions {
+        let waits = (condition["type"] == "Available" && condition["status"] == "False")
+            || (condition["type"] == "Progressing" && condition["status"] == "True");
+        if waits {
+            condition["lastUpdateTime"] = json!(now);
+        }
+    }
+    patch_conditions(context, object, &conditions).await
+}
+
 async fn patch_failed_checks(context: &Context, canary: &Canary, count: i64) -> Result<Canary, Error> {
+    patch_status(context, canary, json!({"failedChecks": count})).await
+}
+
+async fn patch_status(context: &Context, canary: &Canary, status: Value) -> Result<Canary, Error> {
     let canaries: Api<Canary> = Api::namespaced(context.client.clone(), canary.namespace());
     let patch = Patch::Merge(json!({
         "metadata": {"uid": canary.meta().uid, "resourceVersion": canary.meta().resource_version},
-        "status": {"failedChecks": count},
+        "status": status,
     }));
     let params = PatchParams::apply(FIELD_MANAGER);
     ask(
-        "raise the Canary's failed checks",
+        "write the Canary's status",
         canaries.patch_status(canary.name(), &params, &patch),
     )
     .await
 }
 
 async fn patch_progressing(context: &Context, deployment: &Value, condition: Value) -> Result<(), Error> {
-    let metadata = &deployment["metadata"];
-    let (namespace, name) = (metadata["namespace"].as_str(), metadata["name"].as_str());
     let mut conditions = deployment["status"]["conditions"]
         .as_array()
         .cloned()
@@ -143,6 +209,12 @@ async fn patch_progressing(context: &Context, deployment: &Value, condition: Val
         Some(progressing) => *progressing = condition,
         None => conditions.push(condition),
     }
+    patch_conditions(context, deployment, &conditions).await
+}
+
+async fn patch_conditions(context: &Context, deployment: &Value, conditions: &[Value]) -> Result<(), Error> {
+    let metadata = &deployment["metadata"];
+    let (namespace, name) = (metadata["namespace"].as_str(), metadata["name"].as_str());
     let patch = Patch::Merge(json!({
         "metadata": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]},
         "status": {"conditions": conditions},
@@ -150,7 +222,7 @@ async fn patch_progressing(context: &Context, deployment: &Value, condition: Val
     let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), namespace.unwrap_or_default());
     let params = PatchParams::apply(FIELD_MANAGER);
     let answer = deployments.patch_status(name.unwrap_or_default(), &params, &patch);
-    ask("set the target's Progressing condition", answer).await.map(|_| ())
+    ask("write the Deployment's conditions", answer).await.map(|_| ())
 }
 
 fn progressing(deployment: &Value) -> Option<&Value> {

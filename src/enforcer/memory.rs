@@ -1,7 +1,7 @@
 //! What is remembered of each Canary between two looks: more than the stamp on it says, and believed before it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Instant,
 };
 
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::levers::Before;
 use crate::{
     deadline::{
+        Clock,
         pods::PodSeen,
         remedy::Withheld,
         stamp::{Breach, Stamp},
@@ -31,6 +32,8 @@ pub struct Memory {
     pub stamp: Stamp,
     /// The target's pods, and when they were listed.
     pub pods: Option<(Instant, Vec<PodSeen>)>,
+    /// The version of the target for which they were listed.
+    pub pods_of: Option<String>,
     /// What the levers found before they moved anything.
     pub before: Option<Before>,
     /// When annotations were last written.
@@ -39,6 +42,8 @@ pub struct Memory {
     seen_version: Option<u128>,
     /// When the levers were last asserted.
     pub pulled_at: Option<Instant>,
+    /// When the adoption was last held, as it was told.
+    pub held_at: Option<Instant>,
     /// The annotations as last written, until the watch shows them.
     pub written: BTreeMap<&'static str, Option<String>>,
     /// What was told already.
@@ -50,6 +55,8 @@ pub struct Memory {
 pub struct Told {
     /// That a deadline approaches, since this progress.
     pub approaching: Option<Timestamp>,
+    /// That a deadline has passed: whose, and of which revision.
+    pub reported: BTreeSet<(Clock, String)>,
     /// That a breach is withheld, and why.
     pub withheld: Option<(Breach, Withheld)>,
     /// That time does not count because the primary is not ready, since this progress.
@@ -69,9 +76,11 @@ impl Memories {
                 uid: canary.metadata.uid.clone(),
                 stamp: Stamp::recall(canary, now),
                 pods: None,
+                pods_of: None,
                 before: None,
                 seen_version: None,
                 pulled_at: None,
+                held_at: None,
                 written_at: None,
                 written: BTreeMap::new(),
                 told: Told::default(),

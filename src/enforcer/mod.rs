@@ -5,6 +5,7 @@
 //! API server asked: [`fresh`] reads everything again, the same functions judge again, and [`levers`] writes, each
 //! write with a precondition. Stamps go through [`stamps`], words to users through [`events`].
 
+mod act;
 pub mod clock;
 pub mod events;
 pub mod fresh;

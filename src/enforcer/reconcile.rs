@@ -9,10 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use kube::runtime::{controller::Action, reflector::ObjectRef};
 
 use super::{
-    Context, Error, clock,
+    Context, Error,
+    act::act,
+    clock,
     events::{Topic, tell},
     fresh::{self, Fresh},
-    levers::{self, Pulled},
+    levers,
     memory::Memory,
     stamps,
 };
@@ -24,16 +26,10 @@ use crate::{
         observe,
         observe::{Observation, Scene, TargetSeen},
         pods, remedy,
-        remedy::{Levers, Remedy, Withheld, requested},
-        stamp::{self, Breach, Stamp},
-        verdict::{Outcome, RemedyName, Verdict},
+        remedy::{Remedy, TargetLever, Withheld, requested},
+        stamp::{self, Stamp},
     },
-    flagger::{
-        canary::Canary,
-        effective::Effective,
-        ready::{Readiness, readiness},
-        workload::Workload,
-    },
+    flagger::{canary::Canary, effective::Effective, workload::Workload},
     policy::{Guard, Subject, canary_policy::Enforcement},
 };
 
@@ -51,11 +47,11 @@ const REASSERT: Duration = Duration::from_secs(2);
 const PRIMARY_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// One look: what was seen, what the clocks say, and what to do.
-struct Look {
-    seen: Observation,
-    stamp: Stamp,
-    judgement: Judgement,
-    remedy: Remedy,
+pub(super) struct Look {
+    pub(super) seen: Observation,
+    pub(super) stamp: Stamp,
+    pub(super) judgement: Judgement,
+    pub(super) remedy: Remedy,
 }
 
 /// Looks after a Canary; answers when to look again.
@@ -90,17 +86,18 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
     }
     let cached = cached(canary, context);
     let (target, primary) = (cached.0.as_deref(), cached.1.as_deref());
-    list_pods(canary, context, target, memory).await?;
+    let pods_wait = list_pods(canary, context, target, memory).await?;
     let scene = Scene {
         canary,
         target,
         primary,
         pods: memory.pods.as_ref().map(|(_, pods)| pods.as_slice()),
+        last_event: context.watches.signs.last(canary),
     };
     let mut look = Look::at(scene, &memory.stamp, &limits, now);
 
     let mut canary = canary.clone();
-    if look.is_another_rollout(&memory.stamp) || !is_settled(&look.remedy, scene, memory, now) {
+    if look.is_another_rollout(&memory.stamp) || !is_settled(&look, scene, memory, now) {
         let fresh = Fresh::read(context, &canary).await?;
         let now = clock::now();
         memory.saw(&fresh.canary);
@@ -125,121 +122,7 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
         .map(|Pending { clock, deadline, .. }| (clock, deadline));
     let now = clock::now();
     let wait = stamps::write(context, &canary, memory, pending, now).await?;
-    Ok(next_look(&look, memory, wait, now))
-}
-
-/// Does what the judgement on fresh objects asks for. Answers whether anything was written.
-async fn act(
-    context: &Context,
-    fresh: &Fresh,
-    look: &Look,
-    memory: &mut Memory,
-    now: Timestamp,
-) -> Result<bool, Error> {
-    match look.remedy.clone() {
-        Remedy::None => Ok(false),
-        Remedy::Report(breach) => {
-            if memory.is_reported(&breach) {
-                return Ok(false);
-            }
-            memory.latch(breach);
-            let reason = reason(fresh);
-            context.metrics.breached(breach.clock);
-            context
-                .metrics
-                .acted(breach.clock, RemedyName::Report, Outcome::Reported);
-            memory.give_verdict(breach, RemedyName::Report, Outcome::Reported, &reason, now);
-            tell(
-                context,
-                &fresh.canary,
-                Topic::DeadlineExceeded,
-                &exceeded(&breach, &reason),
-            )
-            .await;
-            Ok(true)
-        }
-        Remedy::Withhold(breach, why) => {
-            if memory.told.withheld != Some((breach, why)) {
-                memory.told.withheld = Some((breach, why));
-                let note = match why {
-                    Withheld::FixPushed => {
-                        "the pod template is not the one that this rollout began with; Flagger will look at the new one"
-                    }
-                    Withheld::Unproven(_) => {
-                        "the rollout was found running; waiting one interval to be sure that Flagger saw its template"
-                    }
-                };
-                tell(context, &fresh.canary, Topic::ActionWithheld, &exceeded(&breach, note)).await;
-            }
-            Ok(false)
-        }
-        Remedy::RollBack(breach, levers) => roll_back(context, fresh, breach, levers, memory, now).await,
-        Remedy::Withdraw => {
-            withdraw(context, fresh, memory).await?;
-            Ok(true)
-        }
-        Remedy::Confirm => {
-            memory.before = None;
-            let Some(verdict) = &mut memory.stamp.verdict else {
-                return Ok(false);
-            };
-            verdict.result = Outcome::Confirmed;
-            context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Confirmed);
-            let note = format!("Flagger rolled back after the verdict of {}", verdict.at);
-            tell(context, &fresh.canary, Topic::RollbackConfirmed, &note).await;
-            Ok(true)
-        }
-    }
-}
-
-async fn roll_back(
-    context: &Context,
-    fresh: &Fresh,
-    breach: Breach,
-    levers: Levers,
-    memory: &mut Memory,
-    now: Timestamp,
-) -> Result<bool, Error> {
-    let reason = reason(fresh);
-    memory.latch(breach);
-    memory.pulled_at = Some(Instant::now());
-    let mut first = None;
-    let pulled = levers::pull(context, fresh, levers, &reason, &mut memory.before, &mut first).await;
-    // Even when the second lever failed, Flagger has been told something: that must not be forgotten.
-    if let Some(first) = first.filter(|_| !requested(&memory.stamp)) {
-        memory.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, &reason, now);
-        context.metrics.breached(breach.clock);
-        context
-            .metrics
-            .acted(breach.clock, RemedyName::Rollback, Outcome::Requested);
-        context.metrics.lagged(first.duration_since(breach.deadline));
-        let note = exceeded(&breach, &reason);
-        tell(context, &fresh.canary, Topic::DeadlineExceeded, &note).await;
-        let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
-        tell(context, &fresh.canary, Topic::RollbackRequested, &note).await;
-    }
-    if pulled? == Pulled::MovedOn {
-        let fresh = Fresh::read(context, &fresh.canary).await?;
-        withdraw(context, &fresh, memory).await?;
-        return Ok(true);
-    }
-    Ok(first.is_some())
-}
-
-async fn withdraw(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Result<(), Error> {
-    levers::withdraw(context, fresh, memory.before.as_ref()).await?;
-    memory.before = None;
-    // Should its reason come back, it is a new breach.
-    if let Some(rollout) = &mut memory.stamp.rollout {
-        rollout.breach = None;
-    }
-    if let Some(verdict) = &mut memory.stamp.verdict {
-        verdict.result = Outcome::Withheld;
-        context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Withheld);
-    }
-    let note = "took the verdict back: the rollout moved on or its limits changed";
-    tell(context, &fresh.canary, Topic::ActionWithheld, note).await;
-    Ok(())
+    Ok(next_look(&look, memory, [wait, pods_wait], now))
 }
 
 /// Tells once what a user may want to know before anything is done.
@@ -274,50 +157,57 @@ fn primary_told_at(look: &Look) -> Option<Timestamp> {
 }
 
 /// Whether nothing needs to be done about a remedy now that was not done already.
-fn is_settled(remedy: &Remedy, scene: Scene<'_>, memory: &Memory, now: Timestamp) -> bool {
-    match remedy {
-        Remedy::None => true,
-        Remedy::Report(breach) => memory.is_reported(breach),
-        Remedy::Withhold(breach, why) => {
-            memory.told.withheld == Some((*breach, *why)) && !matches!(why, Withheld::Unproven(until) if now >= *until)
+fn is_settled(look: &Look, scene: Scene<'_>, memory: &Memory, now: Timestamp) -> bool {
+    look.judgement.reports.iter().all(|breach| memory.is_reported(breach))
+        && match &look.remedy {
+            Remedy::None => true,
+            Remedy::Report(breach) => memory.is_reported(breach),
+            Remedy::Withhold(breach, why) => {
+                memory.told.withheld == Some((*breach, *why))
+                    && !matches!(why, Withheld::Unproven(until) if now >= *until)
+            }
+            Remedy::RollBack(_, levers) => {
+                let failed = scene.canary.status.failed_checks >= Effective::of(scene.canary).threshold;
+                let target_told = match levers.target {
+                    TargetLever::None => true,
+                    TargetLever::ExceedDeadline => scene.target.is_some_and(Workload::deadline_exceeded),
+                    TargetLever::BackdateTransition => levers::backdated(scene.canary, now).is_none(),
+                };
+                let in_place = (!levers.fail_checks || failed) && target_told;
+                let just_pulled = memory.pulled_at.is_some_and(|pulled| pulled.elapsed() < REASSERT);
+                requested(&memory.stamp) && (in_place || just_pulled)
+            }
+            Remedy::Hold(_) | Remedy::Withdraw | Remedy::Confirm => false,
         }
-        Remedy::RollBack(_, levers) => {
-            let failed = scene.canary.status.failed_checks >= Effective::of(scene.canary).threshold;
-            let exceeded = scene.target.is_some_and(Workload::deadline_exceeded);
-            let in_place = (!levers.fail_checks || failed) && (!levers.exceed_deadline || exceeded);
-            let just_pulled = memory.pulled_at.is_some_and(|pulled| pulled.elapsed() < REASSERT);
-            requested(&memory.stamp) && (in_place || just_pulled)
-        }
-        Remedy::Withdraw | Remedy::Confirm => false,
-    }
 }
 
-/// Lists the pods of a target that is not ready, if that was not just done.
+/// Lists the target's pods when the target changed, but not too often; answers how long to wait if it was too soon.
 async fn list_pods(
     canary: &Canary,
     context: &Context,
     target: Option<&Workload>,
     memory: &mut Memory,
-) -> Result<(), Error> {
+) -> Result<Option<Duration>, Error> {
     let Some(target) = target.filter(|_| canary.status.phase.can_roll_back()) else {
         memory.pods = None;
-        return Ok(());
+        return Ok(None);
     };
-    if readiness(target, Effective::of(canary).canary_ready_threshold) == Readiness::Ready && target.wanted > 0 {
-        memory.pods = None;
-        return Ok(());
+    if memory.pods_of == target.metadata.resource_version {
+        return Ok(None);
     }
-    let just_listed = memory
+    let wait = memory
         .pods
         .as_ref()
-        .is_some_and(|(listed, _)| listed.elapsed() < PODS_SELDOM);
-    if !just_listed {
-        memory.pods = Some((Instant::now(), fresh::pods(context, target).await?));
+        .map(|(listed, _)| PODS_SELDOM.saturating_sub(listed.elapsed()));
+    if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+        return Ok(Some(wait));
     }
-    Ok(())
+    memory.pods = Some((Instant::now(), fresh::pods(context, target).await?));
+    memory.pods_of.clone_from(&target.metadata.resource_version);
+    Ok(None)
 }
 
-fn next_look(look: &Look, memory: &Memory, wait: Option<Duration>, now: Timestamp) -> Action {
+fn next_look(look: &Look, memory: &Memory, waits: [Option<Duration>; 2], now: Timestamp) -> Action {
     let withheld = match &look.remedy {
         Remedy::Withhold(_, Withheld::Unproven(until)) => Some(*until),
         _ => None,
@@ -328,7 +218,12 @@ fn next_look(look: &Look, memory: &Memory, wait: Option<Duration>, now: Timestam
     let until = moments.map(|moment| moment.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
     let reassert = requested(&memory.stamp).then_some(REASSERT);
     let running = look.seen.running.then_some(LONGEST_SLEEP);
-    match until.chain(wait).chain(reassert).chain(running).min() {
+    match until
+        .chain(waits.into_iter().flatten())
+        .chain(reassert)
+        .chain(running)
+        .min()
+    {
         // A timer may fire a little early; one that fires too early would look in a circle.
         Some(sleep) => Action::requeue(sleep + Duration::from_millis(1)),
         None => Action::await_change(),
@@ -351,36 +246,11 @@ fn limits(context: &Context, canary: &Canary, now: Timestamp) -> Limits {
         labels: &labels,
     };
     let policy = context.policies.applying(subject);
-    let limits = Limits::of(&Effective::of(canary), &policy.spec.enforcement);
+    let limits = Limits::of(canary, &policy.spec.enforcement);
     if policy.exemption(subject, Guard::Enforcement, now).is_some() {
         limits.off()
     } else {
         limits
-    }
-}
-
-fn exceeded(breach: &Breach, why: &str) -> String {
-    format!(
-        "the {} deadline of {} s has passed: {why}",
-        breach.clock.name(),
-        breach.limit.as_secs()
-    )
-}
-
-/// Why the target is not ready, in one line.
-fn reason(fresh: &Fresh) -> String {
-    if let Some(reason) = pods::reason(&fresh.pods) {
-        return reason;
-    }
-    match &fresh.target {
-        Some((target, _)) if target.wanted == 0 => {
-            "the target wants 0 replicas, so that nothing can become ready".to_owned()
-        }
-        Some((target, _)) => match &target.replica_failure {
-            Some(failure) => format!("pods cannot be created: {}", failure.message),
-            None => format!("{} of {} pods are available", target.available, target.wanted),
-        },
-        None => "the target is not there".to_owned(),
     }
 }
 
@@ -412,89 +282,5 @@ impl Look {
             })
         };
         self.seen.running && identity(&self.stamp) != identity(before)
-    }
-}
-
-// === impl Memory ===
-
-impl Memory {
-    /// Remembers a breach until its reason goes away.
-    fn latch(&mut self, breach: Breach) {
-        if let Some(rollout) = &mut self.stamp.rollout {
-            rollout.breach = Some(breach);
-        }
-    }
-
-    fn give_verdict(&mut self, breach: Breach, remedy: RemedyName, result: Outcome, reason: &str, now: Timestamp) {
-        let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
-        self.stamp.verdict = Some(Verdict::new(
-            now,
-            revision.unwrap_or_default(),
-            breach,
-            remedy,
-            result,
-            reason.to_owned(),
-        ));
-    }
-
-    /// Whether this breach was told already, before a restart perhaps.
-    fn is_reported(&self, breach: &Breach) -> bool {
-        match (&self.stamp.verdict, &self.stamp.rollout) {
-            (Some(verdict), Some(rollout)) => {
-                verdict.remedy == RemedyName::Report
-                    && verdict.clock == breach.clock
-                    && verdict.revision == rollout.revision.to_string()
-                    && verdict.at >= rollout.promoted_since
-            }
-            _ => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_primary_that_is_just_being_promoted_is_not_worth_a_word() {
-        let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).expect("a time");
-        let time = |seconds| crate::deadline::stamp::time(at(seconds));
-        let canary = |phase: &str| {
-            Canary::from_json(json!({
-                "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "progressDeadlineSeconds": 60,
-                    "analysis": {"interval": "30s"}},
-                "status": {"phase": phase, "lastTransitionTime": time(0),
-                    "conditions": [{"type": "Promoted", "status": "Unknown",
-                        "lastTransitionTime": time(0), "lastUpdateTime": time(0)}]},
-            }))
-        };
-        let workload = |available: i32| {
-            Workload::deployment(&json!({
-                "metadata": {"generation": 1}, "spec": {"replicas": 2},
-                "status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": available},
-            }))
-        };
-        let (ready, unready) = (workload(2), workload(1));
-        let look = |phase: &str, primary: &Workload, stamp: &Stamp, now: i64| {
-            let canary = canary(phase);
-            let scene = Scene {
-                canary: &canary,
-                target: Some(&ready),
-                primary: Some(primary),
-                pods: None,
-            };
-            let limits = Limits::of(&Effective::of(&canary), &crate::policy::EnforcementPolicy::default());
-            Look::at(scene, stamp, &limits, at(now))
-        };
-        let before = look("Progressing", &ready, &Stamp::default(), 0);
-        assert_eq!(primary_told_at(&before), None);
-        let waiting = look("Progressing", &unready, &before.stamp, 30);
-        assert_eq!(primary_told_at(&waiting), Some(at(30) + PRIMARY_PATIENCE));
-        let longer = look("Progressing", &unready, &waiting.stamp, 40);
-        assert_eq!(primary_told_at(&longer), Some(at(30) + PRIMARY_PATIENCE));
-        let promoting = look("Promoting", &unready, &waiting.stamp, 31);
-        assert_eq!(primary_told_at(&promoting), None);
     }
 }

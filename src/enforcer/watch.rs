@@ -13,10 +13,11 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream};
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment},
-        core::v1::Namespace,
+        core::v1::{Event, Namespace},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -49,11 +50,17 @@ pub struct Watches {
     pub daemon_sets: Store<Watched<DaemonSet>>,
     /// All namespaces.
     pub namespaces: Namespaces,
+    /// Flagger's Events about Canaries.
+    pub signs: Signs,
     unlisted: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 /// What is watched.
-const ALL: [&str; 4] = ["canaries", "daemonsets", "deployments", "namespaces"];
+const ALL: [&str; 5] = ["canaries", "daemonsets", "deployments", "events", "namespaces"];
+
+/// When Flagger last wrote an Event about each Canary: a sign of life.
+#[derive(Clone, Default)]
+pub struct Signs(Arc<Mutex<HashMap<(String, String), Timestamp>>>);
 
 /// The namespaces, for their labels.
 #[derive(Clone)]
@@ -108,13 +115,22 @@ impl Watches {
         let (deployments, deployment_events) =
             workloads::<Deployment>(client, "deployments", Arc::clone(&index), Arc::clone(&news));
         let (daemon_sets, daemon_set_events) = workloads::<DaemonSet>(client, "daemonsets", index, Arc::clone(&news));
-        let (namespaces, namespace_events) = namespaces(client, news);
-        let queue = stream::select_all([canary_events, deployment_events, daemon_set_events, namespace_events]);
+        let (namespaces, namespace_events) = namespaces(client, Arc::clone(&news));
+        let signs = Signs::default();
+        let event_events = events(client, signs.clone(), Arc::clone(&news));
+        let queue = stream::select_all([
+            event_events,
+            canary_events,
+            deployment_events,
+            daemon_set_events,
+            namespace_events,
+        ]);
         let watches = Self {
             canaries,
             deployments,
             daemon_sets,
             namespaces: Namespaces(namespaces),
+            signs,
             unlisted,
         };
         (watches, Box::pin(queue))
@@ -139,6 +155,48 @@ impl Watches {
                 Some(Arc::clone(&found.workload))
             }
             _ => None,
+        }
+    }
+}
+
+// === impl Signs ===
+
+impl Signs {
+    /// The last Event that Flagger wrote about a Canary.
+    #[must_use]
+    pub fn last(&self, canary: &Canary) -> Option<Timestamp> {
+        let key = (canary.namespace().to_owned(), canary.name().to_owned());
+        self.0.lock().get(&key).copied()
+    }
+
+    /// Forgets a Canary that is gone.
+    pub fn forget(&self, canary: &Canary) {
+        self.0
+            .lock()
+            .remove(&(canary.namespace().to_owned(), canary.name().to_owned()));
+    }
+
+    fn note(&self, event: &Event) {
+        let by_flagger = event.source.as_ref().and_then(|source| source.component.as_deref()) == Some("flagger");
+        let about = &event.involved_object;
+        let times = [
+            event.last_timestamp.as_ref().map(|time| time.0),
+            event.event_time.as_ref().map(|time| time.0),
+            event
+                .series
+                .as_ref()
+                .and_then(|series| series.last_observed_time.as_ref())
+                .map(|time| time.0),
+        ];
+        if let (true, Some(namespace), Some(name), Some(at)) = (
+            by_flagger,
+            &about.namespace,
+            &about.name,
+            times.into_iter().flatten().max(),
+        ) {
+            let mut signs = self.0.lock();
+            let last = signs.entry((namespace.clone(), name.clone())).or_insert(at);
+            *last = at.max(*last);
         }
     }
 }
@@ -237,6 +295,25 @@ fn namespaces(client: &Client, news: News) -> (Store<PartialObjectMeta<Namespace
         })
     });
     (reader, Box::pin(events))
+}
+
+/// Flagger's Events about Canaries, of which only the times are kept.
+fn events(client: &Client, signs: Signs, news: News) -> Queue {
+    let config = watcher::Config::default().fields("involvedObject.kind=Canary");
+    let events = watcher(Api::<Event>::all(client.clone()), config)
+        .default_backoff()
+        .filter_map(move |event| {
+            futures::future::ready(match event {
+                Ok(watcher::Event::Apply(event) | watcher::Event::InitApply(event)) => {
+                    signs.note(&event);
+                    None
+                }
+                Ok(watcher::Event::InitDone) => listed("events", &news),
+                Ok(watcher::Event::Init | watcher::Event::Delete(_)) => None,
+                Err(error) => failed("events", &error, &news),
+            })
+        });
+    Box::pin(events)
 }
 
 fn listed<T>(what: &'static str, news: &News) -> Option<T> {

@@ -242,7 +242,12 @@ impl Analysis {
                 .is_some_and(|conditions| !conditions.is_empty()),
             primary_ready_threshold: whole_number(&analysis["primaryReadyThreshold"]),
             canary_ready_threshold: whole_number(&analysis["canaryReadyThreshold"]),
-            hooks: analysis["webhooks"].as_array().into_iter().flatten().map(Hook::from_json).collect(),
+            hooks: analysis["webhooks"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(Hook::from_json)
+                .collect(),
         }
     }
 
@@ -258,7 +263,9 @@ impl Hook {
         let written = hook["timeout"].as_str().and_then(|text| duration::parse(text).ok());
         Self {
             kind: text(&hook["type"]),
-            timeout: written.and_then(|written| written.try_into().ok()).unwrap_or(DEFAULT_HOOK_TIMEOUT),
+            timeout: written
+                .and_then(|written| written.try_into().ok())
+                .unwrap_or(DEFAULT_HOOK_TIMEOUT),
             retries: whole_number(&hook["retries"]).unwrap_or_default(),
         }
     }

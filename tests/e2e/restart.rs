@@ -25,13 +25,17 @@ async fn hanging(stage: &Stage, deadline: i64) -> Seen {
     stage.push("crash-one").await;
     stage.phase("Progressing", 30).await;
     stage
-        .until("a deadline is stamped", 10, |seen| seen.stamp("deadline").is_some().then(|| seen.clone()))
+        .until("a deadline is stamped", 10, |seen| {
+            seen.stamp("deadline").is_some().then(|| seen.clone())
+        })
         .await
 }
 
 #[tokio::test]
 async fn a_deadline_that_passes_while_curfew_is_down_holds() {
-    let Some(plane) = planes::own(Options::with_curfew()).await else { return };
+    let Some(plane) = planes::own(Options::with_curfew()).await else {
+        return;
+    };
     let (short, long) = tokio::join!(Stage::open(&plane, "short"), Stage::open(&plane, "long"));
     let (stamped, before) = tokio::join!(hanging(&short, SHORT), hanging(&long, LONG));
     plane.kill(Component::Curfew).unwrap();
@@ -48,7 +52,9 @@ async fn a_deadline_that_passes_while_curfew_is_down_holds() {
     plane.restart(Component::Curfew).await.unwrap();
     let ready = std::time::Instant::now();
     let verdict = short
-        .until("Flagger is handed the verdict", 10, |seen| seen.verdict_with("requested"))
+        .until("Flagger is handed the verdict", 10, |seen| {
+            seen.verdict_with("requested")
+        })
         .await;
     assert_verdict(&verdict, "rollback", "requested");
     assert!(ready.elapsed() < Duration::from_secs(3), "after {:?}", ready.elapsed());
@@ -58,7 +64,15 @@ async fn a_deadline_that_passes_while_curfew_is_down_holds() {
         .until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))
         .await;
 
-    for stamp in ["revision", "started-at", "progressed-at", "progress", "clock", "deadline", "unready"] {
+    for stamp in [
+        "revision",
+        "started-at",
+        "progressed-at",
+        "progress",
+        "clock",
+        "deadline",
+        "unready",
+    ] {
         assert_eq!(long.now().stamp(stamp), before.stamp(stamp), "{stamp}");
     }
     assert_eq!(long.now().verdict(), None);

@@ -50,7 +50,10 @@ async fn stamps_cannot_be_forged_and_disturb_nobody() {
     let before = curfew::enforcer::clock::now();
 
     // A dry run shows what would be stored.
-    let shown = kubectl.apply(&forged(), &["--dry-run=server", "--output=json"]).await.done();
+    let shown = kubectl
+        .apply(&forged(), &["--dry-run=server", "--output=json"])
+        .await
+        .done();
     let shown = annotations(&shown);
     assert_eq!(shown.as_object().unwrap().len(), 3, "{shown}");
     assert_eq!(shown["team"], "shop");
@@ -58,7 +61,10 @@ async fn stamps_cannot_be_forged_and_disturb_nobody() {
     let started_at = shown["curfew.dev/started-at"].as_str().unwrap();
     let age = curfew::enforcer::clock::now().duration_since(started_at.parse().unwrap());
     assert!(age.as_secs() <= 10, "started at {started_at}");
-    assert!(!kubectl.run(&["get", "canary", APP]).await.done, "a dry run stores nothing");
+    assert!(
+        !kubectl.run(&["get", "canary", APP]).await.done,
+        "a dry run stores nothing"
+    );
 
     // So does the request itself.
     let created = kubectl.apply(&forged(), &["--output=json"]).await.done();
@@ -80,7 +86,11 @@ async fn stamps_cannot_be_forged_and_disturb_nobody() {
     ] {
         let args = [&["annotate", "canary", APP, "--overwrite"], change.as_slice()].concat();
         kubectl.run(&args).await.done();
-        assert_eq!(stored().await["curfew.dev/started-at"], created["curfew.dev/started-at"], "{change:?}");
+        assert_eq!(
+            stored().await["curfew.dev/started-at"],
+            created["curfew.dev/started-at"],
+            "{change:?}"
+        );
     }
     assert_eq!(
         stored().await,

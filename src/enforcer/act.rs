@@ -1,0 +1,286 @@
+//! Acting: what the judgement on fresh objects asks for is done, told and remembered.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::{
+    Context, Error,
+    events::{Topic, tell},
+    fresh::Fresh,
+    levers::{self, Pulled},
+    memory::Memory,
+    reconcile::Look,
+};
+use crate::deadline::{
+    Clock,
+    observe::TargetSeen,
+    pods,
+    remedy::{Levers, Remedy, Withheld, requested},
+    stamp::Breach,
+    verdict::{Outcome, RemedyName, Verdict},
+};
+
+/// How often an adoption that is held is told of.
+const HOLD_SELDOM: Duration = Duration::from_mins(1);
+
+/// Does what the judgement on fresh objects asks for. Answers whether anything was written.
+pub(super) async fn act(
+    context: &Context,
+    fresh: &Fresh,
+    look: &Look,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let mut wrote = false;
+    for breach in &look.judgement.reports {
+        wrote |= report(context, fresh, *breach, memory, now).await;
+    }
+    wrote |= match look.remedy.clone() {
+        Remedy::None => false,
+        Remedy::Report(breach) => report(context, fresh, breach, memory, now).await,
+        Remedy::Withhold(breach, why) => {
+            if memory.told.withheld != Some((breach, why)) {
+                memory.told.withheld = Some((breach, why));
+                let note = exceeded(&breach, withheld(why));
+                tell(context, &fresh.canary, Topic::ActionWithheld, &note).await;
+            }
+            false
+        }
+        Remedy::RollBack(breach, levers) => roll_back(context, fresh, breach, levers, memory, now).await?,
+        Remedy::Hold(breach) => hold(context, fresh, breach, memory, now).await?,
+        Remedy::Withdraw => {
+            withdraw(context, fresh, memory).await?;
+            true
+        }
+        Remedy::Confirm => confirm(context, fresh, memory).await,
+    };
+    Ok(wrote)
+}
+
+/// Tells of a deadline that has passed, once.
+async fn report(context: &Context, fresh: &Fresh, breach: Breach, memory: &mut Memory, now: Timestamp) -> bool {
+    if memory.is_reported(&breach) {
+        return false;
+    }
+    let reason = reason(fresh, breach.clock);
+    memory.told.reported.insert(memory.report_key(&breach));
+    context.metrics.breached(breach.clock);
+    context
+        .metrics
+        .acted(breach.clock, RemedyName::Report, Outcome::Reported);
+    memory.give_verdict(breach, RemedyName::Report, Outcome::Reported, &reason, now);
+    tell(context, &fresh.canary, topic(breach.clock), &exceeded(&breach, &reason)).await;
+    true
+}
+
+async fn confirm(context: &Context, fresh: &Fresh, memory: &mut Memory) -> bool {
+    memory.before = None;
+    let Some(verdict) = &mut memory.stamp.verdict else {
+        return false;
+    };
+    verdict.result = Outcome::Confirmed;
+    context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Confirmed);
+    let note = format!("Flagger rolled back after the verdict of {}", verdict.at);
+    tell(context, &fresh.canary, Topic::RollbackConfirmed, &note).await;
+    true
+}
+
+/// Gives an adoption more time; tells of it once a minute at most.
+async fn hold(
+    context: &Context,
+    fresh: &Fresh,
+    breach: Breach,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    levers::hold(context, fresh).await?;
+    if memory.held_at.is_some_and(|held| held.elapsed() < HOLD_SELDOM) {
+        return Ok(true);
+    }
+    if memory.held_at.is_none() {
+        context.metrics.breached(breach.clock);
+        context.metrics.acted(breach.clock, RemedyName::Hold, Outcome::Held);
+    }
+    memory.held_at = Some(Instant::now());
+    let why = match &fresh.primary {
+        Some((primary, _)) => format!(
+            "{} of {} pods of the primary are available",
+            primary.available, primary.wanted
+        ),
+        None => "the primary is not there".to_owned(),
+    };
+    let reason = format!("{why}; Flagger would give up and scale the live workload to 0");
+    memory.give_verdict(breach, RemedyName::Hold, Outcome::Held, &reason, now);
+    let note = format!("gave the adoption more time: {reason}");
+    tell(context, &fresh.canary, Topic::AdoptionHeld, &note).await;
+    Ok(true)
+}
+
+/// Why nothing is done about a breach yet.
+fn withheld(why: Withheld) -> &'static str {
+    match why {
+        Withheld::FixPushed => {
+            "the pod template is not the one that this rollout began with; Flagger will look at the new one"
+        }
+        Withheld::Unproven(_) => {
+            "the rollout was found running; waiting one interval to be sure that Flagger saw its template"
+        }
+        Withheld::NotLooking(TargetSeen::PrimaryNotReady) => {
+            "Flagger waits for the primary, which is not ready, and does not look at the canary"
+        }
+        Withheld::NotLooking(TargetSeen::Paused) => "the target is paused, which only its owner should end",
+        Withheld::NotLooking(_) => "Flagger cannot judge the target now",
+    }
+}
+
+async fn roll_back(
+    context: &Context,
+    fresh: &Fresh,
+    breach: Breach,
+    levers: Levers,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let reason = reason(fresh, breach.clock);
+    memory.latch(breach);
+    memory.pulled_at = Some(Instant::now());
+    let mut first = None;
+    let pulled = levers::pull(context, fresh, levers, &reason, &mut memory.before, &mut first).await;
+    // Even when the second lever failed, Flagger has been told something: that must not be forgotten.
+    if let Some(first) = first.filter(|_| !requested(&memory.stamp)) {
+        memory.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, &reason, now);
+        context.metrics.breached(breach.clock);
+        context
+            .metrics
+            .acted(breach.clock, RemedyName::Rollback, Outcome::Requested);
+        context.metrics.lagged(first.duration_since(breach.deadline));
+        let note = exceeded(&breach, &reason);
+        tell(context, &fresh.canary, topic(breach.clock), &note).await;
+        let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
+        tell(context, &fresh.canary, Topic::RollbackRequested, &note).await;
+    }
+    if pulled? == Pulled::MovedOn {
+        let fresh = Fresh::read(context, &fresh.canary).await?;
+        withdraw(context, &fresh, memory).await?;
+        return Ok(true);
+    }
+    Ok(first.is_some())
+}
+
+async fn withdraw(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Result<(), Error> {
+    levers::withdraw(context, fresh, memory.before.as_ref()).await?;
+    memory.before = None;
+    // Should its reason come back, it is a new breach.
+    if let Some(rollout) = &mut memory.stamp.rollout {
+        rollout.breach = None;
+    }
+    if let Some(verdict) = &mut memory.stamp.verdict {
+        verdict.result = Outcome::Withheld;
+        context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Withheld);
+    }
+    let note = "took the verdict back: the rollout moved on or its limits changed";
+    tell(context, &fresh.canary, Topic::ActionWithheld, note).await;
+    Ok(())
+}
+
+fn topic(clock: Clock) -> Topic {
+    if clock == Clock::Crashes {
+        Topic::CrashLimitExceeded
+    } else {
+        Topic::DeadlineExceeded
+    }
+}
+
+fn exceeded(breach: &Breach, why: &str) -> String {
+    match breach.clock {
+        Clock::Crashes => format!(
+            "a container failed too often within {} s: {why}",
+            breach.limit.as_secs()
+        ),
+        clock => format!(
+            "the {} deadline of {} s has passed: {why}",
+            clock.name(),
+            breach.limit.as_secs()
+        ),
+    }
+}
+
+/// Why, in one line.
+fn reason(fresh: &Fresh, clock: Clock) -> String {
+    match clock {
+        Clock::Readiness | Clock::Crashes | Clock::Rollout | Clock::Initialization => unready(fresh),
+        Clock::Gate => "an approval is waited for".to_owned(),
+        Clock::Stall => "the target is ready and Flagger looks at it, but nothing advances".to_owned(),
+        Clock::Silence => {
+            "no sign of life from Flagger on this Canary: it is down, stuck, or does not watch it".to_owned()
+        }
+        Clock::Promotion => match &fresh.primary {
+            Some((primary, _)) => {
+                format!(
+                    "{} of {} pods of the primary are available",
+                    primary.available, primary.wanted
+                )
+            }
+            None => "the primary is not there".to_owned(),
+        },
+        Clock::Suspended => "the rollout is suspended with traffic or pods on the canary".to_owned(),
+    }
+}
+
+/// Why the target is not ready.
+fn unready(fresh: &Fresh) -> String {
+    if let Some(reason) = pods::reason(&fresh.pods) {
+        return reason;
+    }
+    match &fresh.target {
+        Some((target, _)) if target.wanted == 0 => {
+            "the target wants 0 replicas, so that nothing can become ready".to_owned()
+        }
+        Some((target, _)) => match &target.replica_failure {
+            Some(failure) => format!("pods cannot be created: {}", failure.message),
+            None => format!("{} of {} pods are available", target.available, target.wanted),
+        },
+        None => "the target is not there".to_owned(),
+    }
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// Remembers a breach until its reason goes away.
+    fn latch(&mut self, breach: Breach) {
+        if let Some(rollout) = &mut self.stamp.rollout {
+            rollout.breach = Some(breach);
+        }
+    }
+
+    fn give_verdict(&mut self, breach: Breach, remedy: RemedyName, result: Outcome, reason: &str, now: Timestamp) {
+        let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
+        self.stamp.verdict = Some(Verdict::new(
+            now,
+            revision.unwrap_or_default(),
+            breach,
+            remedy,
+            result,
+            reason.to_owned(),
+        ));
+    }
+
+    /// Whether this breach was told already, before a restart perhaps.
+    pub(super) fn is_reported(&self, breach: &Breach) -> bool {
+        let key = self.report_key(breach);
+        let written = self.stamp.verdict.as_ref().is_some_and(|verdict| {
+            let since = self.stamp.rollout.as_ref().map(|rollout| rollout.promoted_since);
+            verdict.remedy == RemedyName::Report
+                && (verdict.clock, &verdict.revision) == (key.0, &key.1)
+                && since.is_none_or(|since| verdict.at >= since)
+        });
+        written || self.told.reported.contains(&key)
+    }
+
+    fn report_key(&self, breach: &Breach) -> (Clock, String) {
+        let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
+        (breach.clock, revision.unwrap_or_default())
+    }
+}
