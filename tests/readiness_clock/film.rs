@@ -15,7 +15,7 @@ use curfew::{
         remedy::Remedy,
         stamp::Stamp,
     },
-    flagger::{canary::Canary, effective::Effective, phase::Phase, workload::Workload},
+    flagger::{canary::Canary, phase::Phase, workload::Workload},
     policy::EnforcementPolicy,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -33,11 +33,13 @@ pub struct Film {
     /// Ready or not, for each pod; and since when, and how old it is.
     pub pods: Vec<Pod>,
     pub policy: EnforcementPolicy,
+    /// The second of Flagger's last Event.
+    pub last_event: Option<i64>,
     pub stamp: Stamp,
     /// Every remedy other than none, with the second at which it was first asked for.
     pub remedies: Vec<(i64, Remedy)>,
-    pub judgement: Judgement,
-    pub seen: Observation,
+    judged: Option<Judgement>,
+    seen: Option<Observation>,
 }
 
 #[derive(Clone)]
@@ -78,25 +80,24 @@ impl Film {
                 4
             ],
             policy: EnforcementPolicy::default(),
+            last_event: None,
             stamp: Stamp::default(),
             remedies: Vec::new(),
-            judgement: Judgement {
-                state: State::Idle,
-                pending: None,
-                look_at: None,
-            },
-            seen: Observation {
-                phase: Phase::None,
-                running: false,
-                kind: None,
-                standing: Standing::Live,
-                target: TargetSeen::Missing,
-                synced: false,
-                skip_analysis: false,
-            },
+            judged: None,
+            seen: None,
         };
         film.look();
         film
+    }
+
+    /// What the clocks said at the last look.
+    pub fn judgement(&self) -> &Judgement {
+        self.judged.as_ref().expect("a look")
+    }
+
+    /// What the last look saw.
+    pub fn seen(&self) -> &Observation {
+        self.seen.as_ref().expect("a look")
     }
 
     /// The second that it is.
@@ -113,8 +114,9 @@ impl Film {
     pub fn until(&mut self, second: i64) -> &mut Self {
         let end = Self::at(second);
         while let Some(look_at) = self
-            .judgement
-            .look_at
+            .judged
+            .as_ref()
+            .and_then(|judged| judged.look_at)
             .filter(|look_at| *look_at > self.now && *look_at < end)
         {
             self.now = look_at;
@@ -196,7 +198,10 @@ impl Film {
 
     /// Curfew writes its annotations, ends, and starts again: all that it knows is what stands on the Canary.
     pub fn restart(&mut self) -> &mut Self {
-        let pending = self.judgement.pending.map(|pending| (pending.clock, pending.deadline));
+        let pending = self
+            .judgement()
+            .pending
+            .map(|pending| (pending.clock, pending.deadline));
         let annotations = self.stamp.annotations(pending);
         let present: serde_json::Map<String, Value> = annotations
             .into_iter()
@@ -209,7 +214,7 @@ impl Film {
     /// Curfew starts and remembers nothing but the annotations.
     pub fn forget(&mut self) -> &mut Self {
         self.stamp = Stamp::recall(&Canary::from_json(self.canary.clone()), self.now);
-        self.judgement.look_at = None;
+        self.judged = None;
         self
     }
 
@@ -226,6 +231,7 @@ impl Film {
                 ready: pod.ready,
                 since: Some(Self::at(pod.since)),
                 trouble: None,
+                containers: Vec::new(),
             })
             .collect();
         let scene = Scene {
@@ -233,13 +239,15 @@ impl Film {
             target: target.as_ref(),
             primary: primary.as_ref(),
             pods: Some(&pods),
+            last_event: self.last_event.map(Self::at),
         };
         let (seen, stamp) = observe(scene, &self.stamp, self.now);
-        let limits = Limits::of(&Effective::of(&canary), &self.policy);
-        self.judgement = judge(&seen, &stamp, &limits, self.now);
-        let remedy = remedy(&self.judgement, &seen, &stamp, &limits, self.now);
+        let limits = Limits::of(&canary, &self.policy);
+        let judgement = judge(&seen, &stamp, &limits, self.now);
+        let remedy = remedy(&judgement, &seen, &stamp, &limits, self.now);
         self.stamp = stamp;
-        self.seen = seen;
+        self.seen = Some(seen);
+        self.judged = Some(judgement);
         if remedy != Remedy::None && self.remedies.last().is_none_or(|(_, last)| *last != remedy) {
             self.remedies.push((self.second(), remedy));
         }
@@ -256,7 +264,7 @@ impl Film {
     /// The second of the deadline that is pending, if there is one.
     pub fn deadline(&self) -> Option<i64> {
         let begin = BEGIN.parse::<Timestamp>().expect("a time");
-        Some(self.judgement.pending?.deadline.duration_since(begin).as_secs())
+        Some(self.judgement().pending?.deadline.duration_since(begin).as_secs())
     }
 }
 

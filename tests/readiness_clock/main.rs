@@ -12,7 +12,7 @@ use curfew::{
     deadline::{
         judge::State,
         observe::TargetSeen,
-        remedy::{Levers, Remedy, Withheld},
+        remedy::{Levers, Remedy, TargetLever, Withheld},
         stamp::Stamp,
         verdict::{Outcome, RemedyName, Verdict},
     },
@@ -23,7 +23,7 @@ use serde_json::json;
 
 /// What the enforcer notes after it handed Flagger the verdict.
 fn requested(film: &mut Film) {
-    let State::Breached(breach) = film.judgement.state else {
+    let State::Breached(breach) = film.judgement().state else {
         panic!("no breach")
     };
     let rollout = film.stamp.rollout.as_mut().expect("a rollout");
@@ -54,7 +54,7 @@ fn a_target_that_is_never_ready_fails_at_its_deadline() {
         levers,
         Levers {
             fail_checks: true,
-            exceed_deadline: true
+            target: TargetLever::ExceedDeadline
         }
     );
 }
@@ -70,7 +70,7 @@ fn failed_checks_do_nothing_where_the_analysis_is_skipped() {
         levers,
         Levers {
             fail_checks: false,
-            exceed_deadline: true
+            target: TargetLever::ExceedDeadline
         }
     );
 }
@@ -79,9 +79,9 @@ fn failed_checks_do_nothing_where_the_analysis_is_skipped() {
 fn the_deadline_is_announced_at_four_fifths_of_it() {
     let mut film = Film::begin();
     film.until(47);
-    assert!(!film.judgement.pending.expect("pending").approaching);
+    assert!(!film.judgement().pending.expect("pending").approaching);
     film.until(48);
-    assert!(film.judgement.pending.expect("pending").approaching);
+    assert!(film.judgement().pending.expect("pending").approaching);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn an_autoscaler_that_grows_the_target_is_no_failure() {
         2
     ]);
     film.ready(4);
-    assert_eq!(film.seen.target, TargetSeen::Growing(Film::at(90)));
+    assert_eq!(film.seen().target, TargetSeen::Growing(Film::at(90)));
     film.until(89);
     assert_eq!((film.rolled_back_at(), film.deadline()), (None, None));
     // They had as long as anybody; from now on it counts.
@@ -192,7 +192,7 @@ fn time_that_nobody_judges_does_not_count() {
     film.until(10);
     film.target.as_mut().expect("a target")["metadata"]["generation"] = json!(4);
     film.look();
-    assert_eq!((film.judgement.state, film.deadline()), (State::Frozen, None));
+    assert_eq!((film.judgement().state, film.deadline()), (State::Frozen, None));
     film.until(500);
     film.target.as_mut().expect("a target")["status"]["observedGeneration"] = json!(4);
     film.look();
@@ -217,7 +217,7 @@ fn a_primary_that_is_not_ready_stops_the_clock() {
     film.until(10);
     film.primary = Some(deployment("v1", 4, 3));
     film.look();
-    assert_eq!(film.seen.target, TargetSeen::PrimaryNotReady);
+    assert_eq!(film.seen().target, TargetSeen::PrimaryNotReady);
     film.until(500);
     assert_eq!(film.remedies, []);
     film.primary = Some(deployment("v1", 4, 4));
@@ -229,13 +229,13 @@ fn a_primary_that_is_not_ready_stops_the_clock() {
 fn a_users_hold_stops_the_clock() {
     let mut film = Film::begin();
     film.until(10).spec("suspend", json!(true)).until(500);
-    assert_eq!((film.judgement.state, film.remedies.len()), (State::Frozen, 0));
+    assert_eq!((film.judgement().state, film.remedies.len()), (State::Frozen, 0));
     film.spec("suspend", json!(false));
     assert_eq!(film.deadline(), Some(550));
     film.target.as_mut().expect("a target")["spec"]["paused"] = json!(true);
     film.look();
     film.until(1000);
-    assert_eq!((film.judgement.state, film.remedies.len()), (State::Frozen, 0));
+    assert_eq!((film.judgement().state, film.remedies.len()), (State::Frozen, 0));
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn a_breach_holds_whatever_the_pods_do() {
     requested(&mut film);
     film.until(65).ready(4).until(70).ready(3).until(80);
     assert_eq!(film.remedies.len(), 1, "{:?}", film.remedies);
-    assert!(matches!(film.judgement.state, State::Breached(_)));
+    assert!(matches!(film.judgement().state, State::Breached(_)));
 }
 
 #[test]
@@ -386,7 +386,7 @@ fn policies_may_only_report_or_not_look_at_all() {
         change(&mut film);
         film.look();
         film.until(1000);
-        assert_eq!((film.remedies.len(), film.judgement.state), (0, State::Idle));
+        assert_eq!((film.remedies.len(), film.judgement().state), (0, State::Idle));
     }
 }
 
@@ -446,7 +446,7 @@ fn a_verdict_handed_over_before_a_restart_still_holds() {
     film.restart();
     film.now = Film::at(70);
     film.ready(4);
-    assert!(matches!(film.judgement.state, State::Breached(_)));
+    assert!(matches!(film.judgement().state, State::Breached(_)));
     film.phase("Failed");
     assert_eq!(film.remedies.last(), Some(&(70, Remedy::Confirm)));
 }
@@ -495,11 +495,11 @@ fn a_target_that_vanishes_and_comes_back_is_the_same_one() {
     film.until(10);
     let target = film.target.take();
     film.look();
-    assert_eq!((film.seen.target, film.deadline()), (TargetSeen::Missing, None));
+    assert_eq!((film.seen().target, film.deadline()), (TargetSeen::Missing, None));
     film.until(20);
     film.target = target;
     film.look();
-    assert!(film.seen.synced);
+    assert!(film.seen().synced);
     assert_eq!(film.deadline(), Some(70));
 }
 
