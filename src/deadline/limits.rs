@@ -70,10 +70,17 @@ impl Limits {
         let clocks = &policy.clocks;
         let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
         let interval = signed(effective.interval);
-        let limit = |action, limit| Limit { action, limit };
+        let report_only = policy.mode == Enforcement::Report;
+        let limit = |action, limit| match action {
+            Action::RollBack | Action::Hold if report_only => Limit {
+                action: Action::Report,
+                limit,
+            },
+            action => Limit { action, limit },
+        };
         let silence = LEAST_SILENCE
             .max(interval.saturating_mul(MISSED_LOOKS))
-            .saturating_add(hooks(canary));
+            .saturating_add(signed(effective.hook_time));
         let stall = deadline.max(interval.saturating_mul(STALLED_LOOKS));
         Self {
             mode: policy.mode,
@@ -134,15 +141,6 @@ fn rollout(canary: &Canary, policy: &EnforcementPolicy) -> Option<SignedDuration
         .map(|asked| asked.min(rollout.max_limit))
         .or(rollout.limit)
         .map(signed)
-}
-
-/// The time for which Flagger's hooks may keep it from looking: each its timeout, once more for every retry.
-fn hooks(canary: &Canary) -> SignedDuration {
-    let hooks = canary.spec.analysis.iter().flat_map(|analysis| &analysis.hooks);
-    hooks.fold(SignedDuration::ZERO, |sum, hook| {
-        let tries = i32::try_from(hook.retries.max(0)).unwrap_or(i32::MAX).saturating_add(1);
-        sum.saturating_add(signed(hook.timeout).saturating_mul(tries))
-    })
 }
 
 fn signed(duration: std::time::Duration) -> SignedDuration {

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    Clock,
     budget::{Budget, Course},
     crashes::Crashes,
     pods::{self, PodSeen},
@@ -20,6 +21,11 @@ use crate::flagger::{
 
 /// The share of Flagger's deadline after which an adoption is held, per cent.
 const HOLD_AT: i32 = 80;
+
+/// Without a look for so long, what happened meanwhile is not known: a machine was suspended, a watch hung.
+const BLIND: SignedDuration = SignedDuration::from_secs(90);
+/// What whole seconds in annotations may add up to.
+const ROUNDING: SignedDuration = SignedDuration::from_secs(3);
 
 /// What is given to Flagger on top of an interval to look at its target.
 const LOOK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
@@ -45,6 +51,8 @@ pub struct Scene<'a> {
 pub struct Observation {
     /// Its phase.
     pub phase: Phase,
+    /// `status.lastAppliedSpec`.
+    pub applied: String,
     /// When the phase began.
     pub phase_since: Option<Timestamp>,
     /// When Flagger last wrote the status.
@@ -164,9 +172,14 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         if before.rollout.is_none() {
             rollout.breach = recalled_breach(before, &rollout, &effective);
         }
+        let watched = before
+            .rollout
+            .as_ref()
+            .is_some_and(|before| now.duration_since(before.looked_at) < BLIND);
+        rollout.looked_at = now;
         synced = rollout.revision == live;
         seen = target_seen(scene, &effective, &rollout, now);
-        rollout.budget = turned(rollout.budget, scene, &effective, seen, before.rollout.is_some(), now);
+        rollout.budget = turned(rollout.budget, scene, &effective, seen, watched, now);
         rollout.running = rollout.running.turn(running_course(canary), now);
         rollout.crashes.note(scene.pods.unwrap_or_default(), rollout.started_at);
         if seen == TargetSeen::Ready && !rollout.was_ready {
@@ -192,12 +205,13 @@ fn observation(scene: Scene<'_>, effective: &Effective, running: bool, seen: Tar
     let adopting = matches!(status.phase, Phase::None | Phase::Initializing);
     Observation {
         phase: status.phase.clone(),
+        applied: status.last_applied_spec.clone(),
         phase_since,
         status_written: status.last_transition_time,
         last_sign: status.last_transition_time.max(last_event),
         running,
         kind: target.map(|target| target.kind),
-        service: spec.target.kind == "Service" && spec.target.api_version == "v1",
+        service: is_service(canary),
         standing: standing(canary),
         target: seen,
         no_deadline: target.is_some_and(Workload::has_no_deadline),
@@ -242,6 +256,11 @@ fn adoption(target: Option<&Workload>, primary: Option<&Workload>, effective: &E
     }
 }
 
+/// Whether the target is a Service of Kubernetes' own; Knative's have the same kind.
+fn is_service(canary: &Canary) -> bool {
+    canary.spec.target.kind == "Service" && canary.spec.target.api_version == "v1"
+}
+
 fn standing(canary: &Canary) -> Standing {
     if canary.metadata.deletion_timestamp.is_some() {
         Standing::Deleted
@@ -252,17 +271,33 @@ fn standing(canary: &Canary) -> Standing {
     }
 }
 
-/// After a restart: the breach on which Flagger was handed the verdict, which holds whatever the pods do since.
+/// After a restart: the breach on which Flagger was handed the verdict, which holds whatever the pods do since, unless
+/// the deadline was made longer meanwhile.
 fn recalled_breach(before: &Stamp, rollout: &Rollout, effective: &Effective) -> Option<Breach> {
     let asked = Stamp {
         rollout: Some(rollout.clone()),
         ..before.clone()
     };
     let verdict = before.verdict.as_ref().filter(|_| requested(&asked))?;
-    (verdict.revision == rollout.revision.to_string()).then(|| Breach {
+    let limit = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
+    if verdict.revision != rollout.revision.to_string() {
+        return None;
+    }
+    let lengthened = verdict.clock == Clock::Readiness
+        && rollout
+            .budget
+            .reaches(limit)
+            .is_none_or(|reached| reached.duration_since(verdict.deadline) > ROUNDING);
+    // Of the other clocks it is not known what the limit was; it is taken to be what it is.
+    let limit = if verdict.clock == Clock::Readiness {
+        limit
+    } else {
+        SignedDuration::MAX
+    };
+    (!lengthened).then_some(Breach {
         clock: verdict.clock,
         deadline: verdict.deadline,
-        limit: SignedDuration::from_secs(effective.progress_deadline_seconds),
+        limit,
     })
 }
 
@@ -285,6 +320,9 @@ fn carry_forward(
         rollout.revision.template = live.template;
         rollout.unproven_until = proven_after(canary, now);
     }
+    if !live.taken_up_since(&before.revision) {
+        follow_template(&mut rollout, canary, live, now);
+    }
     rollout.started_at = started_at(canary, promoted, Some(before.started_at), now);
     let progressed_at = canary
         .status
@@ -297,6 +335,7 @@ fn carry_forward(
         rollout.revision_since = now;
         rollout.was_ready = false;
         rollout.unproven_until = None;
+        rollout.unsynced_until = None;
         rollout.breach = None;
     } else if let Some(advanced) = before.progress.advanced_to(&seen) {
         rollout.progress = advanced;
@@ -309,13 +348,26 @@ fn carry_forward(
     rollout
 }
 
+/// A template that was pushed is Flagger's to take up. What it has not taken up after it looked, such as the promoted
+/// template, is no new revision to it, and what is live is what the rollout goes on with.
+fn follow_template(rollout: &mut Rollout, canary: &Canary, live: &Revision, now: Timestamp) {
+    if live.template == rollout.revision.template {
+        rollout.unsynced_until = None;
+    } else if rollout.unsynced_until.is_none() {
+        rollout.unsynced_until = proven_after(canary, now);
+    } else if rollout.unsynced_until.is_some_and(|until| now >= until) {
+        rollout.revision.template = live.template;
+        rollout.unsynced_until = None;
+    }
+}
+
 /// A rollout that was not known before: it just began, or Curfew just came.
 fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, now: Timestamp) -> Rollout {
     let canary = scene.canary;
     let phase_started = promoted.phase_started.unwrap_or(now).min(now);
     // A rollout that has only just begun has the template that it began with.
-    let unproven_until =
-        proven_after(canary, now).filter(|_| !watched && now.duration_since(phase_started) > LOOK_MARGIN);
+    let just_begun = now.duration_since(phase_started) <= LOOK_MARGIN;
+    let unproven_until = proven_after(canary, now).filter(|_| !watched && !just_begun);
     if !watched && let Some(recalled) = Rollout::recall(canary, promoted, live, now) {
         let started_at = started_at(canary, promoted, Some(recalled.started_at), now);
         return Rollout {
@@ -338,14 +390,19 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
         started_at,
         progressed_at,
         progress: Progress::of(canary),
-        wanted: watched.then(|| scene.target.map(|target| target.wanted)).flatten(),
+        wanted: scene
+            .target
+            .map(|target| target.wanted)
+            .filter(|_| watched || just_begun),
         budget: Budget::new(Course::Frozen, if watched { now } else { progressed_at }),
         running: Budget::new(Course::Frozen, started_at),
         crashes: Crashes::default(),
         revision_since: phase_started,
         // What was found running may have been ready before; when, nobody saw.
-        was_ready: !watched && now.duration_since(phase_started) > LOOK_MARGIN,
+        was_ready: !watched && !just_begun,
         unproven_until,
+        unsynced_until: None,
+        looked_at: now,
         breach: None,
     }
 }
@@ -353,8 +410,10 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
 /// When it is certain that the live template is the one that Flagger took up: it looks at its target once an interval,
 /// and what it has not taken up by then it does not see as new.
 fn proven_after(canary: &Canary, now: Timestamp) -> Option<Timestamp> {
-    let interval = SignedDuration::try_from(Effective::of(canary).interval).unwrap_or(SignedDuration::MAX);
-    now.checked_add(interval.saturating_add(LOOK_MARGIN)).ok()
+    let effective = Effective::of(canary);
+    let look = effective.interval.saturating_add(effective.hook_time);
+    let look = SignedDuration::try_from(look).unwrap_or(SignedDuration::MAX);
+    now.checked_add(look.saturating_add(LOOK_MARGIN)).ok()
 }
 
 /// The first `Progressing`; while there was none, the start of the wait for it. A stamp never gives a later start than
@@ -379,7 +438,7 @@ fn target_seen(scene: Scene<'_>, effective: &Effective, rollout: &Rollout, now: 
         last_event: _,
     } = scene;
     // Flagger holds a Service for always ready.
-    if canary.spec.target.kind == "Service" {
+    if is_service(canary) {
         return TargetSeen::Ready;
     }
     let Some(target) = target else {

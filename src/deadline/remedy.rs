@@ -5,15 +5,11 @@ use jiff::Timestamp;
 use super::{
     Clock,
     judge::{Judgement, State},
-    limits::Limits,
     observe::{Observation, TargetSeen},
     stamp::{Breach, Stamp},
     verdict::{Outcome, RemedyName},
 };
-use crate::{
-    flagger::{phase::Phase, workload::Kind},
-    policy::canary_policy::Enforcement,
-};
+use crate::flagger::{phase::Phase, workload::Kind};
 
 /// What to do about a Canary now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,12 +33,24 @@ pub enum Remedy {
 /// Why a breach is not acted upon yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Withheld {
-    /// The live template is not the one that Flagger took up: a fix was pushed, and Flagger will look at it.
-    FixPushed,
+    /// The live template is not the one that Flagger took up: a fix was pushed, and until this moment Flagger may
+    /// take it up.
+    FixPushed(Timestamp),
     /// The rollout was found running; until this moment Flagger may still take up another template.
     Unproven(Timestamp),
     /// Flagger does not look at the canary now, and would find the verdict when all may be well again.
     NotLooking(TargetSeen),
+}
+
+/// A reason to withhold, whatever its moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WithheldKind {
+    /// A fix was pushed.
+    FixPushed,
+    /// The rollout was found running.
+    Unproven,
+    /// Flagger does not look at the canary.
+    NotLooking,
 }
 
 /// Which levers make Flagger roll back.
@@ -67,32 +75,36 @@ pub enum TargetLever {
 
 /// What the judgement asks to be done. What it only asks to be told stands in [`Judgement::reports`].
 #[must_use]
-pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
-    let requested = requested(stamp);
+pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, now: Timestamp) -> Remedy {
+    let requested = requested(stamp) || left_over(seen, stamp);
     match (judgement.state, requested) {
         (State::Breached(breach), requested) => {
-            let wanted = roll_back(breach, seen, stamp, limits, now);
+            let wanted = roll_back(breach, seen, stamp, now);
             match wanted {
-                Remedy::RollBack(..) => wanted,
+                Remedy::RollBack(..) | Remedy::None => wanted,
                 _ if requested => Remedy::Withdraw,
                 wanted => wanted,
             }
         }
         (_, true) if seen.phase == Phase::Failed => Remedy::Confirm,
         (_, true) => Remedy::Withdraw,
-        (State::Holding(breach), false) if limits.mode == Enforcement::Enforce => Remedy::Hold(breach),
-        (State::Holding(breach), false) => Remedy::Report(breach),
+        (State::Holding(breach), false) => Remedy::Hold(breach),
         (State::Idle | State::Running | State::Frozen, false) => Remedy::None,
     }
 }
 
-fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
-    let levers = levers(breach, seen).filter(|_| limits.mode == Enforcement::Enforce);
-    let Some(levers) = levers else {
-        return Remedy::Report(breach);
+fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, now: Timestamp) -> Remedy {
+    let Some(levers) = levers(breach, seen) else {
+        // A target that is gone for a moment is no reason to forget what was handed over.
+        return if requested(stamp) {
+            Remedy::None
+        } else {
+            Remedy::Report(breach)
+        };
     };
     if !seen.synced && !seen.service {
-        return Remedy::Withhold(breach, Withheld::FixPushed);
+        let until = stamp.rollout.as_ref().and_then(|rollout| rollout.unsynced_until);
+        return Remedy::Withhold(breach, Withheld::FixPushed(until.unwrap_or(now)));
     }
     let unproven_until = stamp.rollout.as_ref().and_then(|rollout| rollout.unproven_until);
     if let Some(until) = unproven_until.filter(|until| now < *until) {
@@ -108,6 +120,29 @@ fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, limits: &Limits,
     }
 }
 
+// === impl Withheld ===
+
+impl Withheld {
+    /// The reason alone.
+    #[must_use]
+    pub const fn kind(self) -> WithheldKind {
+        match self {
+            Self::FixPushed(_) => WithheldKind::FixPushed,
+            Self::Unproven(_) => WithheldKind::Unproven,
+            Self::NotLooking(_) => WithheldKind::NotLooking,
+        }
+    }
+
+    /// The moment from which it does not hold any more, if that is known.
+    #[must_use]
+    pub const fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::FixPushed(until) | Self::Unproven(until) => Some(until),
+            Self::NotLooking(_) => None,
+        }
+    }
+}
+
 /// Whether Flagger was handed a verdict on the rollout that the stamp is about, and has not yet reacted.
 #[must_use]
 pub fn requested(stamp: &Stamp) -> bool {
@@ -119,6 +154,22 @@ pub fn requested(stamp: &Stamp) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether Flagger was handed a verdict whose rollout ended while nobody looked.
+fn left_over(seen: &Observation, stamp: &Stamp) -> bool {
+    let asked = stamp
+        .verdict
+        .as_ref()
+        .filter(|_| stamp.rollout.is_none() && !seen.running);
+    asked.is_some_and(|verdict| {
+        verdict.remedy == RemedyName::Rollback
+            && verdict.result == Outcome::Requested
+            && verdict
+                .revision
+                .rsplit_once('-')
+                .is_some_and(|(applied, _)| applied == seen.applied)
+    })
 }
 
 /// The levers that work on this target now (`docs/design.md#remedies`); none if nothing does.

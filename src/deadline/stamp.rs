@@ -87,6 +87,10 @@ pub struct Rollout {
     /// Until when it is not certain that the live template is the one that Flagger took up: what was found
     /// in mid-rollout is believed once Flagger had time to look at it too.
     pub unproven_until: Option<Timestamp>,
+    /// While the live template is not the one that Flagger took up: until when it may yet take it up.
+    pub unsynced_until: Option<Timestamp>,
+    /// When it was last looked at.
+    pub looked_at: Timestamp,
     /// The breach that holds, until the phase moves or a user takes its reason away.
     pub breach: Option<Breach>,
 }
@@ -192,7 +196,7 @@ impl Rollout {
         if canary
             .status
             .last_transition_time
-            .is_some_and(|last| progressed_at > last + SignedDuration::from_secs(2))
+            .is_some_and(|last| progressed_at.duration_since(last) > SignedDuration::from_secs(2))
         {
             return None;
         }
@@ -218,6 +222,8 @@ impl Rollout {
             crashes: Crashes::default(),
             revision_since: progressed_at,
             unproven_until: None,
+            unsynced_until: None,
+            looked_at: now,
             breach: None,
         })
     }
@@ -352,6 +358,8 @@ mod tests {
             revision_since: at("2026-11-23T14:00:05Z"),
             was_ready: false,
             unproven_until: None,
+            unsynced_until: None,
+            looked_at: at("2026-11-23T14:02:50Z"),
             breach: None,
         }
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Context, Error,
-    events::{Topic, tell},
+    events::Topic,
     fresh::Fresh,
     levers::{self, Pulled},
     memory::Memory,
@@ -34,16 +34,21 @@ pub(super) async fn act(
 ) -> Result<bool, Error> {
     let mut wrote = false;
     for breach in &look.judgement.reports {
-        wrote |= report(context, fresh, *breach, memory, now).await;
+        wrote |= report(context, fresh, *breach, memory, now);
     }
     wrote |= match look.remedy.clone() {
         Remedy::None => false,
-        Remedy::Report(breach) => report(context, fresh, breach, memory, now).await,
+        Remedy::Report(breach) => report(context, fresh, breach, memory, now),
         Remedy::Withhold(breach, why) => {
-            if memory.told.withheld != Some((breach, why)) {
-                memory.told.withheld = Some((breach, why));
+            if !memory.is_withheld(&breach, why) {
+                memory.told.withheld = Some((breach.clock, why.kind()));
+                context.metrics.breached(breach.clock);
+                context
+                    .metrics
+                    .acted(breach.clock, RemedyName::Rollback, Outcome::Withheld);
+                memory.give_verdict(breach, RemedyName::Rollback, Outcome::Withheld, withheld(why), now);
                 let note = exceeded(&breach, withheld(why));
-                tell(context, &fresh.canary, Topic::ActionWithheld, &note).await;
+                memory.say(Topic::ActionWithheld, note);
             }
             false
         }
@@ -53,13 +58,13 @@ pub(super) async fn act(
             withdraw(context, fresh, memory).await?;
             true
         }
-        Remedy::Confirm => confirm(context, fresh, memory).await,
+        Remedy::Confirm => confirm(context, memory),
     };
     Ok(wrote)
 }
 
 /// Tells of a deadline that has passed, once.
-async fn report(context: &Context, fresh: &Fresh, breach: Breach, memory: &mut Memory, now: Timestamp) -> bool {
+fn report(context: &Context, fresh: &Fresh, breach: Breach, memory: &mut Memory, now: Timestamp) -> bool {
     if memory.is_reported(&breach) {
         return false;
     }
@@ -70,19 +75,20 @@ async fn report(context: &Context, fresh: &Fresh, breach: Breach, memory: &mut M
         .metrics
         .acted(breach.clock, RemedyName::Report, Outcome::Reported);
     memory.give_verdict(breach, RemedyName::Report, Outcome::Reported, &reason, now);
-    tell(context, &fresh.canary, topic(breach.clock), &exceeded(&breach, &reason)).await;
+    memory.say(topic(breach.clock), exceeded(&breach, &reason));
     true
 }
 
-async fn confirm(context: &Context, fresh: &Fresh, memory: &mut Memory) -> bool {
+fn confirm(context: &Context, memory: &mut Memory) -> bool {
     memory.before = None;
+    memory.pulls = 0;
     let Some(verdict) = &mut memory.stamp.verdict else {
         return false;
     };
     verdict.result = Outcome::Confirmed;
     context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Confirmed);
     let note = format!("Flagger rolled back after the verdict of {}", verdict.at);
-    tell(context, &fresh.canary, Topic::RollbackConfirmed, &note).await;
+    memory.say(Topic::RollbackConfirmed, note);
     true
 }
 
@@ -113,14 +119,14 @@ async fn hold(
     let reason = format!("{why}; Flagger would give up and scale the live workload to 0");
     memory.give_verdict(breach, RemedyName::Hold, Outcome::Held, &reason, now);
     let note = format!("gave the adoption more time: {reason}");
-    tell(context, &fresh.canary, Topic::AdoptionHeld, &note).await;
+    memory.say(Topic::AdoptionHeld, note);
     Ok(true)
 }
 
 /// Why nothing is done about a breach yet.
 fn withheld(why: Withheld) -> &'static str {
     match why {
-        Withheld::FixPushed => {
+        Withheld::FixPushed(_) => {
             "the pod template is not the one that this rollout began with; Flagger will look at the new one"
         }
         Withheld::Unproven(_) => {
@@ -145,10 +151,14 @@ async fn roll_back(
     let reason = reason(fresh, breach.clock);
     memory.latch(breach);
     memory.pulled_at = Some(Instant::now());
+    memory.pulls = memory.pulls.saturating_add(1);
     let mut first = None;
     let pulled = levers::pull(context, fresh, levers, &reason, &mut memory.before, &mut first).await;
-    // Even when the second lever failed, Flagger has been told something: that must not be forgotten.
-    if let Some(first) = first.filter(|_| !requested(&memory.stamp)) {
+    // Whatever of it got there, by this request or by one whose answer was lost, Flagger has been told something: that
+    // must not be forgotten.
+    let is_told = first.is_some() || matches!(pulled, Ok(Pulled::InPlace));
+    if is_told && !requested(&memory.stamp) {
+        let first = first.unwrap_or(now);
         memory.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, &reason, now);
         context.metrics.breached(breach.clock);
         context
@@ -156,9 +166,9 @@ async fn roll_back(
             .acted(breach.clock, RemedyName::Rollback, Outcome::Requested);
         context.metrics.lagged(first.duration_since(breach.deadline));
         let note = exceeded(&breach, &reason);
-        tell(context, &fresh.canary, topic(breach.clock), &note).await;
+        memory.say(topic(breach.clock), note);
         let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
-        tell(context, &fresh.canary, Topic::RollbackRequested, &note).await;
+        memory.say(Topic::RollbackRequested, note);
     }
     if pulled? == Pulled::MovedOn {
         let fresh = Fresh::read(context, &fresh.canary).await?;
@@ -171,6 +181,7 @@ async fn roll_back(
 async fn withdraw(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Result<(), Error> {
     levers::withdraw(context, fresh, memory.before.as_ref()).await?;
     memory.before = None;
+    memory.pulls = 0;
     // Should its reason come back, it is a new breach.
     if let Some(rollout) = &mut memory.stamp.rollout {
         rollout.breach = None;
@@ -180,7 +191,7 @@ async fn withdraw(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Resu
         context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Withheld);
     }
     let note = "took the verdict back: the rollout moved on or its limits changed";
-    tell(context, &fresh.canary, Topic::ActionWithheld, note).await;
+    memory.say(Topic::ActionWithheld, note.to_owned());
     Ok(())
 }
 
@@ -253,6 +264,16 @@ impl Memory {
         if let Some(rollout) = &mut self.stamp.rollout {
             rollout.breach = Some(breach);
         }
+    }
+
+    /// Keeps words for the user until what they tell of stands on the Canary.
+    fn say(&mut self, topic: Topic, note: String) {
+        self.words.push((topic, note));
+    }
+
+    /// Whether it was told already that nothing is done about this, and why.
+    pub(super) fn is_withheld(&self, breach: &Breach, why: Withheld) -> bool {
+        self.told.withheld == Some((breach.clock, why.kind()))
     }
 
     fn give_verdict(&mut self, breach: Breach, remedy: RemedyName, result: Outcome, reason: &str, now: Timestamp) {

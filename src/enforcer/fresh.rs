@@ -41,11 +41,15 @@ impl Fresh {
     /// # Errors
     /// The API server did not answer, or the Canary is gone.
     pub async fn read(context: &Context, canary: &Canary) -> Result<Self, Error> {
-        let namespace = canary.namespace();
-        let kind = canary.spec.target.kind.as_str();
+        let judged = canary;
+        // The Canary first: a target read before it could belong to an earlier revision.
+        let canary = read_canary(context, judged).await?;
+        if canary.metadata.uid != judged.metadata.uid {
+            return Err(Error::Gone);
+        }
+        let (kind, namespace) = (canary.spec.target.kind.as_str(), canary.namespace());
         let primary_name = canary.primary_name();
-        let (canary, target, primary) = tokio::try_join!(
-            read_canary(context, canary),
+        let (target, primary) = tokio::try_join!(
             workload(context, kind, namespace, &canary.spec.target.name),
             workload(context, kind, namespace, &primary_name),
         )?;
@@ -82,7 +86,9 @@ impl Fresh {
 /// The API server did not answer, or the Canary is gone.
 pub async fn read_canary(context: &Context, canary: &Canary) -> Result<Canary, Error> {
     let canaries: Api<Canary> = Api::namespaced(context.client.clone(), canary.namespace());
-    ask("read the Canary", canaries.get(canary.name())).await
+    ask("read the Canary", canaries.get_opt(canary.name()))
+        .await?
+        .ok_or(Error::Gone)
 }
 
 /// Reads the pods of a workload.
@@ -100,9 +106,15 @@ pub async fn pods(context: &Context, workload: &Workload) -> Result<Vec<PodSeen>
     Ok(found
         .items
         .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .filter(|pod| counts(pod))
         .map(PodSeen::from)
         .collect())
+}
+
+/// Whether a pod is one of those that its `ReplicaSet` counts: not on its way out, and not done with.
+fn counts(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
 }
 
 async fn workload(

@@ -68,11 +68,8 @@ pub async fn pull(
     if levers.fail_checks && canary.status.failed_checks < Effective::of(canary).threshold {
         before.get_or_insert_default().failed_checks = Some(canary.status.failed_checks);
         let threshold = Effective::of(canary).threshold;
-        let after = patch_failed_checks(context, canary, threshold).await?;
+        patch_failed_checks(context, canary, threshold).await?;
         first.get_or_insert_with(clock::now);
-        if moved_on(canary, &after) {
-            return Ok(Pulled::MovedOn);
-        }
     }
     if levers.target == TargetLever::BackdateTransition
         && let Some(backdated) = backdated(canary, clock::now())
@@ -132,7 +129,9 @@ pub async fn withdraw(context: &Context, fresh: &Fresh, before: Option<&Before>)
     {
         canary = patch_status(context, &canary, json!({"lastTransitionTime": stamp::time(found)})).await?;
     }
-    if let Some(failed_checks) = before.and_then(|before| before.failed_checks)
+    // What the count was before is forgotten by a restart; Flagger counts on from none.
+    let failed_checks = before.map_or(Some(0), |before| before.failed_checks);
+    if let Some(failed_checks) = failed_checks
         && canary.status.phase.can_roll_back()
         && canary.status.failed_checks >= Effective::of(&canary).threshold
     {
@@ -236,14 +235,14 @@ fn is_ours(condition: &Value) -> bool {
         .is_some_and(|message| message.starts_with(OURS))
 }
 
-/// What stands in for the condition that was there before, when a restart forgot it: the deployment controller
-/// writes what is true as soon as anything happens.
+/// What stands in for the condition that was there before, when a restart forgot it. It is what a target has that
+/// Flagger scaled up (`docs/flagger.md#f2`), and the one from which Kubernetes does not count a deadline.
 fn neutral() -> Value {
     let now = stamp::time(clock::now());
     json!({
         "type": "Progressing",
         "status": "True",
-        "reason": "ReplicaSetUpdated",
+        "reason": "NewReplicaSetAvailable",
         "message": "Curfew withdrew its verdict.",
         "lastUpdateTime": now,
         "lastTransitionTime": now,

@@ -8,14 +8,9 @@ use std::{
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::levers::Before;
+use super::{events::Topic, levers::Before};
 use crate::{
-    deadline::{
-        Clock,
-        pods::PodSeen,
-        remedy::Withheld,
-        stamp::{Breach, Stamp},
-    },
+    deadline::{Clock, pods::PodSeen, remedy::WithheldKind, stamp::Stamp},
     flagger::canary::Canary,
 };
 
@@ -42,6 +37,12 @@ pub struct Memory {
     seen_version: Option<u128>,
     /// When the levers were last asserted.
     pub pulled_at: Option<Instant>,
+    /// How often they were asserted for this verdict.
+    pub pulls: u32,
+    /// Words for the user that wait until what they tell of is written.
+    pub words: Vec<(Topic, String)>,
+    /// How often in a row looking after it failed.
+    pub failures: u32,
     /// When the adoption was last held, as it was told.
     pub held_at: Option<Instant>,
     /// The annotations as last written, until the watch shows them.
@@ -58,7 +59,7 @@ pub struct Told {
     /// That a deadline has passed: whose, and of which revision.
     pub reported: BTreeSet<(Clock, String)>,
     /// That a breach is withheld, and why.
-    pub withheld: Option<(Breach, Withheld)>,
+    pub withheld: Option<(Clock, WithheldKind)>,
     /// That time does not count because the primary is not ready, since this progress.
     pub primary: Option<Timestamp>,
 }
@@ -80,6 +81,9 @@ impl Memories {
                 before: None,
                 seen_version: None,
                 pulled_at: None,
+                pulls: 0,
+                words: Vec::new(),
+                failures: 0,
                 held_at: None,
                 written_at: None,
                 written: BTreeMap::new(),
@@ -90,6 +94,12 @@ impl Memories {
     /// Puts it back.
     pub fn keep(&self, canary: &Canary, memory: Memory) {
         self.0.lock().insert(key(canary), memory);
+    }
+
+    /// How often in a row looking after a Canary failed.
+    #[must_use]
+    pub fn failures(&self, canary: &Canary) -> u32 {
+        self.0.lock().get(&key(canary)).map_or(0, |memory| memory.failures)
     }
 
     /// Forgets a Canary that is gone.

@@ -31,8 +31,12 @@ use crate::policy::Policies;
 /// Canaries that are worked on at the same time. Most of that time is spent waiting for the API server.
 const CONCURRENCY: u16 = 64;
 
-/// How long after an error a Canary is looked at again.
+/// How long after a first error a Canary is looked at again; doubled with each further one.
 const RETRY: Duration = Duration::from_secs(1);
+/// The longest that this grows to.
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
+/// After a conflict there is something new to judge.
+const AT_ONCE: Duration = Duration::from_millis(20);
 
 /// The field manager of everything that Curfew writes.
 pub const FIELD_MANAGER: &str = "curfew";
@@ -59,6 +63,9 @@ pub enum Error {
     /// The API server did not do what was asked.
     #[error("cannot {0}: {1}")]
     Api(&'static str, #[source] kube::Error),
+    /// The Canary is not there any more, or another one has its name.
+    #[error("the Canary is gone")]
+    Gone,
     /// The API server did not answer in time.
     #[error("cannot {0}: no answer within {API_TIMEOUT:?}")]
     Timeout(&'static str),
@@ -89,12 +96,6 @@ impl Error {
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Api(_, kube::Error::Api(status)) if status.code == 409)
     }
-
-    /// Whether the object is not there any more.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        matches!(self, Self::Api(_, kube::Error::Api(status)) if status.code == 404)
-    }
 }
 
 /// Runs until `queue` ends.
@@ -104,14 +105,18 @@ pub async fn run(context: Arc<Context>, queue: watch::Queue) {
     // after it.
     applier(
         |canary, context| Box::pin(reconcile(canary, context)),
-        |canary, error: &Error, _| {
+        |canary, error: &Error, context| {
             let (namespace, name) = (canary.namespace(), canary.name());
-            if error.is_conflict() {
+            let failures = context.memories.failures(&canary);
+            if error.is_conflict() && failures < 3 {
                 tracing::debug!(namespace, name, %error, "somebody else was faster; judging again");
-                return Action::requeue(Duration::ZERO);
+                return Action::requeue(AT_ONCE);
             }
-            tracing::warn!(namespace, name, %error, "cannot look after a Canary; trying again");
-            Action::requeue(RETRY)
+            let wait = RETRY
+                .saturating_mul(1 << failures.saturating_sub(1).min(6))
+                .min(LONGEST_RETRY);
+            tracing::warn!(namespace, name, %error, ?wait, "cannot look after a Canary; trying again");
+            Action::requeue(wait)
         },
         context,
         store,

@@ -26,7 +26,7 @@ use crate::{
         observe,
         observe::{Observation, Scene, TargetSeen},
         pods, remedy,
-        remedy::{Remedy, TargetLever, Withheld, requested},
+        remedy::{Remedy, TargetLever, requested},
         stamp::{self, Stamp},
     },
     flagger::{canary::Canary, effective::Effective, workload::Workload},
@@ -35,6 +35,8 @@ use crate::{
 
 /// The longest time between two looks at a running rollout: time is compared, never slept through.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// When to look again at a Canary of which the watch shows an older state than was read.
+const BEHIND: Duration = Duration::from_secs(1);
 /// When to try again while the caches fill.
 const CACHES_SOON: Duration = Duration::from_millis(100);
 /// How often a target's pods are listed at most.
@@ -65,16 +67,22 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
     let now = clock::now();
     let mut memory = context.memories.take(&canary, now);
     let done = if memory.is_older_than_known(&canary) {
-        Ok(Action::await_change())
+        // The watch will catch up and wake us; should it not, a deadline must not be slept through.
+        Ok(Action::requeue(BEHIND))
     } else {
         look_after(&canary, &context, &mut memory, now).await
+    };
+    memory.failures = if done.is_ok() {
+        0
+    } else {
+        memory.failures.saturating_add(1)
     };
     // A Canary that went away meanwhile was forgotten already.
     if context.watches.canaries.get(&ObjectRef::from_obj(&*canary)).is_some() {
         context.memories.keep(&canary, memory);
     }
     match done {
-        Err(error) if error.is_gone() => Ok(Action::await_change()),
+        Err(Error::Gone) => Ok(Action::await_change()),
         done => done,
     }
 }
@@ -82,11 +90,17 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
 async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now: Timestamp) -> Result<Action, Error> {
     let limits = limits(context, canary, now);
     if limits.mode == Enforcement::Off && !requested(&memory.stamp) {
-        return Ok(Action::await_change());
+        // An exemption ends by itself, and a namespace may get other labels.
+        let running = canary.status.phase.rank().is_some();
+        return Ok(if running {
+            Action::requeue(LONGEST_SLEEP)
+        } else {
+            Action::await_change()
+        });
     }
     let cached = cached(canary, context);
     let (target, primary) = (cached.0.as_deref(), cached.1.as_deref());
-    let pods_wait = list_pods(canary, context, target, memory).await?;
+    let pods_wait = list_pods(canary, context, target, memory).await;
     let scene = Scene {
         canary,
         target,
@@ -101,32 +115,54 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
         let fresh = Fresh::read(context, &canary).await?;
         let now = clock::now();
         memory.saw(&fresh.canary);
-        look = Look::at(fresh.scene(), &memory.stamp, &limits, now);
+        look = Look::at(
+            fresh.scene(),
+            &memory.stamp,
+            &self::limits(context, &fresh.canary, now),
+            now,
+        );
+        if look.is_another_rollout(&memory.stamp) {
+            memory.before = None;
+        }
         memory.stamp = look.stamp.clone();
-        let wrote = act(context, &fresh, &look, memory, now).await?;
+        let acted = act(context, &fresh, &look, memory, now).await;
         memory.pods = Some((Instant::now(), fresh.pods));
-        // The levers may have changed it; a stamp with a stale precondition would only be refused.
-        canary = if wrote {
-            fresh::read_canary(context, &canary).await?
-        } else {
-            fresh.canary
+        // The levers may have changed it; a stamp with a stale precondition would only be refused. Even when one of
+        // them failed, what was done must be written down.
+        canary = match acted {
+            Ok(false) => fresh.canary,
+            Ok(true) | Err(_) => fresh::read_canary(context, &canary).await?,
         };
+        if acted.is_err() {
+            stamp_and_tell(context, &canary, &look, memory).await?;
+        }
+        acted?;
     } else {
         memory.stamp = look.stamp.clone();
     }
-    announce(context, &canary, &look, memory, now).await;
+    announce(&look, memory, now);
+    let wait = stamp_and_tell(context, &canary, &look, memory).await?;
+    Ok(next_look(&look, memory, [wait, pods_wait], clock::now()))
+}
 
-    let pending = look
-        .judgement
-        .pending
-        .map(|Pending { clock, deadline, .. }| (clock, deadline));
-    let now = clock::now();
-    let wait = stamps::write(context, &canary, memory, pending, now).await?;
-    Ok(next_look(&look, memory, [wait, pods_wait], now))
+/// Writes down what is known, then says what there is to say about it.
+async fn stamp_and_tell(
+    context: &Context,
+    canary: &Canary,
+    look: &Look,
+    memory: &mut Memory,
+) -> Result<Option<Duration>, Error> {
+    let pending = look.judgement.pending;
+    let pending = pending.map(|Pending { clock, deadline, .. }| (clock, deadline));
+    let written = stamps::write(context, canary, memory, pending, clock::now()).await;
+    for (topic, note) in std::mem::take(&mut memory.words) {
+        tell(context, canary, topic, &note).await;
+    }
+    written
 }
 
 /// Tells once what a user may want to know before anything is done.
-async fn announce(context: &Context, canary: &Canary, look: &Look, memory: &mut Memory, now: Timestamp) {
+fn announce(look: &Look, memory: &mut Memory, now: Timestamp) {
     let Some(rollout) = &look.stamp.rollout else { return };
     let since = Some(rollout.progressed_at);
     if let Some(pending) = look.judgement.pending.filter(|pending| pending.approaching)
@@ -140,12 +176,14 @@ async fn announce(context: &Context, canary: &Canary, look: &Look, memory: &mut 
             stamp::time(stamp::rounded_up(pending.deadline)),
             why.unwrap_or_default()
         );
-        tell(context, canary, Topic::DeadlineApproaching, note.trim_end()).await;
+        memory
+            .words
+            .push((Topic::DeadlineApproaching, note.trim_end().to_owned()));
     }
     if memory.told.primary != since && primary_told_at(look).is_some_and(|moment| moment <= now) {
         memory.told.primary = since;
         let note = "the primary is not ready: Flagger does not look at the canary, and its time does not count";
-        tell(context, canary, Topic::ActionWithheld, note).await;
+        memory.words.push((Topic::ActionWithheld, note.to_owned()));
     }
 }
 
@@ -163,8 +201,7 @@ fn is_settled(look: &Look, scene: Scene<'_>, memory: &Memory, now: Timestamp) ->
             Remedy::None => true,
             Remedy::Report(breach) => memory.is_reported(breach),
             Remedy::Withhold(breach, why) => {
-                memory.told.withheld == Some((*breach, *why))
-                    && !matches!(why, Withheld::Unproven(until) if now >= *until)
+                memory.is_withheld(breach, *why) && why.until().is_none_or(|until| now < until)
             }
             Remedy::RollBack(_, levers) => {
                 let failed = scene.canary.status.failed_checks >= Effective::of(scene.canary).threshold;
@@ -174,49 +211,68 @@ fn is_settled(look: &Look, scene: Scene<'_>, memory: &Memory, now: Timestamp) ->
                     TargetLever::BackdateTransition => levers::backdated(scene.canary, now).is_none(),
                 };
                 let in_place = (!levers.fail_checks || failed) && target_told;
-                let just_pulled = memory.pulled_at.is_some_and(|pulled| pulled.elapsed() < REASSERT);
+                let just_pulled = memory
+                    .pulled_at
+                    .is_some_and(|pulled| pulled.elapsed() < reassert(memory.pulls));
                 requested(&memory.stamp) && (in_place || just_pulled)
             }
             Remedy::Hold(_) | Remedy::Withdraw | Remedy::Confirm => false,
         }
 }
 
-/// Lists the target's pods when the target changed, but not too often; answers how long to wait if it was too soon.
+/// How long to wait before the levers are asserted again: longer each time that something took them away.
+fn reassert(pulls: u32) -> Duration {
+    REASSERT
+        .saturating_mul(1 << pulls.saturating_sub(1).min(5))
+        .min(LONGEST_SLEEP)
+}
+
+/// Lists the target's pods when the target changed, but not too often; answers how long to wait if it was too soon, or if
+/// they cannot be listed: then it is judged without them.
 async fn list_pods(
     canary: &Canary,
     context: &Context,
     target: Option<&Workload>,
     memory: &mut Memory,
-) -> Result<Option<Duration>, Error> {
+) -> Option<Duration> {
     let Some(target) = target.filter(|_| canary.status.phase.can_roll_back()) else {
         memory.pods = None;
-        return Ok(None);
+        return None;
     };
     if memory.pods_of == target.metadata.resource_version {
-        return Ok(None);
+        return None;
     }
     let wait = memory
         .pods
         .as_ref()
         .map(|(listed, _)| PODS_SELDOM.saturating_sub(listed.elapsed()));
     if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
-        return Ok(Some(wait));
+        return Some(wait);
     }
-    memory.pods = Some((Instant::now(), fresh::pods(context, target).await?));
-    memory.pods_of.clone_from(&target.metadata.resource_version);
-    Ok(None)
+    match fresh::pods(context, target).await {
+        Ok(pods) => {
+            memory.pods = Some((Instant::now(), pods));
+            memory.pods_of.clone_from(&target.metadata.resource_version);
+            None
+        }
+        Err(error) => {
+            let (namespace, name) = (canary.namespace(), canary.name());
+            tracing::warn!(namespace, name, %error, "judging without the target's pods");
+            Some(LONGEST_SLEEP)
+        }
+    }
 }
 
 fn next_look(look: &Look, memory: &Memory, waits: [Option<Duration>; 2], now: Timestamp) -> Action {
     let withheld = match &look.remedy {
-        Remedy::Withhold(_, Withheld::Unproven(until)) => Some(*until),
+        Remedy::Withhold(_, why) => why.until(),
         _ => None,
     };
     let since = look.stamp.rollout.as_ref().map(|rollout| rollout.progressed_at);
     let primary = primary_told_at(look).filter(|_| memory.told.primary != since);
     let moments = [look.judgement.look_at, withheld, primary].into_iter().flatten();
     let until = moments.map(|moment| moment.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
-    let reassert = requested(&memory.stamp).then_some(REASSERT);
+    let reassert = requested(&memory.stamp).then(|| reassert(memory.pulls));
     let running = look.seen.running.then_some(LONGEST_SLEEP);
     match until
         .chain(waits.into_iter().flatten())
@@ -260,7 +316,7 @@ impl Look {
     fn at(scene: Scene<'_>, before: &Stamp, limits: &Limits, now: Timestamp) -> Self {
         let (seen, stamp) = observe(scene, before, now);
         let judgement = judge(&seen, &stamp, limits, now);
-        let remedy = remedy(&judgement, &seen, &stamp, limits, now);
+        let remedy = remedy(&judgement, &seen, &stamp, now);
         Self {
             seen,
             stamp,

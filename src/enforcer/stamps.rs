@@ -15,6 +15,9 @@ use crate::{
     flagger::canary::Canary,
 };
 
+/// When to try again after the Canary turned out to be newer than it was thought.
+const BEHIND: Duration = Duration::from_secs(1);
+
 /// The least time between two stamps of one Canary.
 const SELDOM: SignedDuration = SignedDuration::from_secs(10);
 
@@ -55,11 +58,17 @@ pub async fn write(
         "annotations": changes,
     }}));
     let params = PatchParams::apply(FIELD_MANAGER);
-    ask(
+    match ask(
         "write the Canary's stamp",
         canaries.patch(canary.name(), &params, &patch),
     )
-    .await?;
+    .await
+    {
+        Ok(after) => memory.saw(&after),
+        // The watch is behind; what it shows next is written on.
+        Err(error) if error.is_conflict() => return Ok(Some(BEHIND)),
+        Err(error) => return Err(error),
+    }
     memory.written = wanted;
     memory.written_at = Some(now);
     Ok(None)

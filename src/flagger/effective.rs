@@ -47,6 +47,8 @@ pub struct Effective {
     pub skip_analysis: bool,
     /// How traffic is shifted.
     pub strategy: Strategy,
+    /// How long its hooks may keep Flagger from its next look: each its timeout, once more for every retry.
+    pub hook_time: Duration,
 }
 
 // === impl Effective ===
@@ -74,6 +76,7 @@ impl Effective {
                 .unwrap_or(DEFAULT_READY_THRESHOLD),
             skip_analysis: analysis.is_none() || canary.spec.skip_analysis,
             strategy: analysis.map_or(Strategy::Canary, strategy),
+            hook_time: analysis.map_or(Duration::ZERO, hook_time),
         }
     }
 }
@@ -85,6 +88,13 @@ pub fn interval(text: &str) -> Duration {
         Err(_) => DEFAULT_INTERVAL,
         Ok(interval) => Duration::try_from(interval).map_or(MIN_INTERVAL, |interval| interval.max(MIN_INTERVAL)),
     }
+}
+
+fn hook_time(analysis: &Analysis) -> Duration {
+    analysis.hooks.iter().fold(Duration::ZERO, |sum, hook| {
+        let tries = u32::try_from(hook.retries.max(0)).unwrap_or(u32::MAX).saturating_add(1);
+        sum.saturating_add(hook.timeout.saturating_mul(tries))
+    })
 }
 
 fn strategy(analysis: &Analysis) -> Strategy {
@@ -114,6 +124,7 @@ mod tests {
                 canary_ready_threshold: 100,
                 skip_analysis: false,
                 strategy: Strategy::Canary,
+                hook_time: Duration::ZERO,
             }
         );
     }

@@ -151,6 +151,7 @@ impl TemplateHash {
     #[must_use]
     pub fn of(template: &Value) -> Self {
         let mut template = template.clone();
+        drop_nulls(&mut template);
         if let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut)
             && let Some(selector) = spec.get_mut("nodeSelector").and_then(Value::as_object_mut)
         {
@@ -163,6 +164,18 @@ impl TemplateHash {
         let mut hash = [0; 16];
         hash.copy_from_slice(&digest[..16]);
         Self(hash)
+    }
+}
+
+/// API servers differ in whether they write out what is empty (`creationTimestamp: null`).
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -243,6 +256,9 @@ mod tests {
         assert_eq!(TemplateHash::of(&plain), TemplateHash::of(&parked));
         assert_ne!(TemplateHash::of(&plain), TemplateHash::of(&pinned));
         assert_ne!(TemplateHash::of(&plain), TemplateHash::of(&newer));
+        let with_null = json!({"metadata": {"creationTimestamp": null}, "spec": plain["spec"]});
+        let without = json!({"metadata": {}, "spec": plain["spec"]});
+        assert_eq!(TemplateHash::of(&with_null), TemplateHash::of(&without));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use curfew::{
     deadline::{
-        judge,
+        Clock, judge,
         judge::{Judgement, State},
         limits::Limits,
         observe,
@@ -33,8 +33,10 @@ pub struct Film {
     /// Ready or not, for each pod; and since when, and how old it is.
     pub pods: Vec<Pod>,
     pub policy: EnforcementPolicy,
-    /// The second of Flagger's last Event.
+    /// The second of Flagger's last Event; none: it looks all the time.
     pub last_event: Option<i64>,
+    /// Every deadline that passed and was only to be told, with the second at which that was first seen.
+    pub reports: Vec<(i64, Clock)>,
     pub stamp: Stamp,
     /// Every remedy other than none, with the second at which it was first asked for.
     pub remedies: Vec<(i64, Remedy)>,
@@ -81,6 +83,7 @@ impl Film {
             ],
             policy: EnforcementPolicy::default(),
             last_event: None,
+            reports: Vec::new(),
             stamp: Stamp::default(),
             remedies: Vec::new(),
             judged: None,
@@ -239,13 +242,18 @@ impl Film {
             target: target.as_ref(),
             primary: primary.as_ref(),
             pods: Some(&pods),
-            last_event: self.last_event.map(Self::at),
+            last_event: Some(self.last_event.map_or(self.now, Self::at)),
         };
         let (seen, stamp) = observe(scene, &self.stamp, self.now);
         let limits = Limits::of(&canary, &self.policy);
         let judgement = judge(&seen, &stamp, &limits, self.now);
-        let remedy = remedy(&judgement, &seen, &stamp, &limits, self.now);
+        let remedy = remedy(&judgement, &seen, &stamp, self.now);
         self.stamp = stamp;
+        for breach in &judgement.reports {
+            if !self.reports.iter().any(|(_, clock)| *clock == breach.clock) {
+                self.reports.push((self.second(), breach.clock));
+            }
+        }
         self.seen = Some(seen);
         self.judged = Some(judgement);
         if remedy != Remedy::None && self.remedies.last().is_none_or(|(_, last)| *last != remedy) {
@@ -261,10 +269,14 @@ impl Film {
             .map(|(second, _)| *second)
     }
 
-    /// The second of the deadline that is pending, if there is one.
+    /// The second of the readiness clock's deadline, if that is pending.
     pub fn deadline(&self) -> Option<i64> {
         let begin = BEGIN.parse::<Timestamp>().expect("a time");
-        Some(self.judgement().pending?.deadline.duration_since(begin).as_secs())
+        let pending = self
+            .judgement()
+            .pending
+            .filter(|pending| pending.clock == Clock::Readiness)?;
+        Some(pending.deadline.duration_since(begin).as_secs())
     }
 }
 

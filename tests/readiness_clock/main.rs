@@ -10,6 +10,7 @@ mod film;
 
 use curfew::{
     deadline::{
+        Clock,
         judge::State,
         observe::TargetSeen,
         remedy::{Levers, Remedy, TargetLever, Withheld},
@@ -307,7 +308,7 @@ fn a_fix_that_flagger_has_not_seen_is_waited_for() {
     // docs/flagger.md#l9
     let mut film = Film::begin();
     film.until(58).push("v3").until(62);
-    let (60, Remedy::Withhold(_, Withheld::FixPushed)) = film.remedies[0] else {
+    let (60, Remedy::Withhold(_, Withheld::FixPushed(_))) = film.remedies[0] else {
         panic!("{:?}", film.remedies)
     };
     film.flagger(&[("lastAppliedSpec", json!("v3"))]).until(121);
@@ -371,10 +372,9 @@ fn policies_may_only_report_or_not_look_at_all() {
         change(&mut film);
         film.look();
         film.until(61);
-        assert!(
-            matches!(film.remedies[..], [(60, Remedy::Report(_))]),
-            "{:?}",
-            film.remedies
+        assert_eq!(
+            (&film.reports[..], film.remedies.len()),
+            (&[(60, Clock::Readiness)][..], 0)
         );
     }
     let offs: [Change; 2] = [
@@ -386,7 +386,8 @@ fn policies_may_only_report_or_not_look_at_all() {
         change(&mut film);
         film.look();
         film.until(1000);
-        assert_eq!((film.remedies.len(), film.judgement().state), (0, State::Idle));
+        assert_eq!((film.remedies.len(), film.deadline()), (0, None));
+        assert!(!film.reports.iter().any(|(_, clock)| *clock == Clock::Readiness));
     }
 }
 
@@ -476,6 +477,132 @@ fn a_healthy_rollout_found_running_is_left_alone() {
     film.ready(4);
     film.until(5000);
     assert_eq!(film.remedies, []);
+}
+
+#[test]
+fn a_deadline_made_longer_while_nobody_looked_takes_the_verdict_back() {
+    let mut film = Film::begin();
+    film.until(60);
+    requested(&mut film);
+    film.restart();
+    film.now = Film::at(70);
+    film.spec("progressDeadlineSeconds", json!(600));
+    assert_eq!(film.remedies.last(), Some(&(70, Remedy::Withdraw)));
+}
+
+#[test]
+fn a_rollback_that_happened_while_nobody_looked_is_confirmed() {
+    let mut film = Film::begin();
+    film.until(60);
+    requested(&mut film);
+    film.restart();
+    film.now = Film::at(90);
+    film.phase("Failed");
+    assert_eq!(film.remedies.last(), Some(&(90, Remedy::Confirm)));
+}
+
+#[test]
+fn a_verdict_of_another_rollout_or_from_the_future_is_nothing() {
+    let mut film = Film::begin();
+    film.until(60);
+    requested(&mut film);
+    let mut other = film.stamp.verdict.clone().expect("a verdict");
+    other.revision = "v1-00000000".to_owned();
+    let mut future = film.stamp.verdict.clone().expect("a verdict");
+    future.at = Film::at(100_000);
+    for verdict in [other, future] {
+        film.restart();
+        film.canary["metadata"]["annotations"]["curfew.dev/verdict"] =
+            json!(serde_json::to_string(&verdict).expect("JSON"));
+        film.forget();
+        film.remedies.clear();
+        film.now = Film::at(200);
+        film.phase("Failed");
+        assert_eq!(film.remedies, []);
+        film.phase("Progressing");
+    }
+}
+
+#[test]
+fn a_target_that_is_gone_for_a_moment_loses_no_verdict() {
+    let mut film = Film::begin();
+    film.until(60);
+    requested(&mut film);
+    let target = film.target.take();
+    film.until(62);
+    film.target = target;
+    film.until(64);
+    assert!(
+        film.remedies
+            .iter()
+            .all(|(_, remedy)| matches!(remedy, Remedy::RollBack(..))),
+        "{:?}",
+        film.remedies
+    );
+    assert!(matches!(film.judgement().state, State::Breached(_)));
+}
+
+#[test]
+fn a_template_that_flagger_does_not_take_up_is_what_the_rollout_goes_on_with() {
+    // Going back to the promoted template in mid-rollout is no new revision to Flagger.
+    let mut film = Film::begin();
+    film.until(58).push("v1").until(62);
+    assert!(
+        matches!(film.remedies[0], (60, Remedy::Withhold(_, Withheld::FixPushed(_)))),
+        "{:?}",
+        film.remedies
+    );
+    film.until(80);
+    assert_eq!(film.rolled_back_at(), Some(80));
+}
+
+#[test]
+fn a_long_time_without_a_look_counts_only_as_far_as_the_pods_tell() {
+    let mut film = Film::begin();
+    film.until(10);
+    // Nobody looks for ten minutes; the pods were ready from 12 on, and one fell at 598.
+    film.pods = vec![
+        Pod {
+            created: 0,
+            ready: true,
+            since: 12
+        };
+        4
+    ];
+    film.pods[3] = Pod {
+        created: 0,
+        ready: false,
+        since: 598,
+    };
+    film.target = Some(deployment("v2", 4, 3));
+    film.now = Film::at(600);
+    film.look();
+    assert_eq!(film.rolled_back_at(), None);
+    assert_eq!(film.deadline(), Some(658));
+}
+
+#[test]
+fn an_autoscaled_target_has_its_deadline_from_the_beginning() {
+    let mut film = Film::begin();
+    film.spec(
+        "autoscalerRef",
+        json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "web"}),
+    );
+    film.ready(3).until(61);
+    assert_eq!(film.rolled_back_at(), Some(60));
+}
+
+#[test]
+fn a_status_of_nonsense_is_survived() {
+    let mut film = Film::begin();
+    film.until(30);
+    film.restart();
+    film.canary["status"]["lastTransitionTime"] = json!("9999-12-30T22:00:00Z");
+    film.canary["status"]["conditions"][0]["lastUpdateTime"] = json!("9999-12-30T22:00:00Z");
+    film.canary["status"]["canaryWeight"] = json!(i64::MAX);
+    film.spec("progressDeadlineSeconds", json!(i64::MAX));
+    film.until(100);
+    assert_eq!(film.rolled_back_at(), None);
 }
 
 #[test]
