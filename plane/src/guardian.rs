@@ -1,22 +1,27 @@
 //! The last line against orphans: a shell that outlives its parent by a moment.
 //!
 //! The guardian reads process groups from a pipe. The pipe ends when its parent does, however that came about
-//! (`kill -9` included); it then kills every group that it still knows, and ends itself.
+//! (`kill -9` included); it then kills every group that it still knows, removes the plane's directory, and ends itself.
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use nix::unistd::Pid;
 
-/// `+ N` remembers a group, `- N` forgets it. Signals meant for the parent's terminal do not end the guardian.
+/// `+ N` remembers a group, `- N` forgets it; `d DIR` remembers what to remove, `k` forgets that. Signals meant for the
+/// parent's terminal do not end the guardian.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP QUIT
 groups=
+dir=
 while read -r act group; do
   case $act in
+    d) dir=$group ;;
+    k) dir= ;;
     +) groups="$groups $group" ;;
     -) rest=
        for other in $groups; do [ "$other" = "$group" ] || rest="$rest $other"; done
@@ -24,6 +29,11 @@ while read -r act group; do
   esac
 done
 for group in $groups; do kill -9 "-$group" 2>/dev/null; done
+# Who was just killed may still be ending a write.
+for attempt in 1 2 3 4 5; do
+  if [ -z "$dir" ] || rm -rf "$dir" 2>/dev/null; then break; fi
+  sleep 0.2
+done
 exit 0
 "#;
 
@@ -57,19 +67,30 @@ impl Guardian {
 
     /// From now on the group dies with this process.
     pub fn watch(&self, group: Pid) -> Result<()> {
-        self.tell('+', group).context("the plane's guardian is gone")
+        self.tell(&format!("+ {group}")).context("the plane's guardian is gone")
+    }
+
+    /// From now on the directory is removed when this process is gone.
+    pub fn remove_at_end(&self, dir: &Path) -> Result<()> {
+        self.tell(&format!("d {}", dir.display()))
+            .context("the plane's guardian is gone")
+    }
+
+    /// The directory is to stay.
+    pub fn keep(&self) {
+        let _ = self.tell("k");
     }
 
     /// The group has ended; its number may be given to somebody else.
     pub fn forget(&self, group: Pid) {
         // Without a guardian there is nobody who could remember it.
-        let _ = self.tell('-', group);
+        let _ = self.tell(&format!("- {group}"));
     }
 
-    fn tell(&self, act: char, group: Pid) -> std::io::Result<()> {
+    fn tell(&self, line: &str) -> std::io::Result<()> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut inner.pipe {
-            Some(pipe) => pipe.write_all(format!("{act} {group}\n").as_bytes()),
+            Some(pipe) => pipe.write_all(format!("{line}\n").as_bytes()),
             None => Ok(()),
         }
     }

@@ -5,6 +5,7 @@
 //! or the end of a pause. Pods of a DaemonSet are bound to the node that they ask for, and removed when they are
 //! deleted; all others stay without a node, since the API server then removes them by itself.
 
+mod life;
 mod outcome;
 mod status;
 
@@ -24,7 +25,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use outcome::Life;
+use life::Life;
 pub use outcome::{ANNOTATION, Outcome};
 
 /// After a failure: of the watch, or of a write.

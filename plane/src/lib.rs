@@ -6,7 +6,8 @@
 //!           all of it started by plane/start, broken and ended by Plane, seen by Handle
 //! ```
 //!
-//! [`Plane::start`] gives the owner a [`Plane`], which ends with its value: no process outlives it, whatever happens.
+//! [`Plane::start`] gives the owner a [`Plane`], which ends with its value or, in a static, with its process: no process
+//! outlives it, whatever happens.
 //! [`Handle::attach`] (or `Plane::attach`) gives guests a [`Handle`] to a plane that somebody else owns.
 //! The kubelet's stand-in obeys the annotation [`OUTCOME`] on pods.
 //!
@@ -36,6 +37,7 @@ pub use kubelet::{ANNOTATION as OUTCOME, Outcome};
 pub use layout::{Description, PortMap};
 pub use nix::sys::signal::Signal;
 pub use options::{CurfewOptions, Options};
+pub use plain_http::get;
 pub use plane::{Component, Instance, Plane};
 pub use proxy::{Mode, Proxy};
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::rbac::v1::ClusterRole;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
@@ -72,9 +72,15 @@ pub(crate) async fn install(client: &Client, workloads: &[Value]) -> Result<()> 
 
 /// Creates the CRDs and waits until they are served.
 pub(crate) async fn install_crds(client: &Client, crds: &[Value]) -> Result<()> {
-    apply_all(client, crds).await?;
     let crd = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&crd));
+    // Created, not applied: keeping track of the owners of such large objects would take a second.
+    try_join_all(crds.iter().map(|crd| async {
+        let crd = serde_json::from_value(crd.clone())?;
+        anyhow::Ok(api.create(&PostParams::default(), &crd).await?)
+    }))
+    .await
+    .context("cannot create the CRDs")?;
     until("the CRDs", || async {
         let all = api.list(&kube::api::ListParams::default()).await?;
         let established = all.iter().filter(|crd| {

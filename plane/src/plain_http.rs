@@ -9,6 +9,17 @@ use tokio::net::TcpStream;
 /// A peer on loopback that has not answered by then is stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Status and body of the answer to `GET http://127.0.0.1:PORT/…`, such as one of Curfew's plain pages.
+///
+/// # Errors
+/// When it is no such address, or nobody answers there in time.
+pub async fn get(url: &str) -> Result<(u16, String)> {
+    let address = url.strip_prefix("http://127.0.0.1:").unwrap_or_default();
+    let (port, path) = address.split_at(address.find('/').unwrap_or(address.len()));
+    let port = port.parse().with_context(|| format!("not a plain loopback address: {url}"))?;
+    request("GET", port, if path.is_empty() { "/" } else { path }).await
+}
+
 /// Status and body of the answer to a request without a body.
 pub(crate) async fn request(method: &str, port: u16, path: &str) -> Result<(u16, String)> {
     let exchange = async {

@@ -114,6 +114,7 @@ impl Plane {
     /// itself.
     pub fn keep_logs(&self) {
         self.keep.store(true, Ordering::Relaxed);
+        self.guardian.keep();
     }
 
     /// Stops a component where it stands (SIGSTOP).
@@ -341,6 +342,9 @@ impl Drop for Plane {
         if let Some(dir) = self.dir.take()
             && (failed || self.options.keep)
         {
+            self.guardian.keep();
+            // 64 MiB that nobody can read without etcd.
+            let _ = std::fs::remove_dir_all(self.handle.layout.etcd_data());
             eprintln!("plane: the logs are kept in {}", dir.keep().display());
         }
     }

@@ -410,6 +410,111 @@ async fn a_curfew_that_ends_early_is_quoted() {
     assert!(error.contains(&plane.log("curfew").display().to_string()), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn curfew_runs_as_it_is_asked_to() {
+    if !possible().await {
+        return;
+    }
+    let plane = start(Options {
+        flagger: false,
+        ..Options::default()
+    })
+    .await;
+    // Stands in for Curfew: notes how it was called. The answers of its plain listener are given here.
+    let script = plane.dir().join("curfew-that-waits");
+    std::fs::write(
+        &script,
+        "#!/bin/sh\necho \"$KUBECONFIG $*\" >>\"$CALLS\"\nexec sleep 600\n",
+    )
+    .unwrap();
+    make_executable(&script);
+    let calls = plane.dir().join("calls");
+    let asked = |arg: &str| CurfewOptions {
+        binary: Some(script.clone()),
+        args: vec![arg.to_owned()],
+        env: vec![("CALLS".to_owned(), calls.display().to_string())],
+        ..CurfewOptions::default()
+    };
+    let call = |number: usize| {
+        let calls = &calls;
+        move || async move {
+            std::fs::read_to_string(calls)
+                .ok()?
+                .lines()
+                .nth(number)
+                .map(str::to_owned)
+        }
+    };
+    let ports = plane.describe().unwrap().ports;
+
+    let options = asked("--log-level=debug");
+    let (first, ()) = tokio::join!(plane.restart_curfew_with(&options), async {
+        let said = eventually("Curfew is called", 10, call(0)).await;
+        let mut words = said.split(' ');
+        assert_eq!(words.next().map(Path::new), Some(plane.kubeconfig("curfew").as_path()));
+        let policy = words
+            .clone()
+            .nth(2)
+            .unwrap()
+            .strip_prefix("--policy=")
+            .unwrap()
+            .to_owned();
+        assert!(std::fs::read_to_string(&policy).unwrap().contains("kind: CanaryPolicy"));
+        let expected = format!(
+            "serve --register --policy={policy} --webhook-addr=127.0.0.1:{} --admin-addr=127.0.0.1:{} \
+             --namespace=curfew-system --log-format=json --log-level=debug",
+            ports.curfew_webhook, ports.curfew_admin
+        );
+        assert_eq!(words.collect::<Vec<_>>().join(" "), expected);
+        say_ready(ports.curfew_admin).await;
+    });
+    first.unwrap();
+    let pid = plane.describe().unwrap().pids["curfew"];
+    assert!(plane.runs(Component::Curfew));
+
+    plane.restart_curfew_with(&asked("--log-level=info")).await.unwrap();
+    assert!(
+        eventually("Curfew is called again", 10, call(1))
+            .await
+            .ends_with(" --log-level=info")
+    );
+    assert!(!runs(pid));
+
+    let options = CurfewOptions {
+        unregistered: true,
+        ..asked("--log-level=warn")
+    };
+    let (other, ()) = tokio::join!(plane.start_another_curfew(&options), async {
+        let said = eventually("another Curfew is called", 10, call(2)).await;
+        assert!(!said.contains("--register"));
+        let address = said
+            .split(' ')
+            .find_map(|word| word.strip_prefix("--admin-addr=127.0.0.1:"))
+            .unwrap();
+        say_ready(address.parse().unwrap()).await;
+    });
+    let other = other.unwrap();
+    assert_eq!(other.name, "curfew-2");
+    let pids = plane.describe().unwrap().pids;
+    plane.stop().await;
+    assert!(!runs(pids["curfew"]) && !runs(pids["curfew-2"]));
+}
+
+/// Answers every request to this port with 200, for as long as the test runs.
+async fn say_ready(port: u16) {
+    use tokio::io::AsyncWriteExt as _;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .await
+                .ok();
+            stream.shutdown().await.ok();
+        }
+    });
+}
+
 fn make_executable(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();

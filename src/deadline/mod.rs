@@ -1,7 +1,7 @@
 //! Deadlines: what Curfew knows of a rollout, what its clocks say, and what is to be done.
 //!
-//! [`observe`] looks at a Canary, its workloads and its pods and carries the [`stamp::Stamp`] forward; [`judge`] reads
-//! the clocks; [`remedy`] says what to do now, if anything. All three are functions of their arguments, `now` among
+//! [`observe()`] looks at a Canary, its workloads and its pods and carries the [`stamp::Stamp`] forward; [`judge()`] reads
+//! the clocks; [`remedy()`] says what to do now, if anything. All three are functions of their arguments, `now` among
 //! them. The enforcer calls them on cached objects to find out *that* something may have to be done, and again on
 //! freshly read ones before it does it.
 

@@ -108,7 +108,7 @@ impl Stamp {
             .and_then(|text| serde_json::from_str(text).ok());
         Self {
             rollout: None,
-            verdict: verdict.filter(|verdict: &Verdict| verdict.at <= now),
+            verdict: verdict.filter(|verdict: &Verdict| verdict.at <= rounded_up(now)),
         }
     }
 
@@ -117,7 +117,7 @@ impl Stamp {
     pub fn annotations(&self, pending: Option<(Clock, Timestamp)>) -> BTreeMap<&'static str, Option<String>> {
         let mut written = BTreeMap::from([
             (CLOCK, pending.map(|(clock, _)| clock.name().to_owned())),
-            (DEADLINE, pending.map(|(_, deadline)| time_rounded_up(deadline))),
+            (DEADLINE, pending.map(|(_, deadline)| time(rounded_up(deadline)))),
         ]);
         if let Some(rollout) = &self.rollout {
             written.insert(REVISION, Some(rollout.revision.to_string()));
@@ -164,7 +164,7 @@ impl Rollout {
             progress: Progress::parse(canary.annotation(PROGRESS)?)?,
             wanted: None,
             budget: parse_unready(canary.annotation(UNREADY)?)
-                .filter(|budget| budget.since <= now && budget.since >= promoted_since)?,
+                .filter(|budget| budget.since <= rounded_up(now) && budget.since >= promoted_since)?,
             unproven_until: None,
             breach: None,
         })
@@ -230,13 +230,11 @@ pub fn time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// A deadline is never written earlier than it is.
-fn time_rounded_up(deadline: Timestamp) -> String {
-    time(
-        deadline
-            .checked_add(SignedDuration::from_nanos(999_999_999))
-            .unwrap_or(deadline),
-    )
+/// The next whole second, unless it is one: a deadline is never written earlier than it is.
+#[must_use]
+pub fn rounded_up(time: Timestamp) -> Timestamp {
+    let second = time.as_second() + i64::from(time.subsec_nanosecond() > 0);
+    Timestamp::from_second(second).unwrap_or(time)
 }
 
 fn unready(budget: Budget) -> String {
@@ -248,7 +246,7 @@ fn unready(budget: Budget) -> String {
     format!(
         "{}s, {course} since {}",
         budget.spent.as_secs(),
-        time_rounded_up(budget.since)
+        time(rounded_up(budget.since))
     )
 }
 

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Clock, stamp::Breach};
+use super::{
+    Clock,
+    stamp::{Breach, rounded_up},
+};
 
 /// The last verdict on a Canary. It is kept until the next one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,7 +55,8 @@ pub enum Outcome {
 // === impl Verdict ===
 
 impl Verdict {
-    /// A verdict in whole seconds, as it is written.
+    /// A verdict in whole seconds, as it is written. They are rounded up, as deadlines are on the Canary: what is
+    /// written never lies before what happened.
     #[must_use]
     pub fn new(
         now: Timestamp,
@@ -62,12 +66,11 @@ impl Verdict {
         result: Outcome,
         reason: String,
     ) -> Self {
-        let whole = |time: Timestamp| Timestamp::from_second(time.as_second()).unwrap_or(time);
         Self {
-            at: whole(now),
+            at: rounded_up(now),
             revision,
             clock: breach.clock,
-            deadline: whole(breach.deadline),
+            deadline: rounded_up(breach.deadline),
             remedy,
             result,
             reason,

@@ -36,13 +36,14 @@ pub struct Before {
 /// What came of pulling the levers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pulled {
-    /// They are in place; the time is when the first of them got there, if any had to be moved.
-    InPlace(Option<Timestamp>),
+    /// They are in place.
+    InPlace,
     /// The Canary moved on meanwhile: they must be withdrawn.
     MovedOn,
 }
 
-/// Pulls the levers that are not in place yet.
+/// Pulls the levers that are not in place yet. `before` notes what they found, `first` when the first of them moved:
+/// both also when a later one fails.
 ///
 /// # Errors
 /// A write was refused; with a conflict, something changed since it was judged.
@@ -52,9 +53,9 @@ pub async fn pull(
     levers: Levers,
     reason: &str,
     before: &mut Option<Before>,
+    first: &mut Option<Timestamp>,
 ) -> Result<Pulled, Error> {
     let canary = &fresh.canary;
-    let mut first = None;
     if levers.fail_checks && canary.status.failed_checks < Effective::of(canary).threshold {
         before.get_or_insert_default().failed_checks = Some(canary.status.failed_checks);
         let threshold = Effective::of(canary).threshold;
@@ -83,7 +84,7 @@ pub async fn pull(
     if first.is_some() && moved_on(canary, &read_canary(context, canary).await?) {
         return Ok(Pulled::MovedOn);
     }
-    Ok(Pulled::InPlace(first))
+    Ok(Pulled::InPlace)
 }
 
 /// Puts back exactly what the levers found.

@@ -1,6 +1,6 @@
 //! The enforcer: watches Canaries and their workloads, keeps the stamps, and hands Flagger the verdicts.
 //!
-//! Events of the three watches ([`watch`]) become names of Canaries to look at; [`reconcile`] looks at one of them
+//! Events of the three watches ([`watch`]) become names of Canaries to look at; [`mod@reconcile`] looks at one of them
 //! on cached objects, with the pure functions of [`crate::deadline`]. Only when they ask for something is the
 //! API server asked: [`fresh`] reads everything again, the same functions judge again, and [`levers`] writes, each
 //! write with a precondition. Stamps go through [`stamps`], words to users through [`events`].

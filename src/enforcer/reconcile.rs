@@ -25,7 +25,7 @@ use crate::{
         observe::{Observation, Scene, TargetSeen},
         pods, remedy,
         remedy::{Levers, Remedy, Withheld, requested},
-        stamp::{Breach, Stamp},
+        stamp::{self, Breach, Stamp},
         verdict::{Outcome, RemedyName, Verdict},
     },
     flagger::{
@@ -45,6 +45,10 @@ const CACHES_SOON: Duration = Duration::from_millis(100);
 const PODS_SELDOM: Duration = Duration::from_secs(2);
 /// How often the levers are asserted again while Flagger does not react.
 const REASSERT: Duration = Duration::from_secs(2);
+
+/// How long a primary may be unready before it is told. Flagger makes it so itself when it promotes, a moment before
+/// the phase says that it does.
+const PRIMARY_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// One look: what was seen, what the clocks say, and what to do.
 struct Look {
@@ -96,17 +100,16 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
     let mut look = Look::at(scene, &memory.stamp, &limits, now);
 
     let mut canary = canary.clone();
-    let mut urgent = false;
     if look.is_another_rollout(&memory.stamp) || !is_settled(&look.remedy, scene, memory, now) {
         let fresh = Fresh::read(context, &canary).await?;
         let now = clock::now();
         memory.saw(&fresh.canary);
         look = Look::at(fresh.scene(), &memory.stamp, &limits, now);
         memory.stamp = look.stamp.clone();
-        urgent = act(context, &fresh, &look, memory, now).await?;
+        let wrote = act(context, &fresh, &look, memory, now).await?;
         memory.pods = Some((Instant::now(), fresh.pods));
         // The levers may have changed it; a stamp with a stale precondition would only be refused.
-        canary = if urgent {
+        canary = if wrote {
             fresh::read_canary(context, &canary).await?
         } else {
             fresh.canary
@@ -114,22 +117,18 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
     } else {
         memory.stamp = look.stamp.clone();
     }
-    announce(context, &canary, &look, memory).await;
+    announce(context, &canary, &look, memory, now).await;
 
     let pending = look
         .judgement
         .pending
         .map(|Pending { clock, deadline, .. }| (clock, deadline));
     let now = clock::now();
-    let wait = if limits.mode == Enforcement::Off && !urgent {
-        None
-    } else {
-        stamps::write(context, &canary, memory, pending, urgent, now).await?
-    };
+    let wait = stamps::write(context, &canary, memory, pending, now).await?;
     Ok(next_look(&look, memory, wait, now))
 }
 
-/// Does what the judgement on fresh objects asks for. Answers whether the verdict changed.
+/// Does what the judgement on fresh objects asks for. Answers whether anything was written.
 async fn act(
     context: &Context,
     fresh: &Fresh,
@@ -201,42 +200,39 @@ async fn roll_back(
     memory: &mut Memory,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let first = !requested(&memory.stamp);
     let reason = reason(fresh);
     memory.latch(breach);
     memory.pulled_at = Some(Instant::now());
-    let pulled = levers::pull(context, fresh, levers, &reason, &mut memory.before).await;
-    if first && memory.before.is_some() {
-        // Even when the second lever failed, Flagger has been told something: that must not be forgotten.
+    let mut first = None;
+    let pulled = levers::pull(context, fresh, levers, &reason, &mut memory.before, &mut first).await;
+    // Even when the second lever failed, Flagger has been told something: that must not be forgotten.
+    if let Some(first) = first.filter(|_| !requested(&memory.stamp)) {
         memory.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, &reason, now);
         context.metrics.breached(breach.clock);
         context
             .metrics
             .acted(breach.clock, RemedyName::Rollback, Outcome::Requested);
+        context.metrics.lagged(first.duration_since(breach.deadline));
+        let note = exceeded(&breach, &reason);
+        tell(context, &fresh.canary, Topic::DeadlineExceeded, &note).await;
+        let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
+        tell(context, &fresh.canary, Topic::RollbackRequested, &note).await;
     }
-    match pulled? {
-        Pulled::MovedOn => {
-            let fresh = Fresh::read(context, &fresh.canary).await?;
-            withdraw(context, &fresh, memory).await?;
-            Ok(true)
-        }
-        Pulled::InPlace(at) if first => {
-            if let Some(at) = at {
-                context.metrics.lagged(at.duration_since(breach.deadline));
-            }
-            let note = exceeded(&breach, &reason);
-            tell(context, &fresh.canary, Topic::DeadlineExceeded, &note).await;
-            let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
-            tell(context, &fresh.canary, Topic::RollbackRequested, &note).await;
-            Ok(true)
-        }
-        Pulled::InPlace(_) => Ok(false),
+    if pulled? == Pulled::MovedOn {
+        let fresh = Fresh::read(context, &fresh.canary).await?;
+        withdraw(context, &fresh, memory).await?;
+        return Ok(true);
     }
+    Ok(first.is_some())
 }
 
 async fn withdraw(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Result<(), Error> {
     levers::withdraw(context, fresh, memory.before.as_ref()).await?;
     memory.before = None;
+    // Should its reason come back, it is a new breach.
+    if let Some(rollout) = &mut memory.stamp.rollout {
+        rollout.breach = None;
+    }
     if let Some(verdict) = &mut memory.stamp.verdict {
         verdict.result = Outcome::Withheld;
         context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Withheld);
@@ -247,7 +243,7 @@ async fn withdraw(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Resu
 }
 
 /// Tells once what a user may want to know before anything is done.
-async fn announce(context: &Context, canary: &Canary, look: &Look, memory: &mut Memory) {
+async fn announce(context: &Context, canary: &Canary, look: &Look, memory: &mut Memory, now: Timestamp) {
     let Some(rollout) = &look.stamp.rollout else { return };
     let since = Some(rollout.progressed_at);
     if let Some(pending) = look.judgement.pending.filter(|pending| pending.approaching)
@@ -258,20 +254,23 @@ async fn announce(context: &Context, canary: &Canary, look: &Look, memory: &mut 
         let note = format!(
             "the {} deadline passes at {}. {}",
             pending.clock.name(),
-            crate::deadline::stamp::time(pending.deadline),
+            stamp::time(stamp::rounded_up(pending.deadline)),
             why.unwrap_or_default()
         );
         tell(context, canary, Topic::DeadlineApproaching, note.trim_end()).await;
     }
-    if look.seen.running
-        && look.seen.phase.can_roll_back()
-        && look.seen.target == TargetSeen::PrimaryNotReady
-        && memory.told.primary != since
-    {
+    if memory.told.primary != since && primary_told_at(look).is_some_and(|moment| moment <= now) {
         memory.told.primary = since;
         let note = "the primary is not ready: Flagger does not look at the canary, and its time does not count";
         tell(context, canary, Topic::ActionWithheld, note).await;
     }
+}
+
+/// From when on a primary that is not ready is worth a word, while it is what a rollout waits for.
+fn primary_told_at(look: &Look) -> Option<Timestamp> {
+    let waits = look.seen.running && look.seen.phase.can_roll_back() && look.seen.target == TargetSeen::PrimaryNotReady;
+    let rollout = look.stamp.rollout.as_ref().filter(|_| waits)?;
+    rollout.budget.since.checked_add(PRIMARY_PATIENCE).ok()
 }
 
 /// Whether nothing needs to be done about a remedy now that was not done already.
@@ -323,7 +322,9 @@ fn next_look(look: &Look, memory: &Memory, wait: Option<Duration>, now: Timestam
         Remedy::Withhold(_, Withheld::Unproven(until)) => Some(*until),
         _ => None,
     };
-    let moments = [look.judgement.look_at, withheld].into_iter().flatten();
+    let since = look.stamp.rollout.as_ref().map(|rollout| rollout.progressed_at);
+    let primary = primary_told_at(look).filter(|_| memory.told.primary != since);
+    let moments = [look.judgement.look_at, withheld, primary].into_iter().flatten();
     let until = moments.map(|moment| moment.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
     let reassert = requested(&memory.stamp).then_some(REASSERT);
     let running = look.seen.running.then_some(LONGEST_SLEEP);
@@ -447,5 +448,53 @@ impl Memory {
             }
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_primary_that_is_just_being_promoted_is_not_worth_a_word() {
+        let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).expect("a time");
+        let time = |seconds| crate::deadline::stamp::time(at(seconds));
+        let canary = |phase: &str| {
+            Canary::from_json(json!({
+                "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "progressDeadlineSeconds": 60,
+                    "analysis": {"interval": "30s"}},
+                "status": {"phase": phase, "lastTransitionTime": time(0),
+                    "conditions": [{"type": "Promoted", "status": "Unknown",
+                        "lastTransitionTime": time(0), "lastUpdateTime": time(0)}]},
+            }))
+        };
+        let workload = |available: i32| {
+            Workload::deployment(&json!({
+                "metadata": {"generation": 1}, "spec": {"replicas": 2},
+                "status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": available},
+            }))
+        };
+        let (ready, unready) = (workload(2), workload(1));
+        let look = |phase: &str, primary: &Workload, stamp: &Stamp, now: i64| {
+            let canary = canary(phase);
+            let scene = Scene {
+                canary: &canary,
+                target: Some(&ready),
+                primary: Some(primary),
+                pods: None,
+            };
+            let limits = Limits::of(&Effective::of(&canary), &crate::policy::EnforcementPolicy::default());
+            Look::at(scene, stamp, &limits, at(now))
+        };
+        let before = look("Progressing", &ready, &Stamp::default(), 0);
+        assert_eq!(primary_told_at(&before), None);
+        let waiting = look("Progressing", &unready, &before.stamp, 30);
+        assert_eq!(primary_told_at(&waiting), Some(at(30) + PRIMARY_PATIENCE));
+        let longer = look("Progressing", &unready, &waiting.stamp, 40);
+        assert_eq!(primary_told_at(&longer), Some(at(30) + PRIMARY_PATIENCE));
+        let promoting = look("Promoting", &unready, &waiting.stamp, 31);
+        assert_eq!(primary_told_at(&promoting), None);
     }
 }

@@ -10,15 +10,16 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{Context, Error, FIELD_MANAGER, ask, memory::Memory};
-use crate::{deadline::Clock, flagger::canary::Canary};
+use crate::{
+    deadline::{Clock, stamp::VERDICT},
+    flagger::canary::Canary,
+};
 
 /// The least time between two stamps of one Canary.
 const SELDOM: SignedDuration = SignedDuration::from_secs(10);
 
 /// Makes the Canary's annotations say what is remembered, if they do not and it is time. Answers how long to wait
-/// if it is not.
-///
-/// A verdict does not wait: `urgent`.
+/// if it is not. A verdict does not wait.
 ///
 /// # Errors
 /// The write was refused; with a conflict, the Canary changed since it was read.
@@ -27,7 +28,6 @@ pub async fn write(
     canary: &Canary,
     memory: &mut Memory,
     pending: Option<(Clock, Timestamp)>,
-    urgent: bool,
     now: Timestamp,
 ) -> Result<Option<Duration>, Error> {
     let wanted = memory.stamp.annotations(pending);
@@ -39,6 +39,7 @@ pub async fn write(
     if changes.is_empty() {
         return Ok(None);
     }
+    let urgent = changes.contains_key(VERDICT);
     // What was just written, the watch may not show yet.
     let just_written = memory.written == wanted;
     if let Some(wait) = memory.written_at.map(|written| SELDOM - now.duration_since(written))

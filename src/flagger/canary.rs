@@ -122,7 +122,7 @@ impl Canary {
     pub fn from_json(mut canary: Value) -> Self {
         let metadata = canary.get_mut("metadata").map(Value::take).unwrap_or_default();
         Self {
-            metadata: serde_json::from_value(metadata).map(slim).unwrap_or_default(),
+            metadata: slim(metadata),
             spec: Spec::from_json(&canary["spec"]),
             status: Status::from_json(&canary["status"]),
         }
@@ -260,13 +260,23 @@ impl Status {
     }
 }
 
-/// Drops the metadata that costs the most memory and that nobody here reads.
-fn slim(mut metadata: ObjectMeta) -> ObjectMeta {
-    metadata.managed_fields = None;
-    if let Some(annotations) = &mut metadata.annotations {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+/// The metadata, without what costs the most memory and nobody here reads. Should it ever not parse, its names
+/// still do, so that no watch ends over it.
+fn slim(mut metadata: Value) -> ObjectMeta {
+    if let Some(fields) = metadata.as_object_mut() {
+        fields.remove("managedFields");
+        if let Some(annotations) = fields.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
     }
-    metadata
+    let names = ObjectMeta {
+        name: non_empty(&metadata["name"]),
+        namespace: non_empty(&metadata["namespace"]),
+        uid: non_empty(&metadata["uid"]),
+        resource_version: non_empty(&metadata["resourceVersion"]),
+        ..ObjectMeta::default()
+    };
+    serde_json::from_value(metadata).unwrap_or(names)
 }
 
 fn text(value: &Value) -> String {
@@ -323,6 +333,13 @@ mod tests {
             assert_eq!(canary.name(), "");
             assert_eq!(canary.status.phase, Phase::None);
         }
+    }
+
+    #[test]
+    fn metadata_that_does_not_parse_keeps_its_names() {
+        let odd = json!({"metadata": {"name": "web", "namespace": "shop", "labels": 3, "managedFields": "?"}});
+        let canary = Canary::from_json(odd);
+        assert_eq!((canary.namespace(), canary.name()), ("shop", "web"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the cluster's admins demand: `CanaryPolicy` objects and which one applies to a Canary.
 //!
-//! Policies come from files ([`file`]); [`Policies`] picks the one in force for a Canary, or the built-in
+//! Policies come from files ([`mod@file`]); [`Policies`] picks the one in force for a Canary, or the built-in
 //! default. What a policy says about one Canary leaves this room as [`AdmissionPolicy`] (to the rules) and
 //! [`EnforcementPolicy`] (to the clocks).
 

@@ -19,8 +19,9 @@ pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
     if written.is_null() {
         return Some(required());
     }
-    // What is no whole number is `undecodable`, and that is enough to say about it.
-    bounds(whole_number(written)?, policy.deadline.min, policy.deadline.max)
+    // What Flagger's int32 cannot hold is `undecodable`, and that is enough to say about it.
+    let seconds = whole_number(written).filter(|seconds| i32::try_from(*seconds).is_ok())?;
+    bounds(seconds, policy.deadline.min, policy.deadline.max)
 }
 
 fn required() -> Finding {
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_flagger_cannot_decode_is_not_reported_twice() {
-        for value in [json!(180.5), json!("180"), json!(true)] {
+        for value in [json!(180.5), json!("180"), json!(true), json!(2_147_483_648_u64)] {
             assert_eq!(found(&json!({"progressDeadlineSeconds": value})), None, "{value}");
         }
     }

@@ -31,12 +31,6 @@ pub struct Args {
     /// What is logged: error, warn, info, debug or trace, also per module
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
-    /// The labels that Flagger looks for in selectors, as its own -selector-labels
-    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
-    pub flagger_selector_labels: Vec<String>,
-    /// The provider of Canaries that name none, as Flagger's own -mesh-provider
-    #[arg(long, value_name = "PROVIDER")]
-    pub flagger_mesh_provider: Option<String>,
 }
 
 /// How log lines are written.

@@ -34,9 +34,16 @@ use self::{
     webhook::Webhook,
 };
 use crate::{
-    enforcer::{self, memory::Memories, watch::Watches},
+    enforcer::{
+        self,
+        memory::Memories,
+        watch::{Queue, Watches},
+    },
     policy::{Policies, file},
 };
+
+/// The task that answers reviews.
+const WEBHOOK: &str = "the webhook";
 
 /// How long a stopping server waits for requests under way.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -66,8 +73,6 @@ pub async fn run(args: Args) -> Result<(), Error> {
         namespace,
         log_format,
         log_level,
-        flagger_selector_labels: _,
-        flagger_mesh_provider: _,
     } = args;
     logging::start(log_format, &log_level).map_err(Error::BadStart)?;
     let mut signals = shutdown::Signals::listen().map_err(|error| Error::BadStart(format!("signals: {error}")))?;
@@ -88,20 +93,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
     readiness.set("certificate", Ok(()));
     let identity = Identity::default();
     let memories = Arc::new(Memories::default());
-    let (watches, queue) = Watches::start(
-        &client,
-        {
-            let memories = Arc::clone(&memories);
-            move |canary| memories.forget(canary)
-        },
-        {
-            let readiness = readiness.clone();
-            move |what, state| match state {
-                Ok(()) => readiness.set(what, Ok(())),
-                Err(why) => readiness.fail_if_waiting(what, why),
-            }
-        },
-    );
+    let (watches, queue) = start_watches(&client, &memories, &readiness);
     registry.count_rollouts(watches.canaries.clone());
     let context = Arc::new(enforcer::Context {
         client: client.clone(),
@@ -125,7 +117,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let webhook_handle = axum_server::Handle::new();
     let admin_handle = axum_server::Handle::new();
     tasks.spawn(
-        "the webhook",
+        WEBHOOK,
         webhook::serve(webhook_listener, certificate, webhook, webhook_handle.clone()),
     );
     tasks.spawn(
@@ -155,7 +147,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
         }
         stopping.until_quiet().await;
         webhook_handle.graceful_shutdown(Some(DRAIN));
-        tasks.wait_for("the webhook").await;
+        tasks.wait_for(WEBHOOK).await;
         admin_handle.graceful_shutdown(Some(Duration::ZERO));
     };
     tokio::select! {
@@ -163,6 +155,18 @@ pub async fn run(args: Args) -> Result<(), Error> {
         () = signals.next() => tracing::warn!("a second signal: stopping at once"),
     }
     ended
+}
+
+fn start_watches(client: &Client, memories: &Arc<Memories>, readiness: &Readiness) -> (Watches, Queue) {
+    let (memories, readiness) = (Arc::clone(memories), readiness.clone());
+    Watches::start(
+        client,
+        move |canary| memories.forget(canary),
+        move |what, state| match state {
+            Ok(()) => readiness.set(what, Ok(())),
+            Err(why) => readiness.fail_if_waiting(what, why),
+        },
+    )
 }
 
 fn read_policies(path: &Path) -> Result<Policies, Error> {

@@ -1,7 +1,7 @@
 //! The webhook configurations: when the API server asks us, and what happens if we do not answer.
 //!
 //! Validation fails closed but is asked only about what it could refuse, so that finalizers and labels never depend on
-//! Curfew; mutation fails open. [`webhooks`] is also what `deploy/kustomize/webhooks.yaml` holds for the Service in the
+//! Curfew; mutation fails open. [`configuration`] is also what `deploy/kustomize/webhooks.yaml` holds for the Service in the
 //! cluster, which a test compares.
 
 use std::net::SocketAddr;

@@ -44,6 +44,8 @@ use crate::{
 const LARGEST_BODY: usize = 7 << 20;
 /// The bodies that are held at the same time, in KiB.
 const ROOM: usize = 64 << 10;
+/// The most that one body counts for, in KiB; a larger one is refused when it is read.
+const MOST_OF_ROOM: u32 = 7 << 10;
 /// What the API server gives a webhook that sets no `timeout`.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(10);
 /// What is kept of the budget to send the answer.
@@ -198,9 +200,7 @@ async fn within_bounds(room: Arc<Semaphore>, request: Request, next: Next) -> Re
         .upper()
         .unwrap_or(LARGEST_BODY as u64)
         .div_ceil(1024);
-    let wanted = u32::try_from(kibibytes)
-        .unwrap_or(u32::MAX)
-        .clamp(1, (LARGEST_BODY >> 10) as u32 + 1);
+    let wanted = u32::try_from(kibibytes).unwrap_or(u32::MAX).clamp(1, MOST_OF_ROOM);
     let Ok(_held) = room.try_acquire_many(wanted) else {
         return again(
             StatusCode::TOO_MANY_REQUESTS,

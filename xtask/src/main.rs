@@ -5,6 +5,7 @@ mod curfew;
 mod demo;
 mod ends;
 mod plane;
+mod test;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ struct Arguments {
 enum Command {
     Demo(demo::Arguments),
     Plane(plane::Arguments),
+    Test(test::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Plane(arguments) => plane::run(arguments),
+        Command::Test(arguments) => test::run(arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

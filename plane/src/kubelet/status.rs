@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::outcome::{Exit, Life, Stage};
+use super::life::{Exit, Life, Stage};
 
 /// The address of every node: from the block for documentation, so that nobody can be reached there.
 const HOST: &str = "192.0.2.1";

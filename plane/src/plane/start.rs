@@ -86,6 +86,10 @@ impl Plane {
             .enable_all()
             .build()
             .context("cannot start the plane's runtime")?;
+        let guardian = Guardian::start()?;
+        if !options.keep {
+            guardian.remove_at_end(dir.path())?;
+        }
         Ok(Self {
             handle: Handle { layout, description },
             keep: AtomicBool::new(false),
@@ -93,7 +97,7 @@ impl Plane {
             tools,
             pki,
             ports,
-            guardian: Arc::new(Guardian::start()?),
+            guardian: Arc::new(guardian),
             processes: Arc::new(Mutex::new(BTreeMap::new())),
             kubelet: OnceLock::new(),
             proxy: OnceLock::new(),

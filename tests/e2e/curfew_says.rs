@@ -1,0 +1,55 @@
+//! What Curfew says of itself: Events, verdicts, metrics.
+
+use plane::Handle;
+use serde_json::Value;
+
+/// A Curfew's metrics at one moment.
+pub struct Metrics(String);
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// Those of the plane's Curfew.
+    pub async fn of(plane: &Handle) -> Self {
+        let url = format!("{}/metrics", plane.curfew_admin_url());
+        let (status, text) = plane::get(&url).await.expect("Curfew's metrics");
+        assert_eq!(status, 200, "{text}");
+        Self(text)
+    }
+
+    /// The value of a series, such as `curfew_breaches_total{clock="readiness"}`; none that was never counted is 0.
+    pub fn value(&self, series: &str) -> f64 {
+        let line = self.0.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().expect("a number"))
+    }
+
+    /// Asserts that every verdict so far was handed over within a second of its deadline, and that there was one.
+    pub fn assert_prompt(&self) {
+        let all = self.value("curfew_enforcement_lag_seconds_count");
+        let prompt = self.value("curfew_enforcement_lag_seconds_bucket{le=\"1.0\"}");
+        assert!(all > 0.0, "no lag was measured");
+        assert!(
+            (all - prompt).abs() < 0.5,
+            "{} of {all} verdicts took longer than a second:\n{}",
+            all - prompt,
+            self.0.lines().filter(|line| line.contains("_lag_")).collect::<Vec<_>>().join("\n")
+        );
+    }
+}
+
+/// Asserts what a verdict says, but for its times and its reason, which it returns.
+pub fn assert_verdict(verdict: &Value, remedy: &str, result: &str) -> String {
+    let said = |key: &str| verdict[key].as_str().unwrap_or_default().to_owned();
+    assert_eq!(
+        (said("clock"), said("remedy"), said("result")),
+        ("readiness".to_owned(), remedy.to_owned(), result.to_owned()),
+        "{verdict}"
+    );
+    said("reason")
+}
+
+/// Seconds from one RFC 3339 time to another.
+pub fn seconds_between(from: &str, to: &str) -> i64 {
+    let time = |text: &str| text.parse::<jiff::Timestamp>().expect(text);
+    time(to).duration_since(time(from)).as_secs()
+}

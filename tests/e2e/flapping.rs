@@ -1,0 +1,54 @@
+//! Pods that flap (`docs/flagger.md#f5`): each flap restarts Flagger's clock, so that Flagger alone waits for ever;
+//! Curfew counts the unready time, and flapping does not buy any.
+
+use plane::Handle;
+use serde_json::json;
+
+use crate::{
+    curfew_says::{assert_verdict, seconds_between},
+    planes,
+    stage::{APP, App, Stage},
+};
+
+const DEADLINE: i64 = 25;
+
+async fn flapping(stage: &Stage) {
+    stage
+        .install(&App {
+            deadline: DEADLINE,
+            // More iterations than the story is long: Flagger counts one whenever it looks in a good moment.
+            analysis: json!({"interval": "20s", "threshold": 3, "iterations": 20}),
+            ..App::default()
+        })
+        .await;
+    stage.push("flap:3:6").await;
+    stage.phase("Progressing", 50).await;
+}
+
+async fn alone(plane: &Handle) {
+    let stage = Stage::alone(plane, "flapping").await;
+    flapping(&stage).await;
+    stage
+        .never("Flagger ended it by itself", 80, |seen| seen.phase() != "Progressing")
+        .await;
+}
+
+#[tokio::test]
+async fn pods_that_flap_cannot_buy_time() {
+    let Some(plane) = planes::shared().await else { return };
+    tokio::join!(alone(&plane), async {
+        let stage = Stage::open(&plane, "flapping").await;
+        flapping(&stage).await;
+        stage.phase("Failed", 120).await;
+        let verdict = stage
+            .until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))
+            .await;
+        let reason = assert_verdict(&verdict, "rollback", "confirmed");
+        assert!(reason.contains(" of 2 pods not ready: ") && reason.contains("container app: "), "{reason}");
+        // The good moments paid something back, and no more than a quarter of their length.
+        let since = stage.now().stamp("progressed-at").unwrap().to_owned();
+        let judged = seconds_between(&since, verdict["deadline"].as_str().unwrap());
+        assert!((DEADLINE + 3..=DEADLINE * 2).contains(&judged), "judged after {judged} s");
+        stage.replicas(APP, 0).await;
+    });
+}

@@ -1,0 +1,44 @@
+//! A healthy rollout whose analysis takes longer than its deadline, with a short blip after it: never touched.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    planes,
+    stage::{APP, App, Stage},
+};
+
+const DEADLINE: u64 = 60;
+const BLIP: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_healthy_rollout_is_never_touched() {
+    let Some(plane) = planes::shared().await else { return };
+    let stage = Stage::open(&plane, "healthy").await;
+    stage
+        .install(&App {
+            deadline: 60,
+            analysis: json!({"interval": "10s", "threshold": 3, "iterations": 6}),
+            ..App::default()
+        })
+        .await;
+    stage.push("ready").await;
+    let progressing = stage.phase("Progressing", 30).await;
+    let after = progressing.at + Duration::from_secs(DEADLINE + 1);
+    tokio::time::sleep_until(after.into()).await;
+    assert_eq!(stage.now().phase(), "Progressing", "the analysis takes longer than the deadline");
+    let pod = stage.target_pods().await.swap_remove(0);
+    stage.turn(&pod, "unready").await;
+    stage.replicas_available(APP, 1).await;
+    tokio::time::sleep(BLIP).await;
+    stage.turn(&pod, "ready").await;
+    stage.replicas_available(APP, 2).await;
+    stage.phase("Succeeded", 90).await;
+    assert!(!stage.ever(|seen| seen.stamp("verdict").is_some()), "there was a verdict");
+    assert!(!stage.ever(|seen| seen.failed_checks() > 0), "checks failed");
+    assert_eq!(stage.curfews_events().await, [], "Curfew had something to say");
+    stage
+        .until("nothing is pending any more", 15, |seen| seen.stamp("deadline").is_none().then_some(()))
+        .await;
+}

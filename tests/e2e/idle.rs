@@ -1,0 +1,59 @@
+//! Canaries of which no rollout runs cost no API requests.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use k8s_openapi::jiff::Timestamp;
+use plane::audit::{self, Entry};
+use serde_json::json;
+
+use crate::{
+    planes,
+    stage::{App, Stage},
+};
+
+const CURFEW: &str = "system:serviceaccount:curfew-system:curfew";
+const WATCHED: Duration = Duration::from_secs(40);
+
+#[tokio::test]
+async fn idle_canaries_cost_no_requests_besides_the_watches() {
+    let Some(plane) = planes::shared().await else { return };
+    let initialized = Stage::open(&plane, "idle").await;
+    let succeeded = Stage::open(&plane, "idle").await;
+    let app = App {
+        analysis: json!({"interval": "10s", "threshold": 3, "iterations": 1}),
+        ..App::default()
+    };
+    tokio::join!(initialized.install(&app), async {
+        succeeded.install(&app).await;
+        succeeded.push("ready").await;
+        succeeded.phase("Succeeded", 120).await;
+        succeeded
+            .until("its last stamp is written", 15, |seen| seen.stamp("deadline").is_none().then_some(()))
+            .await;
+    });
+    // A stamp that had to wait for its turn may still come.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+
+    let from: Timestamp = curfew::enforcer::clock::now();
+    let idle: BTreeSet<&str> = [&initialized, &succeeded].map(|stage| stage.namespace.as_str()).into();
+    // The other stories keep Curfew busy meanwhile: what counts is what it asks about these, and about everything.
+    let about_these = |entry: &Entry| {
+        entry.user == CURFEW
+            && entry.at >= from
+            && (idle.contains(entry.namespace.as_str()) || entry.namespace.is_empty() && entry.verb != "watch")
+    };
+    let end = tokio::time::Instant::now() + WATCHED;
+    while tokio::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let asked: Vec<_> = audit::read(&plane.audit_log()).unwrap().into_iter().filter(about_these).collect();
+        assert_eq!(asked, [], "Curfew asked about idle Canaries");
+    }
+    let all = audit::read(&plane.audit_log()).unwrap();
+    let watches = all.iter().filter(|entry| entry.user == CURFEW && entry.verb == "watch" && entry.began);
+    let watched: BTreeSet<_> = watches.map(|entry| entry.resource.as_str()).collect();
+    assert_eq!(
+        watched,
+        ["canaries", "daemonsets", "deployments", "namespaces"].into(),
+        "the audit log shows the watches"
+    );
+}

@@ -1,0 +1,37 @@
+//! Curfew end to end: real control planes, the real Flagger, the built binary. One file per promise.
+//!
+//! Flagger ticks every ten seconds at best, so the stories overlap: each plays in namespaces of its own, all in one
+//! plane, which `cargo xtask test` hands in (`CURFEW_TEST_PLANE`) or the first story starts. They wait much and work
+//! little, so run them all at once:
+//!
+//! ```sh
+//! cargo test --test e2e -- --test-threads 32
+//! ```
+//!
+//! Where Flagger alone is known to fail (`docs/flagger.md`), the same story plays beside it in a namespace that the
+//! plane's policy exempts, and is seen to fail. Stories that break components or poison Flagger have planes of their
+//! own. On a machine that cannot start planes everything is left out, which is said, and which fails with `CI=true`.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the helpers of tests fail as tests do"
+)]
+
+mod admission;
+mod curfew_says;
+mod flapping;
+mod hang;
+mod healthy;
+mod idle;
+mod installed_late;
+mod kubectl;
+mod planes;
+mod poison;
+mod raised_deadline;
+mod restart;
+mod revision;
+mod stage;
+mod stamps;
+mod traffic;

@@ -1,0 +1,62 @@
+//! Where stories play: the plane that all of them share, or one of their own.
+
+use std::{env, time::Instant};
+
+use plane::{Handle, Options, Plane, SHARED_PLANE};
+use tokio::sync::OnceCell;
+
+/// The plane that was started here because none was handed in. It is never dropped: its guardian ends it with this
+/// process.
+static OWN: OnceCell<Plane> = OnceCell::const_new();
+
+/// The plane that all stories share, with Curfew; none on a machine that cannot start planes.
+pub async fn shared() -> Option<Handle> {
+    if let Some(handed_in) = Handle::from_env().expect("the plane that was handed in") {
+        return Some(handed_in);
+    }
+    if !possible().await {
+        return None;
+    }
+    let plane = OWN.get_or_init(|| start(Options::with_curfew())).await;
+    Some(Handle::clone(plane))
+}
+
+/// A plane for one story; none on a machine that cannot start planes.
+pub async fn own(options: Options) -> Option<Plane> {
+    if possible().await {
+        Some(start(options).await)
+    } else {
+        None
+    }
+}
+
+/// Keeps the shared plane's logs: a story failed.
+pub fn keep_logs(plane: &Handle) {
+    match OWN.get() {
+        Some(own) if own.dir() == plane.dir() => {
+            own.keep_logs();
+            eprintln!("the logs are kept in {}", plane.dir().display());
+        }
+        _ => eprintln!("the logs are in {}", plane.dir().display()),
+    }
+}
+
+async fn possible() -> bool {
+    let Some(obstacle) = plane::obstacle().await else {
+        return true;
+    };
+    assert_ne!(env::var("CI").as_deref(), Ok("true"), "{obstacle}");
+    eprintln!("left out, and {SHARED_PLANE} names no plane: {obstacle}");
+    false
+}
+
+async fn start(options: Options) -> Plane {
+    let started = Instant::now();
+    let plane = Plane::start(options).await.expect("a plane");
+    eprintln!(
+        "a plane in {} is ready after {:.1} s",
+        plane.dir().display(),
+        started.elapsed().as_secs_f64()
+    );
+    plane
+}

@@ -1,0 +1,496 @@
+//! A stage: a namespace with an application that Flagger rolls out, and eyes on its Canary.
+//!
+//! A stage watches its Canary from the first moment and keeps everything that it sees. Waiting goes through that
+//! history in its order: each wait begins with what the wait before it found, so that a story is told as it happens,
+//! and nothing is missed between two looks. When a story fails, its stages say what they saw.
+
+use std::{
+    fmt::Write as _,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt as _;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Namespace, Pod},
+    events::v1::Event,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
+    runtime::{WatchStreamExt as _, watcher},
+};
+use plane::{Handle, OUTCOME};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::planes;
+
+/// The name of every application, its Deployment and its Canary.
+pub const APP: &str = "web";
+
+/// How often objects are looked at that are not watched.
+const POLL: Duration = Duration::from_millis(200);
+
+/// An application and how it is rolled out.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Replicas.
+    pub pods: i32,
+    /// `progressDeadlineSeconds`.
+    pub deadline: i64,
+    /// The `analysis`.
+    pub analysis: Value,
+    /// The `provider`; Flagger's own when empty.
+    pub provider: &'static str,
+}
+
+/// A namespace with an application.
+pub struct Stage {
+    /// Where it is.
+    pub plane: Handle,
+    /// The plane's admin.
+    pub client: Client,
+    /// Its name.
+    pub namespace: String,
+    began: Instant,
+    history: std::sync::Arc<History>,
+    /// The place in the history where the last wait ended.
+    place: AtomicUsize,
+}
+
+#[derive(Default)]
+struct History {
+    seen: Mutex<Vec<Seen>>,
+    length: watch::Sender<usize>,
+}
+
+/// The Canary as it was seen.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// When.
+    pub at: Instant,
+    /// The object.
+    pub canary: Value,
+}
+
+// === impl App ===
+
+impl Default for App {
+    fn default() -> Self {
+        Self {
+            pods: 2,
+            deadline: 30,
+            analysis: json!({"interval": "10s", "threshold": 3, "iterations": 1}),
+            provider: "",
+        }
+    }
+}
+
+impl App {
+    /// Its Canary.
+    pub fn canary(&self) -> Value {
+        let mut canary = json!({
+            "apiVersion": "flagger.app/v1beta1",
+            "kind": "Canary",
+            "metadata": {"name": APP},
+            "spec": {
+                "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": APP},
+                "progressDeadlineSeconds": self.deadline,
+                "service": {"port": 80},
+                "analysis": self.analysis,
+            },
+        });
+        if !self.provider.is_empty() {
+            canary["spec"]["provider"] = self.provider.into();
+            canary["spec"]["service"]["gatewayRefs"] = json!([{"name": "gateway", "namespace": "default"}]);
+        }
+        canary
+    }
+
+    /// Its Deployment, in a first version that is fine.
+    pub fn deployment(&self) -> Value {
+        let labels = json!({"app": APP});
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": APP},
+            "spec": {
+                "replicas": self.pods,
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels, "annotations": {OUTCOME: "ready"}},
+                    "spec": {"containers": [{"name": "log", "image": "log:1"}, {"name": "app", "image": "app:1"}]},
+                },
+            },
+        })
+    }
+}
+
+// === impl Stage ===
+
+impl Stage {
+    /// A stage under Curfew's eyes.
+    pub async fn open(plane: &Handle, story: &str) -> Self {
+        let client = plane.client("admin").await.unwrap();
+        let namespace = format!("{story}-{:04x}", fastrand::u16(..));
+        let object = json!({"metadata": {"name": namespace}});
+        Api::<Namespace>::all(client.clone())
+            .create(&PostParams::default(), &serde_json::from_value(object).unwrap())
+            .await
+            .unwrap();
+        let history = std::sync::Arc::<History>::default();
+        tokio::spawn(look_on(canaries(&client, &namespace), std::sync::Arc::clone(&history)));
+        Self {
+            plane: plane.clone(),
+            client,
+            namespace,
+            began: Instant::now(),
+            history,
+            place: AtomicUsize::new(0),
+        }
+    }
+
+    /// A stage on which Flagger is alone: the plane's policy exempts it.
+    pub async fn alone(plane: &Handle, story: &str) -> Self {
+        Self::open(plane, &format!("alone-{story}")).await
+    }
+
+    /// Brings an application onto the stage and waits until Flagger has taken it over.
+    pub async fn install(&self, app: &App) {
+        self.create(&app.deployment()).await;
+        self.create(&app.canary()).await;
+        self.phase("Initialized", 90).await;
+    }
+
+    /// Creates an object as the admin.
+    pub async fn create(&self, object: &Value) {
+        let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+        let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(object.types.as_ref().unwrap()).unwrap());
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        api.create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    /// Pushes a new version whose pods do that (`plane.curfew.dev/outcome`).
+    pub async fn push(&self, outcome: &str) {
+        let image = format!("app:{:08x}", fastrand::u32(..));
+        let template = json!({
+            "metadata": {"annotations": {OUTCOME: outcome}},
+            "spec": {"containers": [{"name": "app", "image": image}]},
+        });
+        let patch = Patch::Strategic(json!({"spec": {"template": template}}));
+        self.deployments()
+            .patch(APP, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
+    /// Changes the Canary's deadline.
+    pub async fn set_deadline(&self, seconds: i64) {
+        let patch = Patch::Merge(json!({"spec": {"progressDeadlineSeconds": seconds}}));
+        self.canaries()
+            .patch(APP, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
+    /// Makes a running pod of the new version do something else, and says which.
+    pub async fn turn(&self, pod: &str, outcome: &str) {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {OUTCOME: outcome}}}));
+        self.pods().patch(pod, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// The names of the target's pods.
+    pub async fn target_pods(&self) -> Vec<String> {
+        let target = ListParams::default().labels(&format!("app={APP}"));
+        let pods = self.pods().list(&target).await.unwrap();
+        pods.iter().map(ResourceExt::name_any).collect()
+    }
+
+    // --- watching ---
+
+    /// Waits until the Canary's history has something in it, and answers what `look` made of it.
+    pub async fn until<T>(&self, what: &str, patience: u64, mut look: impl FnMut(&Seen) -> Option<T>) -> T {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(patience);
+        let mut length = self.history.length.subscribe();
+        let mut place = self.place.load(Ordering::Relaxed);
+        loop {
+            while let Some(seen) = self.history.get(place) {
+                if let Some(found) = look(&seen) {
+                    self.place.store(place, Ordering::Relaxed);
+                    return found;
+                }
+                place += 1;
+            }
+            if tokio::time::timeout_at(deadline, length.changed()).await.is_err() {
+                let around = self.describe_around().await;
+                panic!("{}: waited {patience} s in vain until {what}\n{around}", self.namespace);
+            }
+        }
+    }
+
+    /// Waits for a phase.
+    pub async fn phase(&self, phase: &str, patience: u64) -> Seen {
+        self.until(&format!("its phase is {phase}"), patience, |seen| {
+            (seen.phase() == phase).then(|| seen.clone())
+        })
+        .await
+    }
+
+    /// Watches that nothing of a kind happens for some seconds from now on, and fails at once when it does.
+    pub async fn never(&self, what: &str, seconds: u64, mut look: impl FnMut(&Seen) -> bool) {
+        let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
+        let mut length = self.history.length.subscribe();
+        let mut place = self.history.len().saturating_sub(1);
+        loop {
+            while let Some(seen) = self.history.get(place) {
+                if look(&seen) {
+                    let around = self.describe_around().await;
+                    panic!("{}: {what}\n{around}", self.namespace);
+                }
+                place += 1;
+            }
+            if tokio::time::timeout_at(end, length.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The Canary as it was last seen.
+    pub fn now(&self) -> Seen {
+        self.history.get(self.history.len().saturating_sub(1)).expect("a Canary")
+    }
+
+    /// Whether anything that was ever seen is so.
+    pub fn ever(&self, mut look: impl FnMut(&Seen) -> bool) -> bool {
+        self.history.seen.lock().unwrap().iter().any(&mut look)
+    }
+
+    /// Looks five times a second at something that is not in the Canary's history.
+    pub async fn eventually<T>(&self, what: &str, patience: u64, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        let deadline = Instant::now() + Duration::from_secs(patience);
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            if Instant::now() >= deadline {
+                let around = self.describe_around().await;
+                panic!("{}: waited {patience} s in vain until {what}\n{around}", self.namespace);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits for an Event of Curfew's and answers its note.
+    pub async fn event(&self, reason: &str) -> String {
+        self.eventually(&format!("Curfew tells {reason}"), 10, async || {
+            let events = self.curfews_events().await;
+            events.into_iter().find(|(found, _)| found == reason).map(|(_, note)| note)
+        })
+        .await
+    }
+
+    /// What Curfew told about the Canary: reasons and notes.
+    pub async fn curfews_events(&self) -> Vec<(String, String)> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let mut events = api.list(&ListParams::default()).await.unwrap().items;
+        events.sort_by_key(|event| event.event_time.clone());
+        let ours = events.into_iter().filter(|event| {
+            event.reporting_controller.as_deref() == Some("curfew.dev/curfew")
+                && event.regarding.as_ref().and_then(|object| object.name.as_deref()) == Some(APP)
+        });
+        ours.map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default()))
+            .collect()
+    }
+
+    /// Waits until a Deployment has so many replicas, all of them available.
+    pub async fn replicas(&self, deployment: &str, wanted: i32) {
+        self.eventually(&format!("{deployment} has {wanted} replicas"), 30, async || {
+            let found = self.deployments().get(deployment).await.unwrap();
+            let available = found.status.and_then(|status| status.available_replicas).unwrap_or(0);
+            (found.spec?.replicas? == wanted && available == wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until a Deployment has so many available replicas.
+    pub async fn replicas_available(&self, deployment: &str, wanted: i32) {
+        self.eventually(&format!("{deployment} has {wanted} available replicas"), 30, async || {
+            let found = self.deployments().get(deployment).await.unwrap();
+            (found.status?.available_replicas? == wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// The weights of primary and canary in the `HTTPRoute`.
+    pub async fn weights(&self) -> (i64, i64) {
+        let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
+        let resource = ApiResource::from_gvk(&kind);
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        let route = api.get(APP).await.unwrap();
+        let backends = &route.data["spec"]["rules"][0]["backendRefs"];
+        let weight = |index: usize| backends[index]["weight"].as_i64().expect("a weight");
+        (weight(0), weight(1))
+    }
+
+    // --- objects ---
+
+    /// The namespace's Canaries.
+    pub fn canaries(&self) -> Api<DynamicObject> {
+        canaries(&self.client, &self.namespace)
+    }
+
+    /// The namespace's Deployments.
+    pub fn deployments(&self) -> Api<Deployment> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The namespace's pods.
+    pub fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    // --- when a story fails ---
+
+    async fn describe_around(&self) -> String {
+        let mut text = String::new();
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        if let Ok(mut events) = api.list(&ListParams::default()).await {
+            events.items.sort_by_key(ResourceExt::creation_timestamp);
+            let canarys = |event: &&Event| event.regarding.as_ref().is_some_and(|it| it.kind.as_deref() == Some("Canary"));
+            for event in events.iter().filter(canarys) {
+                let (reason, note) = (event.reason.as_deref(), event.note.as_deref());
+                let _ = writeln!(text, "  event {}: {}", reason.unwrap_or("?"), note.unwrap_or_default());
+            }
+        }
+        if let Ok(deployments) = self.deployments().list(&ListParams::default()).await {
+            for deployment in deployments {
+                let status = deployment.status.clone().unwrap_or_default();
+                let _ = writeln!(
+                    text,
+                    "  deployment {}: {:?} wanted, {:?} available",
+                    deployment.name_any(),
+                    deployment.spec.as_ref().and_then(|spec| spec.replicas),
+                    status.available_replicas
+                );
+            }
+        }
+        text
+    }
+
+    fn describe_history(&self) -> String {
+        let mut text = String::new();
+        let mut last = String::new();
+        for seen in self.history.seen.lock().unwrap().iter() {
+            let line = seen.describe();
+            if line != last {
+                let at = seen.at.duration_since(self.began).as_secs_f64();
+                let _ = writeln!(text, "  {at:5.1} s  {line}");
+                last = line;
+            }
+        }
+        text
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("what {} saw:\n{}", self.namespace, self.describe_history());
+            planes::keep_logs(&self.plane);
+        }
+    }
+}
+
+fn canaries(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("flagger.app", "v1beta1", "Canary");
+    Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind))
+}
+
+/// Keeps everything that a watch shows of the Canary.
+async fn look_on(api: Api<DynamicObject>, history: std::sync::Arc<History>) {
+    let only = watcher::Config::default().fields(&format!("metadata.name={APP}"));
+    let events = watcher(api, only).default_backoff();
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        if let Ok(watcher::Event::Apply(canary) | watcher::Event::InitApply(canary)) = event {
+            history.add(Seen {
+                at: Instant::now(),
+                canary: serde_json::to_value(canary).unwrap(),
+            });
+        }
+    }
+}
+
+// === impl History ===
+
+impl History {
+    fn add(&self, seen: Seen) {
+        let mut all = self.seen.lock().unwrap();
+        all.push(seen);
+        self.length.send_replace(all.len());
+    }
+
+    fn get(&self, place: usize) -> Option<Seen> {
+        self.seen.lock().unwrap().get(place).cloned()
+    }
+
+    fn len(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// `status.phase`
+    pub fn phase(&self) -> &str {
+        self.canary["status"]["phase"].as_str().unwrap_or_default()
+    }
+
+    /// `status.canaryWeight`
+    pub fn weight(&self) -> i64 {
+        self.canary["status"]["canaryWeight"].as_i64().unwrap_or_default()
+    }
+
+    /// `status.failedChecks`
+    pub fn failed_checks(&self) -> i64 {
+        self.canary["status"]["failedChecks"].as_i64().unwrap_or_default()
+    }
+
+    /// One of Curfew's annotations, by what follows `curfew.dev/`.
+    pub fn stamp(&self, name: &str) -> Option<&str> {
+        self.canary["metadata"]["annotations"][format!("curfew.dev/{name}")].as_str()
+    }
+
+    /// The last verdict.
+    pub fn verdict(&self) -> Option<Value> {
+        Some(serde_json::from_str(self.stamp("verdict")?).expect("a verdict is JSON"))
+    }
+
+    /// The last verdict, if this is what came of it.
+    pub fn verdict_with(&self, result: &str) -> Option<Value> {
+        self.verdict().filter(|verdict| verdict["result"] == result)
+    }
+
+    fn describe(&self) -> String {
+        let status = &self.canary["status"];
+        let mut text = format!(
+            "{} weight={} iterations={} failedChecks={}",
+            status["phase"].as_str().unwrap_or("no phase"),
+            status["canaryWeight"],
+            status["iterations"],
+            status["failedChecks"],
+        );
+        for name in ["deadline", "progressed-at", "unready", "verdict"] {
+            if let Some(stamp) = self.stamp(name) {
+                let _ = write!(text, " {name}={stamp}");
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,90 @@
+//! What Curfew keeps on a Canary is Curfew's: nobody forges it, and nobody is disturbed by it.
+
+use plane::Handle;
+use serde_json::{Value, json};
+
+use crate::{
+    kubectl::Kubectl,
+    planes,
+    stage::{APP, App, Stage},
+};
+
+/// A Canary that somebody wrote stamps into.
+fn forged() -> Value {
+    let mut canary = App::default().canary();
+    canary["metadata"]["annotations"] = json!({
+        "team": "shop",
+        "curfew.dev/rollout-deadline": "2h",
+        "curfew.dev/started-at": "2020-01-01T00:00:00Z",
+        "curfew.dev/deadline": "2099-01-01T00:00:00Z",
+        "curfew.dev/verdict": "{}",
+        "curfew.dev/no-such-stamp": "x",
+    });
+    canary
+}
+
+fn kubectl<'a>(plane: &'a Handle, stage: &'a Stage) -> Kubectl<'a> {
+    Kubectl {
+        plane,
+        user: "admin",
+        namespace: &stage.namespace,
+    }
+}
+
+/// A Canary's annotations, without kubectl's own.
+fn annotations(json: &str) -> Value {
+    let mut canary: Value = serde_json::from_str(json).expect(json);
+    let mut annotations = canary["metadata"]["annotations"].take();
+    annotations
+        .as_object_mut()
+        .unwrap()
+        .remove("kubectl.kubernetes.io/last-applied-configuration");
+    annotations
+}
+
+#[tokio::test]
+async fn stamps_cannot_be_forged_and_disturb_nobody() {
+    let Some(plane) = planes::shared().await else { return };
+    let stage = Stage::open(&plane, "stamps").await;
+    let kubectl = kubectl(&plane, &stage);
+    let before = curfew::enforcer::clock::now();
+
+    // A dry run shows what would be stored.
+    let shown = kubectl.apply(&forged(), &["--dry-run=server", "--output=json"]).await.done();
+    let shown = annotations(&shown);
+    assert_eq!(shown.as_object().unwrap().len(), 3, "{shown}");
+    assert_eq!(shown["team"], "shop");
+    assert_eq!(shown["curfew.dev/rollout-deadline"], "2h");
+    let started_at = shown["curfew.dev/started-at"].as_str().unwrap();
+    let age = curfew::enforcer::clock::now().duration_since(started_at.parse().unwrap());
+    assert!(age.as_secs() <= 10, "started at {started_at}");
+    assert!(!kubectl.run(&["get", "canary", APP]).await.done, "a dry run stores nothing");
+
+    // So does the request itself.
+    let created = kubectl.apply(&forged(), &["--output=json"]).await.done();
+    let created = annotations(&created);
+    assert_eq!(created.as_object().unwrap().len(), 3, "{created}");
+    let started_at: jiff::Timestamp = created["curfew.dev/started-at"].as_str().unwrap().parse().unwrap();
+    assert!(started_at.as_second() >= before.as_second(), "{started_at}");
+
+    // Applying the same again changes nothing, with and without the forged stamps.
+    let again = kubectl.apply(&forged(), &[]).await;
+    assert_eq!(again.done(), format!("canary.flagger.app/{APP} unchanged"));
+
+    // What an update does to stamps is undone, and nothing else is.
+    let stored = async || annotations(&kubectl.run(&["get", "canary", APP, "--output=json"]).await.done());
+    for change in [
+        ["curfew.dev/started-at=2020-01-01T00:00:00Z", "team=store"],
+        ["curfew.dev/started-at-", "curfew.dev/rollout-deadline=3h"],
+        ["curfew.dev/verdict={}", "curfew.dev/rollout-deadline-"],
+    ] {
+        let args = [&["annotate", "canary", APP, "--overwrite"], change.as_slice()].concat();
+        kubectl.run(&args).await.done();
+        assert_eq!(stored().await["curfew.dev/started-at"], created["curfew.dev/started-at"], "{change:?}");
+    }
+    assert_eq!(
+        stored().await,
+        json!({"team": "store", "curfew.dev/started-at": created["curfew.dev/started-at"]})
+    );
+    kubectl.run(&["delete", "canary", APP]).await.done();
+}

@@ -1,0 +1,69 @@
+//! A pod breaks in mid-analysis, with 20 % of the traffic on the canary (`docs/flagger.md#f3`): Flagger alone leaves the
+//! traffic there for ever; with Curfew it takes the traffic away.
+
+use plane::Handle;
+use serde_json::json;
+
+use crate::{
+    curfew_says::assert_verdict,
+    planes,
+    stage::{APP, App, Stage},
+};
+
+const DEADLINE: i64 = 20;
+
+/// Brings a rollout to 20 % of the traffic and breaks one pod of it. Answers which.
+async fn broken_in_mid_analysis(stage: &Stage) -> String {
+    stage
+        .install(&App {
+            pods: 4,
+            deadline: DEADLINE,
+            analysis: json!({"interval": "10s", "threshold": 3, "stepWeight": 20, "maxWeight": 60}),
+            provider: "gatewayapi:v1",
+        })
+        .await;
+    assert_eq!(stage.weights().await, (100, 0));
+    stage.push("ready").await;
+    stage
+        .until("20 % of the traffic go to the canary", 60, |seen| (seen.weight() == 20).then_some(()))
+        .await;
+    let pod = stage.target_pods().await.swap_remove(0);
+    stage.turn(&pod, "crash").await;
+    assert_eq!(stage.weights().await, (80, 20));
+    pod
+}
+
+async fn alone(plane: &Handle) {
+    let stage = Stage::alone(plane, "traffic").await;
+    broken_in_mid_analysis(&stage).await;
+    stage
+        .never("Flagger moved by itself", 60, |seen| {
+            (seen.phase(), seen.weight()) != ("Progressing", 20)
+        })
+        .await;
+    assert_eq!(stage.weights().await, (80, 20), "users still hit the broken pod");
+}
+
+#[tokio::test]
+async fn traffic_is_taken_from_a_canary_that_breaks_in_mid_analysis() {
+    let Some(plane) = planes::shared().await else { return };
+    tokio::join!(alone(&plane), async {
+        let stage = Stage::open(&plane, "traffic").await;
+        let pod = broken_in_mid_analysis(&stage).await;
+        stage
+            .until("the furthest progress is stamped", 15, |seen| {
+                (seen.stamp("progress") == Some("phase=Progressing weight=20 iterations=0")).then_some(())
+            })
+            .await;
+        stage.phase("Failed", 45).await;
+        let verdict = stage
+            .until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))
+            .await;
+        let reason = assert_verdict(&verdict, "rollback", "confirmed");
+        assert!(reason.starts_with(&format!("1 of 4 pods not ready: {pod} container app: ")), "{reason}");
+        assert!(!stage.ever(|seen| seen.weight() > 20), "no more traffic than that");
+        assert_eq!(stage.weights().await, (100, 0));
+        stage.replicas(APP, 0).await;
+        stage.event("RollbackConfirmed").await;
+    });
+}

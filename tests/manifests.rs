@@ -1,0 +1,118 @@
+//! The manifests in `deploy/` say what the code says.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says why and ends"
+)]
+
+use std::{fs, path::Path};
+
+use curfew::serve::register::{Half, configuration};
+use serde_json::{Value, json};
+
+const SERVICE_ACCOUNT: &str = "system:serviceaccount:curfew-system:curfew";
+
+fn documents(path: &str) -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What the file should hold: the same configurations as `--register` writes, but for the Service.
+fn expected() -> Vec<Value> {
+    [(Half::Validate, "/validate"), (Half::Mutate, "/mutate")]
+        .into_iter()
+        .map(|(half, path)| {
+            let service = json!({"service":
+                {"name": "curfew-webhook", "namespace": "curfew-system", "path": path, "port": 443}});
+            let mut configuration = configuration(half, &service, SERVICE_ACCOUNT);
+            configuration["metadata"]["annotations"] =
+                json!({"cert-manager.io/inject-ca-from": "curfew-system/curfew-webhook"});
+            configuration
+        })
+        .collect()
+}
+
+#[test]
+fn the_webhook_configurations_are_those_of_the_code() {
+    let written = serde_saphyr::to_string_multiple(&expected()).expect("yaml");
+    assert_eq!(
+        documents("kustomize/webhooks.yaml"),
+        expected(),
+        "the file should hold:\n{written}"
+    );
+}
+
+#[test]
+fn every_manifest_is_listed_and_there() {
+    let kustomization = documents("kustomize/kustomization.yaml").remove(0);
+    let mut listed: Vec<_> = kustomization["resources"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|name| name.as_str().expect("a name").to_owned())
+        .collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kustomize");
+    let mut there: Vec<_> = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .filter(|name| name != "kustomization.yaml")
+        .collect();
+    listed.sort();
+    there.sort();
+    assert_eq!(listed, there);
+    for file in there {
+        assert!(!documents(&format!("kustomize/{file}")).is_empty(), "{file}");
+    }
+}
+
+#[test]
+fn nothing_may_be_done_that_the_code_does_not_do() {
+    let role = documents("kustomize/rbac.yaml")
+        .into_iter()
+        .find(|document| document["kind"] == "ClusterRole");
+    let mut allowed: Vec<String> = Vec::new();
+    for rule in role.expect("a role")["rules"].as_array().expect("rules") {
+        for (resource, verb) in rule["resources"]
+            .as_array()
+            .expect("resources")
+            .iter()
+            .flat_map(|resource| {
+                rule["verbs"]
+                    .as_array()
+                    .expect("verbs")
+                    .iter()
+                    .map(move |verb| (resource, verb))
+            })
+        {
+            allowed.push(format!(
+                "{} {}",
+                verb.as_str().expect("a verb"),
+                resource.as_str().expect("a resource")
+            ));
+        }
+    }
+    allowed.sort();
+    assert_eq!(
+        allowed,
+        [
+            "create events",
+            "get canaries",
+            "get daemonsets",
+            "get deployments",
+            "list canaries",
+            "list daemonsets",
+            "list deployments",
+            "list namespaces",
+            "list pods",
+            "patch canaries",
+            "patch canaries/status",
+            "patch deployments/status",
+            "watch canaries",
+            "watch daemonsets",
+            "watch deployments",
+            "watch namespaces",
+        ]
+    );
+}

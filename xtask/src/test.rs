@@ -1,0 +1,321 @@
+//! `cargo xtask test`: everything that the gate runs.
+//!
+//! Steps run one after another, since most of them are Cargo and Cargo uses every core by itself; the end-to-end tests
+//! run side by side in one shared plane. A step whose tool is missing is left out and named; with `CI=true` that is a
+//! failure. All steps run even when one fails, so that one run tells everything.
+
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use plane::{CurfewOptions, Options, Plane};
+
+use crate::attend::attend;
+use crate::ends::Ends;
+
+/// How many end-to-end tests run at the same time: most of what they do is wait.
+const THREADS: &str = "64";
+
+/// Run everything that the gate runs; say what was left out and why.
+#[derive(Args)]
+pub struct Arguments {
+    /// Only the steps whose name contains this.
+    #[arg(value_name = "NAME")]
+    only: Option<String>,
+}
+
+/// One step: its name, and what it runs.
+struct Step {
+    name: &'static str,
+    run: Run,
+}
+
+enum Run {
+    /// A command, from the workspace's root or a folder below it.
+    Command {
+        folder: &'static str,
+        argv: &'static [&'static str],
+    },
+    /// The end-to-end tests in a shared plane.
+    EndToEnd,
+}
+
+/// What came of a step.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    LeftOut(String),
+}
+
+const STEPS: &[Step] = &[
+    cargo("format", &["cargo", "fmt", "--all", "--check"]),
+    cargo(
+        "lints",
+        &[
+            "cargo",
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+    cargo(
+        "docs",
+        &[
+            "cargo",
+            "doc",
+            "--locked",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ],
+    ),
+    cargo(
+        "dependencies",
+        &["cargo", "deny", "--locked", "check", "bans", "licenses", "sources"],
+    ),
+    go(
+        "oracle format",
+        &[
+            "sh",
+            "-c",
+            "unformatted=$(gofmt -l .) && test -z \"$unformatted\" || { gofmt -d .; exit 1; }",
+        ],
+    ),
+    go("oracle lints", &["go", "vet", "./..."]),
+    cargo(
+        "unit tests",
+        &["cargo", "test", "--locked", "--workspace", "--lib", "--bins"],
+    ),
+    cargo("doc tests", &["cargo", "test", "--locked", "--workspace", "--doc"]),
+    cargo(
+        "integration tests",
+        &[
+            "cargo",
+            "test",
+            "--locked",
+            "--package",
+            "canary-curfew",
+            "--test",
+            "architecture",
+            "--test",
+            "command_line",
+            "--test",
+            "flagger_codec",
+            "--test",
+            "manifests",
+            "--test",
+            "readiness_clock",
+            "--test",
+            "webhook",
+        ],
+    ),
+    Step {
+        name: "end-to-end tests",
+        run: Run::EndToEnd,
+    },
+    cargo(
+        "plane tests",
+        &["cargo", "test", "--locked", "--package", "plane", "--tests"],
+    ),
+];
+
+const fn cargo(name: &'static str, argv: &'static [&'static str]) -> Step {
+    Step {
+        name,
+        run: Run::Command { folder: ".", argv },
+    }
+}
+
+const fn go(name: &'static str, argv: &'static [&'static str]) -> Step {
+    Step {
+        name,
+        run: Run::Command {
+            folder: "tests/oracle",
+            argv,
+        },
+    }
+}
+
+/// Runs the steps; fails if one of them does.
+///
+/// # Errors
+/// A step could not be run at all.
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    let Arguments { only } = arguments;
+    let wanted = |step: &&Step| only.as_ref().is_none_or(|only| step.name.contains(only.as_str()));
+    let mut results = Vec::new();
+    for step in STEPS.iter().filter(wanted) {
+        eprintln!("\n── {} ──", step.name);
+        let begun = Instant::now();
+        let outcome = step.run()?;
+        results.push((step.name, outcome, begun.elapsed()));
+    }
+    let strict = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+    eprint!("\n{}", summary(&results));
+    Ok(if passes(&results, strict) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+// === impl Step ===
+
+impl Step {
+    fn run(&self) -> Result<Outcome> {
+        match &self.run {
+            Run::Command { folder, argv } => {
+                if let Some(missing) = missing(argv) {
+                    return Ok(Outcome::LeftOut(missing));
+                }
+                let status = Command::new(argv[0])
+                    .args(&argv[1..])
+                    .current_dir(format!("{}/../{folder}", env!("CARGO_MANIFEST_DIR")))
+                    .env("RUSTDOCFLAGS", "-D warnings")
+                    .status()
+                    .with_context(|| format!("cannot run {}", argv.join(" ")))?;
+                Ok(if status.success() {
+                    Outcome::Passed
+                } else {
+                    Outcome::Failed
+                })
+            }
+            Run::EndToEnd => end_to_end(),
+        }
+    }
+}
+
+/// Why a command cannot be run, if a tool that it needs is not there.
+fn missing(argv: &[&str]) -> Option<String> {
+    let answers = |argv: &[&str]| {
+        Command::new(argv[0])
+            .args(&argv[1..])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let (wanted, mend) = match argv {
+        ["cargo", "deny", ..] => (&["cargo", "deny", "--version"][..], "cargo install --locked cargo-deny"),
+        ["go" | "sh", ..] => (&["go", "version"][..], "install Go (https://go.dev/dl)"),
+        _ => return None,
+    };
+    (!answers(wanted)).then(|| format!("`{}` does not work here: {mend}", wanted.join(" ")))
+}
+
+fn end_to_end() -> Result<Outcome> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start a runtime")?;
+    if let Some(obstacle) = runtime.block_on(plane::obstacle()) {
+        return Ok(Outcome::LeftOut(obstacle));
+    }
+    let binary = crate::curfew::build()?;
+    // Built before the plane starts, so that nothing competes with it for the processors.
+    let test = ["test", "--locked", "--package", "canary-curfew", "--test", "e2e"];
+    let built = Command::new("cargo")
+        .args(test)
+        .arg("--no-run")
+        .status()
+        .context("cannot run cargo")?;
+    if !built.success() {
+        return Ok(Outcome::Failed);
+    }
+    runtime.block_on(async {
+        let mut ends = Ends::listen()?;
+        let curfew = CurfewOptions {
+            binary: Some(binary),
+            ..CurfewOptions::default()
+        };
+        let options = Options {
+            curfew: Some(curfew),
+            announce: true,
+            ..Options::default()
+        };
+        let plane = tokio::select! {
+            plane = Plane::start(options) => plane?,
+            _ = ends.next() => return Ok(Outcome::Failed),
+        };
+        let mut command = tokio::process::Command::new("cargo");
+        command
+            .args(test)
+            .args(["--", "--test-threads", THREADS])
+            .env(plane::SHARED_PLANE, plane.dir());
+        let status = attend(&plane, command, &mut ends).await;
+        let passed = status.as_ref().is_ok_and(std::process::ExitStatus::success);
+        if !passed {
+            plane.keep_logs();
+        }
+        plane.stop().await;
+        status?;
+        Ok(if passed { Outcome::Passed } else { Outcome::Failed })
+    })
+}
+
+fn passes(results: &[(&str, Outcome, Duration)], strict: bool) -> bool {
+    results.iter().all(|(_, outcome, _)| match outcome {
+        Outcome::Passed => true,
+        Outcome::Failed => false,
+        Outcome::LeftOut(_) => !strict,
+    })
+}
+
+fn summary(results: &[(&str, Outcome, Duration)]) -> String {
+    let line = |(name, outcome, took): &(&str, Outcome, Duration)| {
+        let said = match outcome {
+            Outcome::Passed => "passed".to_owned(),
+            Outcome::Failed => "FAILED".to_owned(),
+            Outcome::LeftOut(why) => format!("left out: {why}"),
+        };
+        format!("{name:<20} {:>4} s  {said}\n", took.as_secs())
+    };
+    results.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_named_and_fails_only_in_ci() {
+        let results = [
+            ("lints", Outcome::Passed, Duration::ZERO),
+            ("tests", Outcome::LeftOut("no go".to_owned()), Duration::ZERO),
+        ];
+        assert!(passes(&results, false));
+        assert!(!passes(&results, true));
+        assert!(summary(&results).contains("left out: no go"));
+    }
+
+    #[test]
+    fn one_failure_fails() {
+        let results = [
+            ("lints", Outcome::Passed, Duration::ZERO),
+            ("tests", Outcome::Failed, Duration::ZERO),
+        ];
+        assert!(!passes(&results, false));
+    }
+
+    #[test]
+    fn every_test_file_is_run_by_a_step() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
+        let run: Vec<_> = STEPS
+            .iter()
+            .filter_map(|step| match &step.run {
+                Run::Command { argv, .. } => Some(argv.iter().copied()),
+                Run::EndToEnd => None,
+            })
+            .flatten()
+            .chain(["e2e", "oracle", "corpus"])
+            .collect();
+        for entry in std::fs::read_dir(folder).expect("the tests") {
+            let name = entry.expect("an entry").file_name().into_string().expect("a name");
+            let test = name.trim_end_matches(".rs");
+            assert!(run.contains(&test), "no step runs tests/{name}");
+        }
+    }
+}
