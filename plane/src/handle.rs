@@ -86,18 +86,6 @@ impl Handle {
         &self.description.curfew_webhook
     }
 
-    /// What Curfew's `/metrics` says.
-    ///
-    /// # Errors
-    /// When Curfew does not answer.
-    pub async fn curfew_metrics(&self) -> Result<String> {
-        let (status, body) = plain_http::request("GET", self.description.ports.curfew_admin, "/metrics").await?;
-        if status != 200 {
-            bail!("Curfew answered {status}: {body}");
-        }
-        Ok(body)
-    }
-
     /// The log of a component: `etcd`, `kube-apiserver`, `kube-controller-manager`, `flagger`, `curfew`.
     #[must_use]
     pub fn log(&self, component: &str) -> PathBuf {

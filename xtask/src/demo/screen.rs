@@ -131,14 +131,12 @@ impl Screen {
         let rows = shown.rows(&grid, now.unwrap_or_default().as_secs());
         let mut footer = String::new();
         let widths = grid.timeline();
-        let time = now.map_or_else(|| "soon".to_owned(), |now| format!("{:>5} s", now.as_secs()));
-        for (time, cells, mark) in [
-            (time, &shown.now, Mark::Plain),
-            (String::new(), &shown.waiting, Mark::Faint),
-        ] {
+        let mut time = now.map_or_else(|| "soon".to_owned(), |now| format!("{:>5} s", now.as_secs()));
+        for (cells, mark) in [(&shown.now, Mark::Plain), (&shown.waiting, Mark::Faint)] {
             let [alone, curfew] = cells.each_ref().map(|text| Cell::new(mark, text.as_str()));
             if !(alone.text.is_empty() && curfew.text.is_empty()) {
-                footer.push_str(&grid.row(&widths, &[Cell::new(Mark::Faint, time), alone, curfew]));
+                let time = Cell::new(Mark::Faint, std::mem::take(&mut time));
+                footer.push_str(&grid.row(&widths, &[time, alone, curfew]));
             }
         }
         if !footer.is_empty() {

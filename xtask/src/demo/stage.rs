@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use plane::{CurfewOptions, Options, Plane};
 
 use super::observation::{Scene, Side};
@@ -98,7 +98,11 @@ impl Stage {
     /// # Errors
     /// When Curfew does not answer.
     pub async fn metrics(&self) -> Result<String> {
-        self.guarded.curfew_metrics().await
+        let (status, text) = plane::get(&format!("{}/metrics", self.guarded.curfew_admin_url())).await?;
+        if status != 200 {
+            bail!("Curfew answered {status}: {text}");
+        }
+        Ok(text)
     }
 
     /// The planes' directories, with what they are.

@@ -180,6 +180,8 @@ impl<'a> Follow<'a> {
     fn tell(&mut self, who: Reporter, told: &[(Reporter, Told)]) {
         for (reporter, told) in told.iter().filter(|(reporter, _)| *reporter == who) {
             if self.prepared.told.insert(told.clone()) && is_worth_telling(*reporter, told) {
+                // Its clock is the more exact one; ours need not say the same after it.
+                self.passed |= told.reason == "DeadlineExceeded";
                 let Told { reason, note } = told.clone();
                 self.journal.write(Seen::Event {
                     reporter: *reporter,
