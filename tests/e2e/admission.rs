@@ -35,12 +35,18 @@ async fn a_canary_that_cannot_work_is_refused_with_everything_that_is_wrong() {
     assert!(refused.contains(REQUIRED), "{refused}");
     assert!(refused.contains("The Canary \"web\" is invalid"), "{refused}");
     let refused = kubectl.apply(&canary(&json!(5), "5m30"), &[]).await.refused();
-    assert!(refused.contains(TOO_SHORT) && refused.contains("spec.analysis.interval: "), "{refused}");
+    assert!(
+        refused.contains(TOO_SHORT) && refused.contains("spec.analysis.interval: "),
+        "{refused}"
+    );
     assert!(!kubectl.run(&["get", "canary", APP]).await.done, "nothing was stored");
 
     // What is fine is stored without a word.
     let said = kubectl.apply(&canary(&json!(30), "10s"), &[]).await;
-    assert_eq!((said.out.as_str(), said.err.as_str()), ("canary.flagger.app/web created", ""));
+    assert_eq!(
+        (said.out.as_str(), said.err.as_str()),
+        ("canary.flagger.app/web created", "")
+    );
     // Once it is there, it cannot be made worse.
     let refused = kubectl.apply(&canary(&json!(5), "10s"), &[]).await.refused();
     assert!(refused.contains(TOO_SHORT), "{refused}");

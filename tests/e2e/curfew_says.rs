@@ -19,7 +19,10 @@ impl Metrics {
 
     /// The value of a series, such as `curfew_breaches_total{clock="readiness"}`; none that was never counted is 0.
     pub fn value(&self, series: &str) -> f64 {
-        let line = self.0.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let line = self
+            .0
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.map_or(0.0, |value| value.parse().expect("a number"))
     }
 
@@ -32,7 +35,11 @@ impl Metrics {
             (all - prompt).abs() < 0.5,
             "{} of {all} verdicts took longer than a second:\n{}",
             all - prompt,
-            self.0.lines().filter(|line| line.contains("_lag_")).collect::<Vec<_>>().join("\n")
+            self.0
+                .lines()
+                .filter(|line| line.contains("_lag_"))
+                .collect::<Vec<_>>()
+                .join("\n")
         );
     }
 }

@@ -5,7 +5,7 @@ use plane::Handle;
 use serde_json::json;
 
 use crate::{
-    curfew_says::{assert_verdict, seconds_between},
+    curfew_says::{Metrics, assert_verdict, seconds_between},
     planes,
     stage::{APP, App, Stage},
 };
@@ -44,11 +44,18 @@ async fn pods_that_flap_cannot_buy_time() {
             .until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))
             .await;
         let reason = assert_verdict(&verdict, "rollback", "confirmed");
-        assert!(reason.contains(" of 2 pods not ready: ") && reason.contains("container app: "), "{reason}");
+        assert!(
+            reason.contains(" of 2 pods not ready: ") && reason.contains("container app: "),
+            "{reason}"
+        );
         // The good moments paid something back, and no more than a quarter of their length.
         let since = stage.now().stamp("progressed-at").unwrap().to_owned();
         let judged = seconds_between(&since, verdict["deadline"].as_str().unwrap());
-        assert!((DEADLINE + 3..=DEADLINE * 2).contains(&judged), "judged after {judged} s");
+        assert!(
+            (DEADLINE + 3..=DEADLINE * 2).contains(&judged),
+            "judged after {judged} s"
+        );
         stage.replicas(APP, 0).await;
+        Metrics::of(&plane).await.assert_prompt();
     });
 }

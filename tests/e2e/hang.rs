@@ -53,20 +53,28 @@ async fn rolled_back(stage: &Stage) {
             let (from, to) = (seen.stamp("progressed-at")?, seen.stamp("deadline")?);
             // Whole seconds, rounded up, and the pods take a moment to be there and unready.
             let seconds = seconds_between(from, to);
-            assert!((DEADLINE..=DEADLINE + 3).contains(&seconds), "{seconds} s until the deadline");
+            assert!(
+                (DEADLINE..=DEADLINE + 3).contains(&seconds),
+                "{seconds} s until the deadline"
+            );
             assert_eq!(seen.stamp("clock"), Some("readiness"));
             Some(())
         })
         .await;
     let requested = stage
-        .until("Flagger is handed the verdict", 40, |seen| seen.verdict_with("requested"))
+        .until("Flagger is handed the verdict", 40, |seen| {
+            seen.verdict_with("requested")
+        })
         .await;
     let handed_over = stage.now().at.duration_since(progressing.at);
     assert!(
         handed_over >= Duration::from_secs(28) && handed_over < Duration::from_secs(36),
         "handed over {handed_over:?} after the rollout began"
     );
-    let late = seconds_between(requested["deadline"].as_str().unwrap(), requested["at"].as_str().unwrap());
+    let late = seconds_between(
+        requested["deadline"].as_str().unwrap(),
+        requested["at"].as_str().unwrap(),
+    );
     assert!((0..=1).contains(&late), "{late} s after the deadline: {requested}");
 
     stage.phase("Failed", 20).await;
@@ -77,14 +85,20 @@ async fn rolled_back(stage: &Stage) {
     assert!(reason.starts_with("1 of 4 pods not ready: web-"), "{reason}");
     assert!(reason.contains(" container app: "), "{reason}");
     assert!(reason.contains("CrashLoopBackOff"), "{reason}");
-    assert_eq!(Some(verdict["revision"].as_str().unwrap()), stage.now().stamp("revision"));
+    assert_eq!(
+        Some(verdict["revision"].as_str().unwrap()),
+        stage.now().stamp("revision")
+    );
     assert_eq!(stage.now().stamp("deadline"), None, "nothing is pending any more");
 
     stage.replicas(APP, 0).await;
     stage.replicas("web-primary", 4).await;
     for reason in ["DeadlineApproaching", "DeadlineExceeded", "RollbackRequested"] {
         let note = stage.event(reason).await;
-        assert!(note.contains("container app: ") && note.contains("CrashLoopBackOff"), "{reason}: {note}");
+        assert!(
+            note.contains("container app: ") && note.contains("CrashLoopBackOff"),
+            "{reason}: {note}"
+        );
     }
     stage.event("RollbackConfirmed").await;
     let metrics = Metrics::of(&stage.plane).await;

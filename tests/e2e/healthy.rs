@@ -27,7 +27,11 @@ async fn a_healthy_rollout_is_never_touched() {
     let progressing = stage.phase("Progressing", 30).await;
     let after = progressing.at + Duration::from_secs(DEADLINE + 1);
     tokio::time::sleep_until(after.into()).await;
-    assert_eq!(stage.now().phase(), "Progressing", "the analysis takes longer than the deadline");
+    assert_eq!(
+        stage.now().phase(),
+        "Progressing",
+        "the analysis takes longer than the deadline"
+    );
     let pod = stage.target_pods().await.swap_remove(0);
     stage.turn(&pod, "unready").await;
     stage.replicas_available(APP, 1).await;
@@ -35,10 +39,15 @@ async fn a_healthy_rollout_is_never_touched() {
     stage.turn(&pod, "ready").await;
     stage.replicas_available(APP, 2).await;
     stage.phase("Succeeded", 90).await;
-    assert!(!stage.ever(|seen| seen.stamp("verdict").is_some()), "there was a verdict");
+    assert!(
+        !stage.ever(|seen| seen.stamp("verdict").is_some()),
+        "there was a verdict"
+    );
     assert!(!stage.ever(|seen| seen.failed_checks() > 0), "checks failed");
     assert_eq!(stage.curfews_events().await, [], "Curfew had something to say");
     stage
-        .until("nothing is pending any more", 15, |seen| seen.stamp("deadline").is_none().then_some(()))
+        .until("nothing is pending any more", 15, |seen| {
+            seen.stamp("deadline").is_none().then_some(())
+        })
         .await;
 }

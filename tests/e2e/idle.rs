@@ -11,7 +11,8 @@ use crate::{
     stage::{App, Stage},
 };
 
-const CURFEW: &str = "system:serviceaccount:curfew-system:curfew";
+/// Who Curfew is to the API server.
+pub const CURFEW: &str = "system:serviceaccount:curfew-system:curfew";
 const WATCHED: Duration = Duration::from_secs(40);
 
 #[tokio::test]
@@ -28,7 +29,9 @@ async fn idle_canaries_cost_no_requests_besides_the_watches() {
         succeeded.push("ready").await;
         succeeded.phase("Succeeded", 120).await;
         succeeded
-            .until("its last stamp is written", 15, |seen| seen.stamp("deadline").is_none().then_some(()))
+            .until("its last stamp is written", 15, |seen| {
+                seen.stamp("deadline").is_none().then_some(())
+            })
             .await;
     });
     // A stamp that had to wait for its turn may still come.
@@ -45,11 +48,17 @@ async fn idle_canaries_cost_no_requests_besides_the_watches() {
     let end = tokio::time::Instant::now() + WATCHED;
     while tokio::time::Instant::now() < end {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let asked: Vec<_> = audit::read(&plane.audit_log()).unwrap().into_iter().filter(about_these).collect();
+        let asked: Vec<_> = audit::read(&plane.audit_log())
+            .unwrap()
+            .into_iter()
+            .filter(about_these)
+            .collect();
         assert_eq!(asked, [], "Curfew asked about idle Canaries");
     }
     let all = audit::read(&plane.audit_log()).unwrap();
-    let watches = all.iter().filter(|entry| entry.user == CURFEW && entry.verb == "watch" && entry.began);
+    let watches = all
+        .iter()
+        .filter(|entry| entry.user == CURFEW && entry.verb == "watch" && entry.began);
     let watched: BTreeSet<_> = watches.map(|entry| entry.resource.as_str()).collect();
     assert_eq!(
         watched,

@@ -60,14 +60,18 @@ async fn careless(plane: &Plane) -> Stage {
 
 #[tokio::test]
 async fn curfew_takes_over_what_it_finds() {
-    let Some(plane) = planes::own(Options::default()).await else { return };
+    let Some(plane) = planes::own(Options::default()).await else {
+        return;
+    };
     let (hanging, healthy, careless) = tokio::join!(hanging(&plane), healthy(&plane), careless(&plane));
     plane.restart_curfew_with(&CurfewOptions::default()).await.unwrap();
     tokio::join!(
         async {
             // Flagger may look once more, so that it is sure which template it took up.
             let verdict = hanging
-                .until("Flagger is handed the verdict", 20, |seen| seen.verdict_with("requested"))
+                .until("Flagger is handed the verdict", 20, |seen| {
+                    seen.verdict_with("requested")
+                })
                 .await;
             let reason = assert_verdict(&verdict, "rollback", "requested");
             assert!(reason.starts_with("1 of 4 pods not ready: "), "{reason}");
@@ -79,7 +83,9 @@ async fn curfew_takes_over_what_it_finds() {
         },
         async {
             healthy
-                .until("it is stamped", 10, |seen| seen.stamp("revision").is_some().then_some(()))
+                .until("it is stamped", 10, |seen| {
+                    seen.stamp("revision").is_some().then_some(())
+                })
                 .await;
             healthy
                 .never("it was touched", 30, |seen| {
@@ -99,11 +105,15 @@ async fn can_be_looked_after(stage: &Stage) {
     };
     let patch = async |patch: &Value| {
         let patch = patch.to_string();
-        kubectl.run(&["patch", "canary", APP, "--type=merge", "--patch", &patch]).await
+        kubectl
+            .run(&["patch", "canary", APP, "--type=merge", "--patch", &patch])
+            .await
     };
     kubectl.run(&["label", "canary", APP, "team=shop"]).await.done();
     kubectl.run(&["annotate", "canary", APP, "team=shop"]).await.done();
-    patch(&json!({"metadata": {"finalizers": ["example.com/hold"]}})).await.done();
+    patch(&json!({"metadata": {"finalizers": ["example.com/hold"]}}))
+        .await
+        .done();
     patch(&json!({"metadata": {"finalizers": null}})).await.done();
     // What was wrong before is told and may stay; what is new is refused.
     let edited = patch(&json!({"spec": {"analysis": {"threshold": 4}}})).await;
@@ -111,7 +121,10 @@ async fn can_be_looked_after(stage: &Stage) {
     assert_eq!(warnings, 2, "{edited:?}");
     edited.done();
     let refused = patch(&json!({"spec": {"progressDeadlineSeconds": 0}})).await.refused();
-    assert!(refused.contains("[deadline-bounds]") && !refused.contains("is invalid: [spec.analysis"), "{refused}");
+    assert!(
+        refused.contains("[deadline-bounds]") && !refused.contains("is invalid: [spec.analysis"),
+        "{refused}"
+    );
     patch(&json!({"spec": {"progressDeadlineSeconds": 60}})).await.done();
     kubectl.run(&["delete", "canary", APP]).await.done();
 }

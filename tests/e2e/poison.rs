@@ -51,9 +51,9 @@ fn poisons() -> Vec<(Value, &'static str, &'static str, &'static str)> {
             "a whole number from 0 to 4294967295",
         ),
         (
-            spec(|spec| spec["service"]["targetPort"] = json!(1.5)),
+            spec(|spec| spec["service"]["targetPort"] = json!(3_000_000_000_u32)),
             "spec.service.targetPort",
-            "1.5",
+            "3000000000",
             "",
         ),
     ]
@@ -61,7 +61,9 @@ fn poisons() -> Vec<(Value, &'static str, &'static str, &'static str)> {
 
 #[tokio::test]
 async fn a_canary_that_stops_flagger_for_everyone_is_refused() {
-    let Some(plane) = planes::own(Options::default()).await else { return };
+    let Some(plane) = planes::own(Options::default()).await else {
+        return;
+    };
     let tenant = Kubectl {
         plane: &plane,
         user: "tenant",
@@ -76,12 +78,16 @@ async fn a_canary_that_stops_flagger_for_everyone_is_refused() {
         .never("Flagger saw it for all that", 25, |seen| !seen.phase().is_empty())
         .await;
     let log = std::fs::read_to_string(plane.log("flagger")).unwrap();
-    assert!(log.contains("cannot unmarshal number 180.5"), "it is the poison that stops Flagger");
+    assert!(
+        log.contains("cannot unmarshal number 180.5"),
+        "it is the poison that stops Flagger"
+    );
 
     // Curfew comes to a cluster that is poisoned: it serves, and does not keep the poison.
     plane.restart_curfew_with(&CurfewOptions::default()).await.unwrap();
     tenant.run(&["label", "canary", APP, "team=shop"]).await.done();
-    let finalizer = |add: bool| json!({"metadata": {"finalizers": if add { json!(["example.com/hold"]) } else { Value::Null }}});
+    let finalizer =
+        |add: bool| json!({"metadata": {"finalizers": if add { json!(["example.com/hold"]) } else { Value::Null }}});
     for add in [true, false] {
         let patch = finalizer(add).to_string();
         tenant
@@ -90,8 +96,13 @@ async fn a_canary_that_stops_flagger_for_everyone_is_refused() {
             .done();
     }
     let spec = json!({"spec": {"analysis": {"threshold": 4}}}).to_string();
-    let edited = tenant.run(&["patch", "canary", APP, "--type=merge", "--patch", &spec]).await;
-    assert!(edited.err.contains("Warning: ") && edited.err.contains("180.5"), "{edited:?}");
+    let edited = tenant
+        .run(&["patch", "canary", APP, "--type=merge", "--patch", &spec])
+        .await;
+    assert!(
+        edited.err.contains("Warning: ") && edited.err.contains("180.5"),
+        "{edited:?}"
+    );
     edited.done();
     tenant.run(&["delete", "canary", APP]).await.done();
 
@@ -135,8 +146,7 @@ async fn refuses_every_poison(plane: &Plane) {
             "{message}"
         );
         let causes = details.unwrap().causes;
-        assert_eq!(causes.len(), 1, "{causes:?}");
-        assert_eq!(causes[0].field, field);
+        assert!(causes.iter().all(|cause| cause.field == field), "{causes:?}");
         assert!(causes[0].message.starts_with(&complaint), "{causes:?}");
         assert!(causes[0].message.ends_with(" [undecodable]"), "{causes:?}");
     }

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::DeploymentCondition;
 use serde_json::json;
 
 use crate::{
-    curfew_says::{assert_verdict, seconds_between},
+    curfew_says::{Metrics, assert_verdict, seconds_between},
     planes,
     stage::{APP, App, Stage},
 };
@@ -23,12 +23,16 @@ async fn a_deadline_raised_in_time_moves_the_breach() {
     stage.push("crash-one").await;
     stage.phase("Progressing", 30).await;
     let old = stage
-        .until("a deadline is stamped", 10, |seen| seen.stamp("deadline").map(str::to_owned))
+        .until("a deadline is stamped", 10, |seen| {
+            seen.stamp("deadline").map(str::to_owned)
+        })
         .await;
     stage.set_deadline(45).await;
     let new = stage
         .until("the new deadline is stamped", 15, |seen| {
-            seen.stamp("deadline").filter(|deadline| *deadline != old).map(str::to_owned)
+            seen.stamp("deadline")
+                .filter(|deadline| *deadline != old)
+                .map(str::to_owned)
         })
         .await;
     let moved = seconds_between(&old, &new);
@@ -38,6 +42,7 @@ async fn a_deadline_raised_in_time_moves_the_breach() {
     let apart = seconds_between(verdict["deadline"].as_str().unwrap(), &new);
     assert!((0..=1).contains(&apart), "judged by {verdict}, not by {new}");
     stage.phase("Failed", 25).await;
+    Metrics::of(&plane).await.assert_prompt();
 }
 
 #[tokio::test]
@@ -58,13 +63,17 @@ async fn a_deadline_raised_after_the_breach_takes_the_verdict_back() {
     stage.replicas_available(APP, 3).await;
     let found = progressing(&stage).await;
     stage
-        .until("Flagger is handed the verdict", 25, |seen| seen.verdict_with("requested"))
+        .until("Flagger is handed the verdict", 25, |seen| {
+            seen.verdict_with("requested")
+        })
         .await;
     let exceeded = progressing(&stage).await;
     assert_eq!(exceeded.reason.as_deref(), Some("ProgressDeadlineExceeded"));
     assert!(exceeded.message.unwrap().starts_with("Curfew: 1 of 4 pods not ready"));
     stage
-        .until("the checks have failed", 5, |seen| (seen.failed_checks() == 3).then_some(()))
+        .until("the checks have failed", 5, |seen| {
+            (seen.failed_checks() == 3).then_some(())
+        })
         .await;
 
     stage.set_deadline(600).await;
@@ -82,7 +91,9 @@ async fn a_deadline_raised_after_the_breach_takes_the_verdict_back() {
     assert_eq!(stage.now().phase(), "Progressing");
     stage.event("ActionWithheld").await;
     stage
-        .never("it was rolled back for all that", 40, |seen| seen.phase() != "Progressing")
+        .never("it was rolled back for all that", 40, |seen| {
+            seen.phase() != "Progressing"
+        })
         .await;
 }
 

@@ -4,7 +4,7 @@
 //! (`docs/flagger.md#f6`).
 
 use crate::{
-    curfew_says::{assert_verdict, seconds_between},
+    curfew_says::{Metrics, assert_verdict, seconds_between},
     planes,
     stage::{App, Seen, Stage},
 };
@@ -33,8 +33,15 @@ async fn pushed_in_mid_rollout(stage: &Stage, outcome: &str) -> (Seen, Seen) {
             (seen.stamp("revision") != first.stamp("revision")).then(|| seen.clone())
         })
         .await;
-    assert_eq!(second.stamp("started-at"), first.stamp("started-at"), "the rollout goes on");
-    let anew = seconds_between(first.stamp("progressed-at").unwrap(), second.stamp("progressed-at").unwrap());
+    assert_eq!(
+        second.stamp("started-at"),
+        first.stamp("started-at"),
+        "the rollout goes on"
+    );
+    let anew = seconds_between(
+        first.stamp("progressed-at").unwrap(),
+        second.stamp("progressed-at").unwrap(),
+    );
     assert!(anew > 0, "its clock starts anew");
     (first, second)
 }
@@ -45,7 +52,10 @@ async fn a_good_revision_pushed_in_mid_rollout_succeeds() {
     let stage = Stage::open(&plane, "mended").await;
     pushed_in_mid_rollout(&stage, "ready").await;
     stage.phase("Succeeded", 90).await;
-    assert!(!stage.ever(|seen| seen.stamp("verdict").is_some()), "there was a verdict");
+    assert!(
+        !stage.ever(|seen| seen.stamp("verdict").is_some()),
+        "there was a verdict"
+    );
 }
 
 #[tokio::test]
@@ -64,4 +74,5 @@ async fn a_bad_revision_pushed_in_mid_rollout_has_the_whole_deadline() {
     assert!(seconds_between(first.stamp("deadline").unwrap(), deadline) > 0);
     let had = seconds_between(second.stamp("progressed-at").unwrap(), deadline);
     assert!((DEADLINE..=DEADLINE + 3).contains(&had), "it had {had} s");
+    Metrics::of(&plane).await.assert_prompt();
 }

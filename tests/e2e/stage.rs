@@ -262,7 +262,9 @@ impl Stage {
 
     /// The Canary as it was last seen.
     pub fn now(&self) -> Seen {
-        self.history.get(self.history.len().saturating_sub(1)).expect("a Canary")
+        self.history
+            .get(self.history.len().saturating_sub(1))
+            .expect("a Canary")
     }
 
     /// Whether anything that was ever seen is so.
@@ -289,7 +291,10 @@ impl Stage {
     pub async fn event(&self, reason: &str) -> String {
         self.eventually(&format!("Curfew tells {reason}"), 10, async || {
             let events = self.curfews_events().await;
-            events.into_iter().find(|(found, _)| found == reason).map(|(_, note)| note)
+            events
+                .into_iter()
+                .find(|(found, _)| found == reason)
+                .map(|(_, note)| note)
         })
         .await
     }
@@ -319,10 +324,14 @@ impl Stage {
 
     /// Waits until a Deployment has so many available replicas.
     pub async fn replicas_available(&self, deployment: &str, wanted: i32) {
-        self.eventually(&format!("{deployment} has {wanted} available replicas"), 30, async || {
-            let found = self.deployments().get(deployment).await.unwrap();
-            (found.status?.available_replicas? == wanted).then_some(())
-        })
+        self.eventually(
+            &format!("{deployment} has {wanted} available replicas"),
+            30,
+            async || {
+                let found = self.deployments().get(deployment).await.unwrap();
+                (found.status?.available_replicas? == wanted).then_some(())
+            },
+        )
         .await;
     }
 
@@ -361,7 +370,12 @@ impl Stage {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         if let Ok(mut events) = api.list(&ListParams::default()).await {
             events.items.sort_by_key(ResourceExt::creation_timestamp);
-            let canarys = |event: &&Event| event.regarding.as_ref().is_some_and(|it| it.kind.as_deref() == Some("Canary"));
+            let canarys = |event: &&Event| {
+                event
+                    .regarding
+                    .as_ref()
+                    .is_some_and(|it| it.kind.as_deref() == Some("Canary"))
+            };
             for event in events.iter().filter(canarys) {
                 let (reason, note) = (event.reason.as_deref(), event.note.as_deref());
                 let _ = writeln!(text, "  event {}: {}", reason.unwrap_or("?"), note.unwrap_or_default());

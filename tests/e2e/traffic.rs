@@ -5,7 +5,7 @@ use plane::Handle;
 use serde_json::json;
 
 use crate::{
-    curfew_says::assert_verdict,
+    curfew_says::{Metrics, assert_verdict},
     planes,
     stage::{APP, App, Stage},
 };
@@ -25,7 +25,9 @@ async fn broken_in_mid_analysis(stage: &Stage) -> String {
     assert_eq!(stage.weights().await, (100, 0));
     stage.push("ready").await;
     stage
-        .until("20 % of the traffic go to the canary", 60, |seen| (seen.weight() == 20).then_some(()))
+        .until("20 % of the traffic go to the canary", 60, |seen| {
+            (seen.weight() == 20).then_some(())
+        })
         .await;
     let pod = stage.target_pods().await.swap_remove(0);
     stage.turn(&pod, "crash").await;
@@ -60,10 +62,14 @@ async fn traffic_is_taken_from_a_canary_that_breaks_in_mid_analysis() {
             .until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))
             .await;
         let reason = assert_verdict(&verdict, "rollback", "confirmed");
-        assert!(reason.starts_with(&format!("1 of 4 pods not ready: {pod} container app: ")), "{reason}");
+        assert!(
+            reason.starts_with(&format!("1 of 4 pods not ready: {pod} container app: ")),
+            "{reason}"
+        );
         assert!(!stage.ever(|seen| seen.weight() > 20), "no more traffic than that");
         assert_eq!(stage.weights().await, (100, 0));
         stage.replicas(APP, 0).await;
         stage.event("RollbackConfirmed").await;
+        Metrics::of(&plane).await.assert_prompt();
     });
 }
