@@ -16,7 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub async fn get(url: &str) -> Result<(u16, String)> {
     let address = url.strip_prefix("http://127.0.0.1:").unwrap_or_default();
     let (port, path) = address.split_at(address.find('/').unwrap_or(address.len()));
-    let port = port.parse().with_context(|| format!("not a plain loopback address: {url}"))?;
+    let port = port
+        .parse()
+        .with_context(|| format!("not a plain loopback address: {url}"))?;
     request("GET", port, if path.is_empty() { "/" } else { path }).await
 }
 

@@ -12,7 +12,7 @@ use super::{
     Clock,
     budget::{Budget, Course},
     revision::Revision,
-    verdict::Verdict,
+    verdict::{Outcome, Verdict},
 };
 use crate::flagger::{
     canary::{Canary, Promoted},
@@ -106,9 +106,17 @@ impl Stamp {
         let verdict = canary
             .annotation(VERDICT)
             .and_then(|text| serde_json::from_str(text).ok());
+        // What became of a rollout that ended meanwhile, the status tells only of the last one.
+        let ended = canary.status.phase.rank().is_none();
+        let may_be_true = |verdict: &Verdict| {
+            verdict.at <= rounded_up(now)
+                && (!ended
+                    || verdict.result != Outcome::Requested
+                    || Revision::is_applied(&verdict.revision, &canary.status.last_applied_spec))
+        };
         Self {
             rollout: None,
-            verdict: verdict.filter(|verdict: &Verdict| verdict.at <= rounded_up(now)),
+            verdict: verdict.filter(may_be_true),
         }
     }
 
