@@ -56,10 +56,10 @@ async fn idle_canaries_cost_no_requests_besides_the_watches() {
         assert_eq!(asked, [], "Curfew asked about idle Canaries");
     }
     let all = audit::read(&plane.audit_log()).unwrap();
-    let watches = all
+    let begun = all
         .iter()
         .filter(|entry| entry.user == CURFEW && entry.verb == "watch" && entry.began);
-    let watched: BTreeSet<_> = watches.map(|entry| entry.resource.as_str()).collect();
+    let watched: BTreeSet<_> = begun.map(|entry| entry.resource.as_str()).collect();
     assert_eq!(
         watched,
         ["canaries", "daemonsets", "deployments", "namespaces"].into(),

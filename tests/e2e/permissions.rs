@@ -15,8 +15,8 @@ use crate::{
 
 /// Takes a permission away, and answers what there was before.
 async fn without(stage: &Stage, resource: &str, verb: &str) -> Vec<PolicyRule> {
-    let roles: Api<ClusterRole> = Api::all(stage.client.clone());
-    let before = roles.get("curfew").await.unwrap().rules.unwrap();
+    let api: Api<ClusterRole> = Api::all(stage.client.clone());
+    let before = api.get("curfew").await.unwrap().rules.unwrap();
     let mut rules = before.clone();
     for rule in &mut rules {
         if rule
@@ -34,9 +34,9 @@ async fn without(stage: &Stage, resource: &str, verb: &str) -> Vec<PolicyRule> {
 }
 
 async fn permit(stage: &Stage, rules: &[PolicyRule]) {
-    let roles: Api<ClusterRole> = Api::all(stage.client.clone());
+    let api: Api<ClusterRole> = Api::all(stage.client.clone());
     let patch = Patch::Merge(json!({"rules": rules}));
-    roles.patch("curfew", &PatchParams::default(), &patch).await.unwrap();
+    api.patch("curfew", &PatchParams::default(), &patch).await.unwrap();
 }
 
 async fn admin_page(plane: &Handle, path: &str) -> (u16, String) {
