@@ -25,7 +25,7 @@ use crate::{
         observe::{Observation, Scene, TargetSeen},
         pods, remedy,
         remedy::{Levers, Remedy, Withheld, requested},
-        stamp::{Breach, Stamp},
+        stamp::{self, Breach, Stamp},
         verdict::{Outcome, RemedyName, Verdict},
     },
     flagger::{
@@ -254,7 +254,7 @@ async fn announce(context: &Context, canary: &Canary, look: &Look, memory: &mut 
         let note = format!(
             "the {} deadline passes at {}. {}",
             pending.clock.name(),
-            crate::deadline::stamp::time(pending.deadline),
+            stamp::time(stamp::rounded_up(pending.deadline)),
             why.unwrap_or_default()
         );
         tell(context, canary, Topic::DeadlineApproaching, note.trim_end()).await;
