@@ -6,6 +6,7 @@ use super::{
     Clock,
     judge::{Judgement, State},
     observe::{Observation, TargetSeen},
+    revision::Revision,
     stamp::{Breach, Stamp},
     verdict::{Outcome, RemedyName},
 };
@@ -143,17 +144,19 @@ impl Withheld {
     }
 }
 
-/// Whether Flagger was handed a verdict on the rollout that the stamp is about, and has not yet reacted.
+/// Whether Flagger was handed a verdict on the rollout that the stamp is about, and it is not yet known what came of it.
+///
+/// Without a rollout the stamp was recalled from a Canary that had ended it meanwhile.
 #[must_use]
 pub fn requested(stamp: &Stamp) -> bool {
-    match (&stamp.verdict, &stamp.rollout) {
-        (Some(verdict), Some(rollout)) => {
-            verdict.remedy == RemedyName::Rollback
-                && verdict.result == Outcome::Requested
-                && verdict.at >= rollout.promoted_since
-        }
-        _ => false,
-    }
+    stamp.verdict.as_ref().is_some_and(|verdict| {
+        verdict.remedy == RemedyName::Rollback
+            && verdict.result == Outcome::Requested
+            && stamp
+                .rollout
+                .as_ref()
+                .is_none_or(|rollout| verdict.at >= rollout.promoted_since)
+    })
 }
 
 /// Whether Flagger was handed a verdict whose rollout ended while nobody looked.
@@ -165,10 +168,7 @@ fn left_over(seen: &Observation, stamp: &Stamp) -> bool {
     asked.is_some_and(|verdict| {
         verdict.remedy == RemedyName::Rollback
             && verdict.result == Outcome::Requested
-            && verdict
-                .revision
-                .rsplit_once('-')
-                .is_some_and(|(applied, _)| applied == seen.applied)
+            && Revision::is_applied(&verdict.revision, &seen.applied)
     })
 }
 

@@ -43,6 +43,12 @@ impl Revision {
         }
     }
 
+    /// Whether a written revision is of this `status.lastAppliedSpec`.
+    #[must_use]
+    pub fn is_applied(written: &str, applied: &str) -> bool {
+        written.rsplit_once('-').is_some_and(|(of, _)| of == applied)
+    }
+
     /// Whether Flagger took up something else since `before`; the live template does not matter for that.
     #[must_use]
     pub fn taken_up_since(&self, before: &Self) -> bool {

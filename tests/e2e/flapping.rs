@@ -5,7 +5,7 @@ use plane::Handle;
 use serde_json::json;
 
 use crate::{
-    curfew_says::{assert_verdict, seconds_between},
+    curfew_says::{Metrics, assert_verdict, seconds_between},
     planes,
     stage::{APP, App, Stage},
 };
@@ -56,5 +56,6 @@ async fn pods_that_flap_cannot_buy_time() {
             "judged after {judged} s"
         );
         stage.replicas(APP, 0).await;
+        Metrics::of(&plane).await.assert_prompt();
     });
 }

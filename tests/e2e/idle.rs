@@ -11,7 +11,8 @@ use crate::{
     stage::{App, Stage},
 };
 
-const CURFEW: &str = "system:serviceaccount:curfew-system:curfew";
+/// Who Curfew is to the API server.
+pub const CURFEW: &str = "system:serviceaccount:curfew-system:curfew";
 const WATCHED: Duration = Duration::from_secs(40);
 
 #[tokio::test]
@@ -55,10 +56,10 @@ async fn idle_canaries_cost_no_requests_besides_the_watches() {
         assert_eq!(asked, [], "Curfew asked about idle Canaries");
     }
     let all = audit::read(&plane.audit_log()).unwrap();
-    let watches = all
+    let begun = all
         .iter()
         .filter(|entry| entry.user == CURFEW && entry.verb == "watch" && entry.began);
-    let watched: BTreeSet<_> = watches.map(|entry| entry.resource.as_str()).collect();
+    let watched: BTreeSet<_> = begun.map(|entry| entry.resource.as_str()).collect();
     assert_eq!(
         watched,
         ["canaries", "daemonsets", "deployments", "namespaces"].into(),

@@ -4,9 +4,9 @@ use k8s_openapi::api::apps::v1::DeploymentCondition;
 use serde_json::json;
 
 use crate::{
-    curfew_says::{assert_verdict, seconds_between},
+    curfew_says::{Metrics, assert_verdict, seconds_between},
     planes,
-    stage::{APP, App, Stage},
+    stage::{APP, App, Seen, Stage},
 };
 
 #[tokio::test]
@@ -37,11 +37,12 @@ async fn a_deadline_raised_in_time_moves_the_breach() {
         .await;
     let moved = seconds_between(&old, &new);
     assert!((24..=26).contains(&moved), "the deadline moved by {moved} s");
-    let verdict = stage.until("there is a verdict", 60, |seen| seen.verdict()).await;
+    let verdict = stage.until("there is a verdict", 60, Seen::verdict).await;
     assert_verdict(&verdict, "rollback", "requested");
     let apart = seconds_between(verdict["deadline"].as_str().unwrap(), &new);
     assert!((0..=1).contains(&apart), "judged by {verdict}, not by {new}");
     stage.phase("Failed", 25).await;
+    Metrics::of(&plane).await.assert_prompt();
 }
 
 #[tokio::test]

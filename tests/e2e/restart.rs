@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use plane::{Component, Options};
+use serde_json::json;
 
 use crate::{
     curfew_says::{assert_verdict, seconds_between},
@@ -10,20 +11,23 @@ use crate::{
     stage::{App, Seen, Stage},
 };
 
+const HANDED_OVER: i64 = 10;
 const SHORT: i64 = 20;
 const LONG: i64 = 120;
 
+fn app(deadline: i64, interval: &str) -> App {
+    App {
+        pods: 4,
+        deadline,
+        analysis: json!({"interval": interval, "threshold": 3, "iterations": 1}),
+        ..App::default()
+    }
+}
+
 /// A rollout that hangs, with its first stamp.
-async fn hanging(stage: &Stage, deadline: i64) -> Seen {
-    stage
-        .install(&App {
-            pods: 4,
-            deadline,
-            ..App::default()
-        })
-        .await;
+async fn hanging(stage: &Stage) -> Seen {
     stage.push("crash-one").await;
-    stage.phase("Progressing", 30).await;
+    stage.phase("Progressing", 40).await;
     stage
         .until("a deadline is stamped", 10, |seen| {
             seen.stamp("deadline").is_some().then(|| seen.clone())
@@ -36,8 +40,26 @@ async fn a_deadline_that_passes_while_curfew_is_down_holds() {
     let Some(plane) = planes::own(Options::with_curfew()).await else {
         return;
     };
-    let (short, long) = tokio::join!(Stage::open(&plane, "short"), Stage::open(&plane, "long"));
-    let (stamped, before) = tokio::join!(hanging(&short, SHORT), hanging(&long, LONG));
+    let (handed, short, long) = tokio::join!(
+        Stage::open(&plane, "handed"),
+        Stage::open(&plane, "short"),
+        Stage::open(&plane, "long"),
+    );
+    let apps =
+        [(HANDED_OVER, "30s"), (SHORT, "10s"), (LONG, "10s")].map(|(deadline, interval)| app(deadline, interval));
+    tokio::join!(
+        handed.install(&apps[0]),
+        short.install(&apps[1]),
+        long.install(&apps[2])
+    );
+    hanging(&handed).await;
+    handed
+        .until("Flagger is handed the verdict", 20, |seen| {
+            seen.verdict_with("requested")
+        })
+        .await;
+    let (stamped, before) = tokio::join!(hanging(&short), hanging(&long));
+    assert_eq!(handed.now().phase(), "Progressing", "Flagger has not looked yet");
     plane.kill(Component::Curfew).unwrap();
     let deadline = stamped.stamp("deadline").unwrap().to_owned();
     short
@@ -48,6 +70,7 @@ async fn a_deadline_that_passes_while_curfew_is_down_holds() {
         .await;
     assert_eq!(short.now().phase(), "Progressing", "nobody was there to end it");
     assert_eq!(short.now().verdict(), None);
+    handed.phase("Failed", 30).await;
 
     plane.restart(Component::Curfew).await.unwrap();
     let ready = std::time::Instant::now();
@@ -63,6 +86,12 @@ async fn a_deadline_that_passes_while_curfew_is_down_holds() {
     short
         .until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))
         .await;
+
+    // What Flagger did with the verdict meanwhile is noticed.
+    let verdict = handed
+        .until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))
+        .await;
+    assert_verdict(&verdict, "rollback", "confirmed");
 
     for stamp in [
         "revision",

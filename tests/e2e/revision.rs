@@ -4,7 +4,7 @@
 //! (`docs/flagger.md#f6`).
 
 use crate::{
-    curfew_says::{assert_verdict, seconds_between},
+    curfew_says::{Metrics, assert_verdict, seconds_between},
     planes,
     stage::{App, Seen, Stage},
 };
@@ -74,4 +74,5 @@ async fn a_bad_revision_pushed_in_mid_rollout_has_the_whole_deadline() {
     assert!(seconds_between(first.stamp("deadline").unwrap(), deadline) > 0);
     let had = seconds_between(second.stamp("progressed-at").unwrap(), deadline);
     assert!((DEADLINE..=DEADLINE + 3).contains(&had), "it had {had} s");
+    Metrics::of(&plane).await.assert_prompt();
 }

@@ -5,7 +5,7 @@ use plane::Handle;
 use serde_json::json;
 
 use crate::{
-    curfew_says::assert_verdict,
+    curfew_says::{Metrics, assert_verdict},
     planes,
     stage::{APP, App, Stage},
 };
@@ -70,5 +70,6 @@ async fn traffic_is_taken_from_a_canary_that_breaks_in_mid_analysis() {
         assert_eq!(stage.weights().await, (100, 0));
         stage.replicas(APP, 0).await;
         stage.event("RollbackConfirmed").await;
+        Metrics::of(&plane).await.assert_prompt();
     });
 }

@@ -6,16 +6,16 @@
 use curfew::{
     deadline::{
         Clock, judge,
-        judge::{Judgement, State},
+        judge::Judgement,
         limits::Limits,
         observe,
-        observe::{Observation, Scene, Standing, TargetSeen},
+        observe::{Observation, Scene},
         pods::PodSeen,
         remedy,
         remedy::Remedy,
         stamp::Stamp,
     },
-    flagger::{canary::Canary, phase::Phase, workload::Workload},
+    flagger::{canary::Canary, workload::Workload},
     policy::EnforcementPolicy,
 };
 use jiff::{SignedDuration, Timestamp};

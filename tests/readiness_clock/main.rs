@@ -453,6 +453,29 @@ fn a_verdict_handed_over_before_a_restart_still_holds() {
 }
 
 #[test]
+fn what_flagger_did_with_a_verdict_during_a_restart_is_noticed() {
+    for (phase, applied, expected) in [
+        ("Failed", "v2", Some(Remedy::Confirm)),
+        ("Succeeded", "v2", Some(Remedy::Withdraw)),
+        // Another version was rolled out meanwhile, and failed for reasons of its own.
+        ("Failed", "v3", None),
+    ] {
+        let mut film = Film::begin();
+        film.until(60);
+        requested(&mut film);
+        film.restart();
+        film.canary["status"]["phase"] = json!(phase);
+        film.canary["status"]["lastAppliedSpec"] = json!(applied);
+        film.forget();
+        film.remedies.clear();
+        film.now = Film::at(100);
+        film.look();
+        let asked = film.remedies.last().map(|(_, remedy)| remedy.clone());
+        assert_eq!(asked, expected, "{phase} {applied}");
+    }
+}
+
+#[test]
 fn a_rollout_found_running_takes_its_start_from_the_status_and_waits_one_interval() {
     let mut film = Film::begin();
     film.stamp = Stamp::default();
