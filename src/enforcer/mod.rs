@@ -9,7 +9,6 @@ mod act;
 pub mod clock;
 pub mod events;
 pub mod fresh;
-pub mod lease;
 pub mod levers;
 pub mod memory;
 pub mod metrics;

@@ -101,6 +101,8 @@ fn believed(canary: &Canary) -> Getters {
         canary_ready_threshold,
         skip_analysis,
         strategy,
+        // Flagger has no getter for it.
+        hook_time: _,
     } = Effective::of(canary);
     Getters {
         deadline: Some(progress_deadline_seconds),
