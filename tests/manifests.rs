@@ -104,6 +104,7 @@ fn nothing_may_be_done_that_the_code_does_not_do() {
             "list canaries",
             "list daemonsets",
             "list deployments",
+            "list events",
             "list namespaces",
             "list pods",
             "patch canaries",
@@ -112,6 +113,7 @@ fn nothing_may_be_done_that_the_code_does_not_do() {
             "watch canaries",
             "watch daemonsets",
             "watch deployments",
+            "watch events",
             "watch namespaces",
         ]
     );

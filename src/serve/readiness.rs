@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 use parking_lot::Mutex;
 
 /// What is waited for.
-const WAITED_FOR: [&str; 7] = [
+const WAITED_FOR: [&str; 8] = [
     "canaries",
     "certificate",
     "daemonsets",
     "deployments",
+    "events",
     "identity",
     "namespaces",
     "webhook",
