@@ -29,8 +29,7 @@ impl Crashes {
             for container in &pod.containers {
                 let key = (pod.name.clone(), container.name.clone());
                 let history = self.0.entry(key).or_default();
-                // Without a readiness probe a container is ready as soon as it runs.
-                history.was_ready |= container.ready || (!container.probed && !container.exits.is_empty());
+                history.was_ready |= container.ready;
                 if history.was_ready {
                     let failed = container.exits.iter().filter(|exit| exit.failed && exit.at >= since);
                     history.failed.extend(failed.map(|exit| exit.at));
@@ -67,7 +66,7 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).expect("a time")
     }
 
-    fn pod(ready: bool, probed: bool, exits: &[(i64, bool)]) -> PodSeen {
+    fn pod(ready: bool, exits: &[(i64, bool)]) -> PodSeen {
         PodSeen {
             name: "web-a".to_owned(),
             created: None,
@@ -77,7 +76,6 @@ mod tests {
             containers: vec![ContainerSeen {
                 name: "app".to_owned(),
                 ready,
-                probed,
                 exits: exits
                     .iter()
                     .map(|(second, failed)| Exit {
@@ -94,9 +92,10 @@ mod tests {
     #[test]
     fn the_third_failed_exit_is_the_deadline() {
         let mut crashes = Crashes::default();
+        crashes.note(&[pod(true, &[])], at(0));
         for exit in [4, 9, 23] {
             assert_eq!(crashes.limit_reached(3, HOUR), None);
-            crashes.note(&[pod(false, false, &[(exit, true)])], at(0));
+            crashes.note(&[pod(false, &[(exit, true)])], at(0));
         }
         assert_eq!(crashes.limit_reached(3, HOUR), Some(at(23)));
     }
@@ -104,8 +103,9 @@ mod tests {
     #[test]
     fn one_exit_seen_twice_is_one() {
         let mut crashes = Crashes::default();
+        crashes.note(&[pod(true, &[])], at(0));
         for _ in 0..5 {
-            crashes.note(&[pod(false, false, &[(4, true), (9, true)])], at(0));
+            crashes.note(&[pod(false, &[(4, true), (9, true)])], at(0));
         }
         assert_eq!(crashes.limit_reached(3, HOUR), None);
         assert_eq!(crashes.limit_reached(2, HOUR), Some(at(9)));
@@ -114,17 +114,17 @@ mod tests {
     #[test]
     fn a_clean_exit_is_no_crash() {
         let mut crashes = Crashes::default();
-        crashes.note(&[pod(false, false, &[(4, false), (9, false), (23, false)])], at(0));
+        crashes.note(&[pod(true, &[(4, false), (9, false), (23, false)])], at(0));
         assert_eq!(crashes.limit_reached(1, HOUR), None);
     }
 
     #[test]
     fn what_never_was_ready_belongs_to_the_readiness_clock() {
         let mut crashes = Crashes::default();
-        crashes.note(&[pod(false, true, &[(4, true), (9, true), (23, true)])], at(0));
+        crashes.note(&[pod(false, &[(4, true), (9, true), (23, true)])], at(0));
         assert_eq!(crashes.limit_reached(1, HOUR), None);
-        crashes.note(&[pod(true, true, &[])], at(0));
-        crashes.note(&[pod(false, true, &[(43, true)])], at(0));
+        crashes.note(&[pod(true, &[])], at(0));
+        crashes.note(&[pod(false, &[(43, true)])], at(0));
         assert_eq!(crashes.limit_reached(1, HOUR), Some(at(43)));
     }
 
@@ -132,7 +132,7 @@ mod tests {
     fn only_exits_within_the_window_count() {
         let mut crashes = Crashes::default();
         crashes.note(
-            &[pod(true, false, &[(0, true), (3000, true), (3700, true), (6000, true)])],
+            &[pod(true, &[(0, true), (3000, true), (3700, true), (6000, true)])],
             at(0),
         );
         assert_eq!(crashes.limit_reached(3, HOUR), Some(at(6000)));
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn exits_from_before_the_rollout_do_not_count() {
         let mut crashes = Crashes::default();
-        crashes.note(&[pod(true, false, &[(4, true), (9, true), (23, true)])], at(10));
+        crashes.note(&[pod(true, &[(4, true), (9, true), (23, true)])], at(10));
         assert_eq!(crashes.limit_reached(1, HOUR), Some(at(23)));
     }
 }

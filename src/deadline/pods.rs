@@ -34,8 +34,6 @@ pub struct ContainerSeen {
     pub name: String,
     /// Whether it is ready.
     pub ready: bool,
-    /// Whether a readiness or startup probe decides that.
-    pub probed: bool,
     /// The ends of its runs that its status still holds: two at most.
     pub exits: Vec<Exit>,
 }
@@ -77,19 +75,7 @@ impl From<&Pod> for PodSeen {
         let is_ready = ready.is_some_and(|condition| condition.status == "True");
         let containers = status.container_statuses.unwrap_or_default();
         let inits = status.init_container_statuses.unwrap_or_default();
-        let specs = pod
-            .spec
-            .as_ref()
-            .map(|spec| spec.containers.as_slice())
-            .unwrap_or_default();
-        let probed = |name: &str| {
-            let spec = specs.iter().find(|spec| spec.name == name);
-            spec.is_some_and(|spec| spec.readiness_probe.is_some() || spec.startup_probe.is_some())
-        };
-        let seen = containers
-            .iter()
-            .map(|container| ContainerSeen::of(container, probed(&container.name)))
-            .collect();
+        let seen = containers.iter().map(ContainerSeen::of).collect();
         let unscheduled = condition("PodScheduled")
             .filter(|condition| condition.status == "False")
             .map(|condition| {
@@ -135,7 +121,7 @@ fn is_failing(state: &ContainerState) -> bool {
 // === impl ContainerSeen ===
 
 impl ContainerSeen {
-    fn of(status: &ContainerStatus, probed: bool) -> Self {
+    fn of(status: &ContainerStatus) -> Self {
         let exits = [&status.last_state, &status.state]
             .into_iter()
             .flatten()
@@ -149,7 +135,6 @@ impl ContainerSeen {
         Self {
             name: status.name.clone(),
             ready: status.ready,
-            probed,
             exits: exits.collect(),
         }
     }

@@ -41,6 +41,8 @@ pub enum Withheld {
     Unproven(Timestamp),
     /// Flagger does not look at the canary now, and would find the verdict when all may be well again.
     NotLooking(TargetSeen),
+    /// The target's pods cannot be looked at.
+    Blind,
 }
 
 /// A reason to withhold, whatever its moment.
@@ -52,6 +54,8 @@ pub enum WithheldKind {
     Unproven,
     /// Flagger does not look at the canary.
     NotLooking,
+    /// The pods cannot be looked at.
+    Blind,
 }
 
 /// Which levers make Flagger roll back.
@@ -131,6 +135,7 @@ impl Withheld {
             Self::FixPushed(_) => WithheldKind::FixPushed,
             Self::Unproven(_) => WithheldKind::Unproven,
             Self::NotLooking(_) => WithheldKind::NotLooking,
+            Self::Blind => WithheldKind::Blind,
         }
     }
 
@@ -139,7 +144,7 @@ impl Withheld {
     pub const fn until(self) -> Option<Timestamp> {
         match self {
             Self::FixPushed(until) | Self::Unproven(until) => Some(until),
-            Self::NotLooking(_) => None,
+            Self::NotLooking(_) | Self::Blind => None,
         }
     }
 }

@@ -39,18 +39,12 @@ pub(super) async fn act(
     wrote |= match look.remedy.clone() {
         Remedy::None => false,
         Remedy::Report(breach) => report(context, fresh, breach, memory, now),
-        Remedy::Withhold(breach, why) => {
-            if !memory.is_withheld(&breach, why) {
-                memory.told.withheld = Some((breach.clock, why.kind()));
-                context.metrics.breached(breach.clock);
-                context
-                    .metrics
-                    .acted(breach.clock, RemedyName::Rollback, Outcome::Withheld);
-                memory.give_verdict(breach, RemedyName::Rollback, Outcome::Withheld, withheld(why), now);
-                let note = exceeded(&breach, withheld(why));
-                memory.say(Topic::ActionWithheld, note);
-            }
-            false
+        Remedy::Withhold(breach, why) => withhold(context, breach, why, memory, now),
+        // Without the pods nobody can say why, and something is wrong that is not the rollout's fault.
+        Remedy::RollBack(breach, _) if fresh.pods.is_none() && !requested(&memory.stamp) => {
+            memory.pulled_at = Some(Instant::now());
+            memory.pulls = memory.pulls.saturating_add(1);
+            withhold(context, breach, Withheld::Blind, memory, now)
         }
         Remedy::RollBack(breach, levers) => roll_back(context, fresh, breach, levers, memory, now).await?,
         Remedy::Hold(breach) => hold(context, fresh, breach, memory, now).await?,
@@ -61,6 +55,21 @@ pub(super) async fn act(
         Remedy::Confirm => confirm(context, memory),
     };
     Ok(wrote)
+}
+
+/// Tells once that a deadline has passed and why nothing is done about it.
+fn withhold(context: &Context, breach: Breach, why: Withheld, memory: &mut Memory, now: Timestamp) -> bool {
+    if memory.is_withheld(&breach, why) {
+        return false;
+    }
+    memory.told.withheld = Some((breach.clock, why.kind()));
+    context.metrics.breached(breach.clock);
+    context
+        .metrics
+        .acted(breach.clock, RemedyName::Rollback, Outcome::Withheld);
+    memory.give_verdict(breach, RemedyName::Rollback, Outcome::Withheld, withheld(why), now);
+    memory.say(Topic::ActionWithheld, exceeded(&breach, withheld(why)));
+    true
 }
 
 /// Tells of a deadline that has passed, once.
@@ -136,6 +145,7 @@ fn withheld(why: Withheld) -> &'static str {
             "Flagger waits for the primary, which is not ready, and does not look at the canary"
         }
         Withheld::NotLooking(TargetSeen::Paused) => "the target is paused, which only its owner should end",
+        Withheld::Blind => "the target's pods cannot be looked at; the log says why",
         Withheld::NotLooking(_) => "Flagger cannot judge the target now",
     }
 }
@@ -164,7 +174,10 @@ async fn roll_back(
         context
             .metrics
             .acted(breach.clock, RemedyName::Rollback, Outcome::Requested);
-        context.metrics.lagged(first.duration_since(breach.deadline));
+        // Of an exit it is only known to the second when it was.
+        if breach.clock != Clock::Crashes {
+            context.metrics.lagged(first.duration_since(breach.deadline));
+        }
         let note = exceeded(&breach, &reason);
         memory.say(topic(breach.clock), note);
         let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
@@ -241,7 +254,7 @@ fn reason(fresh: &Fresh, clock: Clock) -> String {
 
 /// Why the target is not ready.
 fn unready(fresh: &Fresh) -> String {
-    if let Some(reason) = pods::reason(&fresh.pods) {
+    if let Some(reason) = pods::reason(fresh.pods.as_deref().unwrap_or_default()) {
         return reason;
     }
     match &fresh.target {

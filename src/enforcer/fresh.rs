@@ -29,8 +29,8 @@ pub struct Fresh {
     pub primary: Option<(Workload, Value)>,
     /// The last Event that Flagger wrote about it, as far as the watch has seen.
     pub last_event: Option<Timestamp>,
-    /// Its target's pods.
-    pub pods: Vec<PodSeen>,
+    /// Its target's pods; none if they cannot be looked at.
+    pub pods: Option<Vec<PodSeen>>,
 }
 
 // === impl Fresh ===
@@ -54,8 +54,15 @@ impl Fresh {
             workload(context, kind, namespace, &primary_name),
         )?;
         let pods = match &target {
-            Some((target, _)) => pods(context, target).await?,
-            None => Vec::new(),
+            Some((target, _)) => match pods(context, target).await {
+                Ok(pods) => Some(pods),
+                Err(error) => {
+                    let name = canary.name();
+                    tracing::warn!(namespace, name, %error, "judging without the target's pods");
+                    None
+                }
+            },
+            None => Some(Vec::new()),
         };
         let last_event = context.watches.signs.last(&canary);
         Ok(Self {
@@ -74,7 +81,7 @@ impl Fresh {
             canary: &self.canary,
             target: self.target.as_ref().map(|(workload, _)| workload),
             primary: self.primary.as_ref().map(|(workload, _)| workload),
-            pods: Some(&self.pods),
+            pods: self.pods.as_deref(),
             last_event: self.last_event,
         }
     }

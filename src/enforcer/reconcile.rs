@@ -123,10 +123,12 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
         );
         if look.is_another_rollout(&memory.stamp) {
             memory.before = None;
+            memory.pulls = 0;
+            memory.told.withheld = None;
         }
         memory.stamp = look.stamp.clone();
         let acted = act(context, &fresh, &look, memory, now).await;
-        memory.pods = Some((Instant::now(), fresh.pods));
+        memory.pods = fresh.pods.map(|pods| (Instant::now(), pods));
         // The levers may have changed it; a stamp with a stale precondition would only be refused. Even when one of
         // them failed, what was done must be written down.
         canary = match acted {
@@ -214,7 +216,7 @@ fn is_settled(look: &Look, scene: Scene<'_>, memory: &Memory, now: Timestamp) ->
                 let just_pulled = memory
                     .pulled_at
                     .is_some_and(|pulled| pulled.elapsed() < reassert(memory.pulls));
-                requested(&memory.stamp) && (in_place || just_pulled)
+                just_pulled || (requested(&memory.stamp) && in_place)
             }
             Remedy::Hold(_) | Remedy::Withdraw | Remedy::Confirm => false,
         }
@@ -272,7 +274,8 @@ fn next_look(look: &Look, memory: &Memory, waits: [Option<Duration>; 2], now: Ti
     let primary = primary_told_at(look).filter(|_| memory.told.primary != since);
     let moments = [look.judgement.look_at, withheld, primary].into_iter().flatten();
     let until = moments.map(|moment| moment.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
-    let reassert = requested(&memory.stamp).then(|| reassert(memory.pulls));
+    let acting = requested(&memory.stamp) || matches!(look.remedy, Remedy::RollBack(..));
+    let reassert = acting.then(|| reassert(memory.pulls));
     let running = look.seen.running.then_some(LONGEST_SLEEP);
     match until
         .chain(waits.into_iter().flatten())

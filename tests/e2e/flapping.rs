@@ -2,7 +2,7 @@
 //! Curfew counts the unready time, and flapping does not buy any.
 
 use plane::Handle;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     curfew_says::{Metrics, assert_verdict, seconds_between},
@@ -12,9 +12,10 @@ use crate::{
 
 const DEADLINE: i64 = 25;
 
-async fn flapping(stage: &Stage) {
+async fn flapping(stage: &Stage, labels: Value) {
     stage
         .install(&App {
+            labels,
             deadline: DEADLINE,
             // More iterations than the story is long: Flagger counts one whenever it looks in a good moment.
             analysis: json!({"interval": "20s", "threshold": 3, "iterations": 20}),
@@ -27,7 +28,7 @@ async fn flapping(stage: &Stage) {
 
 async fn alone(plane: &Handle) {
     let stage = Stage::alone(plane, "flapping").await;
-    flapping(&stage).await;
+    flapping(&stage, json!({})).await;
     stage
         .never("Flagger ended it by itself", 80, |seen| seen.phase() != "Progressing")
         .await;
@@ -38,7 +39,8 @@ async fn pods_that_flap_cannot_buy_time() {
     let Some(plane) = planes::shared().await else { return };
     tokio::join!(alone(&plane), async {
         let stage = Stage::open(&plane, "flapping").await;
-        flapping(&stage).await;
+        // Each flap is a failed exit too; here the crash clock is off.
+        flapping(&stage, json!({"plane.curfew.dev/crashes": "off"})).await;
         stage.phase("Failed", 120).await;
         let verdict = stage
             .until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))

@@ -20,6 +20,8 @@
 )]
 
 mod admission;
+mod adoption;
+mod crashes;
 mod curfew_says;
 mod flapping;
 mod hang;

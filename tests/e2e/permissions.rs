@@ -76,11 +76,16 @@ async fn a_missing_permission_is_told_and_nothing_falls_over() {
     stage.phase("Progressing", 30).await;
     logged(
         &stage,
-        &["cannot list the target's pods", "forbidden", &stage.namespace],
+        &["judging without the target's pods", "forbidden", &stage.namespace],
     )
     .await;
     stage
-        .never("it was judged without its pods", 20, |seen| seen.verdict().is_some())
+        .until("the verdict is withheld", 25, |seen| seen.verdict_with("withheld"))
+        .await;
+    stage
+        .never("it was acted upon without its pods", 10, |seen| {
+            seen.verdict_with("requested").is_some()
+        })
         .await;
     assert_eq!(admin_page(&plane, "/livez").await.0, 200);
     permit(&stage, &all).await;

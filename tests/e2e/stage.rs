@@ -47,6 +47,8 @@ pub struct App {
     pub analysis: Value,
     /// The `provider`; Flagger's own when empty.
     pub provider: &'static str,
+    /// The Canary's labels, by which the plane's policies tell Canaries apart.
+    pub labels: Value,
 }
 
 /// A namespace with an application.
@@ -87,6 +89,7 @@ impl Default for App {
             deadline: 30,
             analysis: json!({"interval": "10s", "threshold": 3, "iterations": 1}),
             provider: "",
+            labels: json!({}),
         }
     }
 }
@@ -97,7 +100,7 @@ impl App {
         let mut canary = json!({
             "apiVersion": "flagger.app/v1beta1",
             "kind": "Canary",
-            "metadata": {"name": APP},
+            "metadata": {"name": APP, "labels": self.labels},
             "spec": {
                 "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": APP},
                 "progressDeadlineSeconds": self.deadline,

@@ -1,0 +1,79 @@
+//! The first adoption of a live workload (`docs/flagger.md#f8`): when the primary takes longer than the deadline,
+//! Flagger declares the canary failed and scales the workload that serves to 0. Curfew gives it more time before that.
+
+use plane::{Handle, OUTCOME};
+
+use crate::{
+    planes,
+    stage::{APP, App, Stage},
+};
+
+const DEADLINE: i64 = 15;
+/// Longer than the deadline, for the pods of the workload and of its primary alike.
+const STARTUP: &str = "ready-after:40";
+
+/// A workload that serves, and then its Canary.
+async fn adopt(stage: &Stage) {
+    let app = App {
+        deadline: DEADLINE,
+        ..App::default()
+    };
+    let mut deployment = app.deployment();
+    deployment["spec"]["template"]["metadata"]["annotations"][OUTCOME] = STARTUP.into();
+    stage.create(&deployment).await;
+    stage.replicas_available(APP, app.pods).await;
+    stage.create(&app.canary()).await;
+}
+
+async fn serving(stage: &Stage) -> i32 {
+    let deployments = stage.deployments();
+    let available = async |name: &str| {
+        let deployment = deployments.get_opt(name).await.unwrap();
+        deployment
+            .and_then(|it| it.status?.available_replicas)
+            .unwrap_or_default()
+    };
+    available(APP).await + available(&format!("{APP}-primary")).await
+}
+
+async fn alone(plane: &Handle) {
+    let stage = Stage::alone(plane, "adoption").await;
+    adopt(&stage).await;
+    stage.phase("Failed", 60).await;
+    stage.replicas(APP, 0).await;
+    assert_eq!(serving(&stage).await, 0, "nothing serves any more");
+}
+
+#[tokio::test]
+async fn a_live_workload_goes_on_serving_until_its_primary_is_ready() {
+    let Some(plane) = planes::shared().await else { return };
+    tokio::join!(alone(&plane), async {
+        let stage = Stage::open(&plane, "adoption").await;
+        adopt(&stage).await;
+        let initialized = stage.phase("Initialized", 90);
+        let watched = async {
+            loop {
+                assert!(serving(&stage).await > 0, "nothing served at a moment");
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            }
+        };
+        tokio::select! {
+            _ = initialized => {}
+            () = watched => {}
+        }
+        assert!(!stage.ever(|seen| seen.phase() == "Failed"));
+        let held = stage.event("AdoptionHeld").await;
+        assert!(
+            held.contains("gave the adoption more time: 0 of 2 pods of the primary are available"),
+            "{held}"
+        );
+        let verdict = stage.now().verdict().expect("a verdict");
+        assert_eq!(
+            (&verdict["clock"], &verdict["remedy"], &verdict["result"]),
+            (&"initialization".into(), &"hold".into(), &"held".into())
+        );
+        // The next rollout is an ordinary one.
+        stage.push("ready").await;
+        stage.phase("Succeeded", 90).await;
+    });
+}
