@@ -460,7 +460,7 @@ mod tests {
     #[test]
     fn a_primary_that_is_just_being_promoted_is_not_worth_a_word() {
         let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).expect("a time");
-        let time = |seconds| crate::deadline::stamp::time(at(seconds));
+        let time = |seconds| stamp::time(at(seconds));
         let canary = |phase: &str| {
             Canary::from_json(json!({
                 "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "progressDeadlineSeconds": 60,
