@@ -1,7 +1,8 @@
 //! The last line against orphans: a shell that outlives its parent by a moment.
 //!
 //! The guardian reads process groups from a pipe. The pipe ends when its parent does, however that came about
-//! (`kill -9` included); it then kills every group that it still knows, removes the plane's directory, and ends itself.
+//! (`kill -9` included); it then kills every group that it still knows, removes a directory if it was told to, and ends
+//! itself.
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;

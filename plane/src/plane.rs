@@ -117,6 +117,15 @@ impl Plane {
         self.guardian.keep();
     }
 
+    /// Removes the directory when this process ends without dropping the plane: for a plane in a static, which is never
+    /// dropped. Otherwise the logs of what was killed are kept.
+    ///
+    /// # Errors
+    /// When the guardian is gone.
+    pub fn remove_with_process(&self) -> Result<()> {
+        self.guardian.remove_at_end(self.handle.dir())
+    }
+
     /// Stops a component where it stands (SIGSTOP).
     ///
     /// # Errors

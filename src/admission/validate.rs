@@ -39,7 +39,7 @@ pub fn validate(
     let subject = Subject {
         namespace: &request.namespace,
         namespace_labels,
-        name: name(request),
+        name: request.name.as_str(),
         labels: &labels,
     };
     let policy = policies.applying(subject);

@@ -311,6 +311,8 @@ fn carry_forward(
 ) -> Rollout {
     let canary = scene.canary;
     let seen = Progress::of(canary);
+    // Flagger advances a target that was scaled to 0, but nothing runs that could make progress (docs/flagger.md#f9).
+    let wants_none = canary.status.phase.can_roll_back() && scene.target.is_some_and(|target| target.wanted == 0);
     let Some(before) = before.filter(|before| Some(before.promoted_since) == promoted.rollout_started) else {
         return found(scene, promoted, live, before.is_some(), now);
     };
@@ -337,7 +339,7 @@ fn carry_forward(
         rollout.unproven_until = None;
         rollout.unsynced_until = None;
         rollout.breach = None;
-    } else if let Some(advanced) = before.progress.advanced_to(&seen) {
+    } else if let Some(advanced) = before.progress.advanced_to(&seen).filter(|_| !wants_none) {
         rollout.progress = advanced;
     } else {
         return rollout;

@@ -343,3 +343,52 @@ impl Look {
         self.seen.running && identity(&self.stamp) != identity(before)
     }
 }
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::policy::EnforcementPolicy;
+
+    #[test]
+    fn a_primary_that_is_just_being_promoted_is_not_worth_a_word() {
+        let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).expect("a time");
+        let time = |seconds| stamp::time(at(seconds));
+        let canary = |phase: &str| {
+            Canary::from_json(json!({
+                "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "progressDeadlineSeconds": 60,
+                    "analysis": {"interval": "30s"}},
+                "status": {"phase": phase, "lastTransitionTime": time(0),
+                    "conditions": [{"type": "Promoted", "status": "Unknown",
+                        "lastTransitionTime": time(0), "lastUpdateTime": time(0)}]},
+            }))
+        };
+        let workload = |available: i32| {
+            Workload::deployment(&json!({
+                "metadata": {"generation": 1}, "spec": {"replicas": 2},
+                "status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": available},
+            }))
+        };
+        let (ready, unready) = (workload(2), workload(1));
+        let look = |phase: &str, primary: &Workload, stamp: &Stamp, now: i64| {
+            let canary = canary(phase);
+            let scene = Scene {
+                canary: &canary,
+                target: Some(&ready),
+                primary: Some(primary),
+                pods: None,
+                last_event: None,
+            };
+            let limits = Limits::of(&canary, &EnforcementPolicy::default());
+            Look::at(scene, stamp, &limits, at(now))
+        };
+        let before = look("Progressing", &ready, &Stamp::default(), 0);
+        assert_eq!(primary_told_at(&before), None);
+        let waiting = look("Progressing", &unready, &before.stamp, 30);
+        assert_eq!(primary_told_at(&waiting), Some(at(30) + PRIMARY_PATIENCE));
+        let longer = look("Progressing", &unready, &waiting.stamp, 40);
+        assert_eq!(primary_told_at(&longer), Some(at(30) + PRIMARY_PATIENCE));
+        let promoting = look("Promoting", &unready, &waiting.stamp, 31);
+        assert_eq!(primary_told_at(&promoting), None);
+    }
+}

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use serde::{Deserialize, Deserializer};
 
 use super::{Exemption, Mode, Rule};
@@ -30,8 +30,10 @@ pub struct CanaryPolicySpec {
     /// Of the policies that match a Canary the one with the lowest precedence applies.
     pub precedence: i32,
     /// Namespaces that it covers, by label.
+    #[serde(deserialize_with = "strict_selector")]
     pub namespace_selector: LabelSelector,
     /// Canaries that it covers, by label.
+    #[serde(deserialize_with = "strict_selector")]
     pub canary_selector: LabelSelector,
     /// What is demanded of specs.
     pub admission: AdmissionPolicy,
@@ -378,6 +380,25 @@ impl CanaryPolicySpec {
         }
         found
     }
+}
+
+/// A selector with a misspelt field would select everything.
+fn strict_selector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LabelSelector, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+    #[derive(Default)]
+    struct Strict {
+        match_labels: Option<BTreeMap<String, String>>,
+        match_expressions: Option<Vec<LabelSelectorRequirement>>,
+    }
+    let Strict {
+        match_labels,
+        match_expressions,
+    } = Strict::deserialize(deserializer)?;
+    Ok(LabelSelector {
+        match_labels,
+        match_expressions,
+    })
 }
 
 fn go_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

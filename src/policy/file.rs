@@ -13,6 +13,9 @@ struct Document {
     metadata: Metadata,
     #[serde(default)]
     spec: CanaryPolicySpec,
+    /// What a cluster adds; nothing is read from it.
+    #[serde(default, rename = "status")]
+    _status: serde::de::IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +42,7 @@ pub fn parse(text: &str) -> Result<Policies, InvalidPolicy> {
             kind,
             metadata: Metadata { name },
             spec,
+            _status: _,
         } = document;
         let expected = format!("{GROUP}/v1alpha1");
         if api_version != expected || kind != "CanaryPolicy" {
@@ -111,6 +115,8 @@ mod tests {
         };
         for (text, words) in [
             (policy("{admission: {deadlines: {}}}"), "deadlines"),
+            (policy("{namespaceSelector: {matchLabel: {team: a}}}"), "matchLabel"),
+            (policy("{canarySelector: {matchExpresions: []}}"), "matchExpresions"),
             (policy("{admission: {deadline: {min: 5 minutes}}}"), "5 minutes"),
             (policy("{admission: {deadline: {min: -5m}}}"), "below zero"),
             (policy("{admission: {deadline: {min: 2h}}}"), "min is above max"),

@@ -41,10 +41,9 @@ pub async fn find_out(client: Client, identity: Identity, readiness: Readiness, 
                 if let Some(registration) = &registration
                     && let Err(error) = registration.write(&client, &username).await
                 {
-                    readiness.set(
-                        "identity",
-                        Err(format!("cannot register the webhook: {}", one_line(&error))),
-                    );
+                    let why = format!("cannot register the webhook: {}", one_line(&error));
+                    tracing::warn!(why, "not ready");
+                    readiness.set("identity", Err(why));
                 } else {
                     let _ = identity.0.set(username);
                     readiness.set("identity", Ok(()));

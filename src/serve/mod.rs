@@ -141,13 +141,15 @@ pub async fn run(args: Args) -> Result<(), Error> {
         () = signals.next() => Ok(()),
     };
     readiness.set("running", Err("stopping".to_owned()));
+    if let Some(registration) = &registration {
+        // Not to be cut short: a configuration that is left behind refuses everybody's Canaries.
+        let _ = tokio::time::timeout(DRAIN, registration.remove(&client)).await;
+    }
     let stages = async {
-        if let Some(registration) = &registration {
-            registration.remove(&client).await;
-        }
         stopping.until_quiet().await;
         webhook_handle.graceful_shutdown(Some(DRAIN));
-        tasks.wait_for(WEBHOOK).await;
+        // The webhook may be what ended.
+        let _ = tokio::time::timeout(DRAIN + Duration::from_secs(1), tasks.wait_for(WEBHOOK)).await;
         admin_handle.graceful_shutdown(Some(Duration::ZERO));
     };
     tokio::select! {

@@ -6,15 +6,11 @@
 
 use std::net::SocketAddr;
 
-use k8s_openapi::{
-    ByteString,
-    api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
-};
+use k8s_openapi::ByteString;
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, Preconditions},
 };
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
@@ -53,59 +49,107 @@ impl Registration {
         Self { addr, ca_bundle }
     }
 
-    /// Writes both configurations.
+    /// Writes both configurations, unless they are those of an installation in the cluster.
     ///
     /// # Errors
-    /// The API server refuses.
-    pub async fn write(&self, client: &Client, own_user: &str) -> Result<(), kube::Error> {
-        let config = |path: &str| {
-            json!({
-                "url": format!("https://{}/{path}", self.addr),
+    /// The API server refuses, or the configurations belong to somebody else.
+    pub async fn write(&self, client: &Client, own_user: &str) -> Result<(), Error> {
+        for half in Half::BOTH {
+            let found = configurations(client, half).get_opt(NAME).await?;
+            if found.is_some_and(|found| !found.data["webhooks"][0]["clientConfig"]["service"].is_null()) {
+                return Err(Error::Installed);
+            }
+            let client_config = json!({
+                "url": self.url(half),
                 "caBundle": ByteString(self.ca_bundle.clone().into_bytes()),
-            })
-        };
-        let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
-        apply(&mutating, &configuration(Half::Mutate, &config("mutate"), own_user)).await?;
-        let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
-        apply(
-            &validating,
-            &configuration(Half::Validate, &config("validate"), own_user),
-        )
-        .await?;
+            });
+            let wanted = configuration(half, &client_config, own_user);
+            let params = PatchParams::apply(FIELD_MANAGER).force();
+            configurations(client, half)
+                .patch(NAME, &params, &Patch::Apply(&wanted))
+                .await?;
+        }
         tracing::info!(addr = %self.addr, own_user, "registered the webhook");
         Ok(())
     }
 
-    /// Removes both, so that nobody is refused for our absence.
+    /// Removes both, so that nobody is refused for our absence; but not what is not ours any more.
     pub async fn remove(&self, client: &Client) {
-        let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
-        let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
-        let params = DeleteParams::default();
-        let (first, second) = tokio::join!(validating.delete(NAME, &params), mutating.delete(NAME, &params));
-        for error in [first.err(), second.err()].into_iter().flatten() {
-            tracing::warn!(%error, "a webhook configuration is left behind; delete it by hand");
+        for half in Half::BOTH {
+            let api = configurations(client, half);
+            let removed = async {
+                let found = api.get_opt(NAME).await?;
+                let ours = |found: &DynamicObject| found.data["webhooks"][0]["clientConfig"]["url"] == self.url(half);
+                if let Some(found) = found.filter(ours) {
+                    let still = Preconditions {
+                        resource_version: found.metadata.resource_version,
+                        uid: None,
+                    };
+                    api.delete(NAME, &DeleteParams::default().preconditions(still)).await?;
+                }
+                Ok::<(), kube::Error>(())
+            };
+            if let Err(error) = removed.await {
+                let kind = half.kind();
+                tracing::warn!(kind, name = NAME, %error, "a webhook configuration may be left behind; delete it by hand");
+            }
         }
+    }
+
+    fn url(&self, half: Half) -> String {
+        format!("https://{}/{}", self.addr, half.path())
     }
 }
 
-async fn apply<K>(api: &Api<K>, configuration: &Value) -> Result<(), kube::Error>
-where
-    K: Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch(NAME, &params, &Patch::Apply(configuration)).await.map(|_| ())
+/// Why the webhook is not registered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server said no.
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+    /// There is another Curfew.
+    #[error(
+        "the cluster has an installation of Curfew, whose webhook configurations are left alone; do without --register"
+    )]
+    Installed,
+}
+
+fn configurations(client: &Client, half: Half) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", half.kind());
+    Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
+}
+
+// === impl Half ===
+
+impl Half {
+    /// Mutation first: what it writes is then validated.
+    const BOTH: [Self; 2] = [Self::Mutate, Self::Validate];
+
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Validate => "ValidatingWebhookConfiguration",
+            Self::Mutate => "MutatingWebhookConfiguration",
+        }
+    }
+
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Validate => "validate",
+            Self::Mutate => "mutate",
+        }
+    }
 }
 
 /// One of the two configurations, for a webhook that is called as `client_config` says, by anybody but `own_user`.
 #[must_use]
 pub fn configuration(half: Half, client_config: &Value, own_user: &str) -> Value {
-    let (kind, name, failure_policy) = match half {
-        Half::Validate => ("ValidatingWebhookConfiguration", "validate.curfew.dev", "Fail"),
-        Half::Mutate => ("MutatingWebhookConfiguration", "mutate.curfew.dev", "Ignore"),
+    let (name, failure_policy) = match half {
+        Half::Validate => ("validate.curfew.dev", "Fail"),
+        Half::Mutate => ("mutate.curfew.dev", "Ignore"),
     };
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": kind,
+        "kind": half.kind(),
         "metadata": {"name": NAME},
         "webhooks": [{
             "name": name,
@@ -123,12 +167,17 @@ pub fn configuration(half: Half, client_config: &Value, own_user: &str) -> Value
                 "scope": "Namespaced",
             }],
             "matchConditions": [
-                {"name": "not-by-curfew", "expression": format!("request.userInfo.username != '{own_user}'")},
+                {"name": "not-by-curfew", "expression": format!("request.userInfo.username != {}", quoted(own_user))},
                 {"name": "not-being-deleted", "expression": "!has(object.metadata.deletionTimestamp)"},
                 {"name": "changed", "expression": changed(half)},
             ],
         }],
     })
+}
+
+/// A text as CEL writes it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 /// What must have changed for an update to be of interest.

@@ -143,13 +143,15 @@ async fn answer_validate(State(webhook): State<Webhook>, Asked(request): Asked) 
         Answer::Deny { message, .. } => {
             let (policy, user) = (&decision.policy, &request.user_info.username);
             let (namespace, name) = (&request.namespace, &request.name);
+            let dry_run = request.dry_run.unwrap_or_default();
             tracing::info!(
                 namespace,
                 name,
                 uid = request.uid,
+                dry_run,
                 policy,
                 user,
-                message,
+                why = message,
                 "refused a Canary"
             );
             "deny"

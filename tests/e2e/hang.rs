@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     curfew_says::{Metrics, assert_verdict, seconds_between},
     planes,
-    stage::{APP, App, Stage},
+    stage::{APP, App, STAMPED, Stage},
 };
 
 const DEADLINE: i64 = 30;
@@ -49,7 +49,7 @@ async fn one_crashing_pod_of_four_is_rolled_back_at_the_deadline() {
 async fn rolled_back(stage: &Stage) {
     let progressing = stage.phase("Progressing", 30).await;
     stage
-        .until("a deadline is stamped", 10, |seen| {
+        .until("a deadline is stamped", STAMPED, |seen| {
             let (from, to) = (seen.stamp("progressed-at")?, seen.stamp("deadline")?);
             // Whole seconds, rounded up, and the pods take a moment to be there and unready.
             let seconds = seconds_between(from, to);

@@ -6,7 +6,7 @@ use plane::{Handle, Options, Plane, SHARED_PLANE};
 use tokio::sync::OnceCell;
 
 /// The plane that was started here because none was handed in. It is never dropped: its guardian ends it with this
-/// process.
+/// process, and removes its directory unless a story failed.
 static OWN: OnceCell<Plane> = OnceCell::const_new();
 
 /// The plane that all stories share, with Curfew; none on a machine that cannot start planes.
@@ -17,7 +17,13 @@ pub async fn shared() -> Option<Handle> {
     if !possible().await {
         return None;
     }
-    let plane = OWN.get_or_init(|| start(Options::with_curfew())).await;
+    let plane = OWN
+        .get_or_init(|| async {
+            let plane = start(Options::with_curfew()).await;
+            plane.remove_with_process().expect("a guardian");
+            plane
+        })
+        .await;
     Some(Handle::clone(plane))
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{
     curfew_says::{Metrics, assert_verdict, seconds_between},
     planes,
-    stage::{APP, App, Seen, Stage},
+    stage::{APP, App, STAMPED, Seen, Stage},
 };
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn a_deadline_raised_in_time_moves_the_breach() {
     stage.push("crash-one").await;
     stage.phase("Progressing", 30).await;
     let old = stage
-        .until("a deadline is stamped", 10, |seen| {
+        .until("a deadline is stamped", STAMPED, |seen| {
             seen.stamp("deadline").map(str::to_owned)
         })
         .await;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     curfew_says::{assert_verdict, seconds_between},
     planes,
-    stage::{App, Seen, Stage},
+    stage::{App, STAMPED, Seen, Stage},
 };
 
 const HANDED_OVER: i64 = 10;
@@ -29,7 +29,7 @@ async fn hanging(stage: &Stage) -> Seen {
     stage.push("crash-one").await;
     stage.phase("Progressing", 40).await;
     stage
-        .until("a deadline is stamped", 10, |seen| {
+        .until("a deadline is stamped", STAMPED, |seen| {
             seen.stamp("deadline").is_some().then(|| seen.clone())
         })
         .await
@@ -52,7 +52,8 @@ async fn a_deadline_that_passes_while_curfew_is_down_holds() {
         short.install(&apps[1]),
         long.install(&apps[2])
     );
-    hanging(&handed).await;
+    handed.push("crash-one").await;
+    handed.phase("Progressing", 40).await;
     handed
         .until("Flagger is handed the verdict", 20, |seen| {
             seen.verdict_with("requested")

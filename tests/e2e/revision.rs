@@ -6,7 +6,7 @@
 use crate::{
     curfew_says::{Metrics, assert_verdict, seconds_between},
     planes,
-    stage::{App, Seen, Stage},
+    stage::{App, STAMPED, Seen, Stage},
 };
 
 const DEADLINE: i64 = 25;
@@ -23,7 +23,7 @@ async fn pushed_in_mid_rollout(stage: &Stage, outcome: &str) -> (Seen, Seen) {
     stage.push("crash-one").await;
     stage.phase("Progressing", 30).await;
     let first = stage
-        .until("the first revision is stamped", 10, |seen| {
+        .until("the first revision is stamped", STAMPED, |seen| {
             seen.stamp("deadline").is_some().then(|| seen.clone())
         })
         .await;

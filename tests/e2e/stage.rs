@@ -33,6 +33,9 @@ use crate::planes;
 /// The name of every application, its Deployment and its Canary.
 pub const APP: &str = "web";
 
+/// Within how many seconds a change is in the stamps, which are written once in ten seconds at most.
+pub const STAMPED: u64 = 15;
+
 /// How often objects are looked at that are not watched.
 const POLL: Duration = Duration::from_millis(200);
 

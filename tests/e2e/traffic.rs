@@ -20,6 +20,7 @@ async fn broken_in_mid_analysis(stage: &Stage) -> String {
             deadline: DEADLINE,
             analysis: json!({"interval": "10s", "threshold": 3, "stepWeight": 20, "maxWeight": 60}),
             provider: "gatewayapi:v1",
+            ..App::default()
         })
         .await;
     assert_eq!(stage.weights().await, (100, 0));

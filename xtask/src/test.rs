@@ -149,6 +149,10 @@ const fn go(name: &'static str, argv: &'static [&'static str]) -> Step {
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let Arguments { only } = arguments;
     let wanted = |step: &&Step| only.as_ref().is_none_or(|only| step.name.contains(only.as_str()));
+    if !STEPS.iter().any(|step| wanted(&step)) {
+        let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
+        anyhow::bail!("no step has that in its name; the steps are: {}", names.join(", "));
+    }
     let mut results = Vec::new();
     for step in STEPS.iter().filter(wanted) {
         eprintln!("\n── {} ──", step.name);

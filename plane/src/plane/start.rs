@@ -86,10 +86,6 @@ impl Plane {
             .enable_all()
             .build()
             .context("cannot start the plane's runtime")?;
-        let guardian = Guardian::start()?;
-        if !options.keep {
-            guardian.remove_at_end(dir.path())?;
-        }
         Ok(Self {
             handle: Handle { layout, description },
             keep: AtomicBool::new(false),
@@ -97,7 +93,7 @@ impl Plane {
             tools,
             pki,
             ports,
-            guardian: Arc::new(guardian),
+            guardian: Arc::new(Guardian::start()?),
             processes: Arc::new(Mutex::new(BTreeMap::new())),
             kubelet: OnceLock::new(),
             proxy: OnceLock::new(),
