@@ -80,8 +80,8 @@ pub fn judge(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp)
     }
     judgement.pending = coming
         .iter()
-        // Silence moves with every look of Flagger; naming it would mean a stamp for each.
-        .filter(|reading| reading.clock != Clock::Silence)
+        // These two move with every look of Flagger or of a controller; naming them would mean a stamp for each.
+        .filter(|reading| !matches!(reading.clock, Clock::Silence | Clock::Initialization))
         .min_by_key(|reading| reading.deadline)
         .map(|reading| Pending {
             clock: reading.clock,

@@ -149,19 +149,17 @@ impl Withheld {
     }
 }
 
-/// Whether Flagger was handed a verdict on the rollout that the stamp is about, and it is not yet known what came of it.
-///
-/// Without a rollout the stamp was recalled from a Canary that had ended it meanwhile.
+/// Whether Flagger was handed a verdict on the rollout that the stamp is about, and has not yet reacted.
 #[must_use]
 pub fn requested(stamp: &Stamp) -> bool {
-    stamp.verdict.as_ref().is_some_and(|verdict| {
-        verdict.remedy == RemedyName::Rollback
-            && verdict.result == Outcome::Requested
-            && stamp
-                .rollout
-                .as_ref()
-                .is_none_or(|rollout| verdict.at >= rollout.promoted_since)
-    })
+    match (&stamp.verdict, &stamp.rollout) {
+        (Some(verdict), Some(rollout)) => {
+            verdict.remedy == RemedyName::Rollback
+                && verdict.result == Outcome::Requested
+                && verdict.at >= rollout.promoted_since
+        }
+        _ => false,
+    }
 }
 
 /// Whether Flagger was handed a verdict whose rollout ended while nobody looked.

@@ -198,7 +198,12 @@ fn primary_told_at(look: &Look) -> Option<Timestamp> {
 
 /// Whether nothing needs to be done about a remedy now that was not done already.
 fn is_settled(look: &Look, scene: Scene<'_>, memory: &Memory, now: Timestamp) -> bool {
-    look.judgement.reports.iter().all(|breach| memory.is_reported(breach))
+    let since = look.stamp.rollout.as_ref().map(|rollout| rollout.progressed_at);
+    let is_announced =
+        look.judgement.pending.is_none_or(|pending| !pending.approaching) || memory.told.approaching == since;
+    // An announcement says why, and the pods are listed for that.
+    is_announced
+        && look.judgement.reports.iter().all(|breach| memory.is_reported(breach))
         && match &look.remedy {
             Remedy::None => true,
             Remedy::Report(breach) => memory.is_reported(breach),

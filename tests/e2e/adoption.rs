@@ -10,7 +10,7 @@ use crate::{
 
 const DEADLINE: i64 = 15;
 /// Longer than the deadline, for the pods of the workload and of its primary alike.
-const STARTUP: &str = "ready-after:40";
+const STARTUP: &str = "ready-after:25";
 
 /// A workload that serves, and then its Canary.
 async fn adopt(stage: &Stage) {

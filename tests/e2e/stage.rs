@@ -103,7 +103,7 @@ impl App {
         let mut canary = json!({
             "apiVersion": "flagger.app/v1beta1",
             "kind": "Canary",
-            "metadata": {"name": APP, "labels": self.labels},
+            "metadata": {"name": APP},
             "spec": {
                 "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": APP},
                 "progressDeadlineSeconds": self.deadline,
@@ -111,6 +111,9 @@ impl App {
                 "analysis": self.analysis,
             },
         });
+        if self.labels != json!({}) {
+            canary["metadata"]["labels"] = self.labels.clone();
+        }
         if !self.provider.is_empty() {
             canary["spec"]["provider"] = self.provider.into();
             canary["spec"]["service"]["gatewayRefs"] = json!([{"name": "gateway", "namespace": "default"}]);
