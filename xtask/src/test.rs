@@ -110,7 +110,7 @@ const STEPS: &[Step] = &[
             "--test",
             "manifests",
             "--test",
-            "readiness_clock",
+            "clocks",
             "--test",
             "webhook",
         ],

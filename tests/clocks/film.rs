@@ -10,7 +10,7 @@ use curfew::{
         limits::Limits,
         observe,
         observe::{Observation, Scene},
-        pods::PodSeen,
+        pods::{ContainerSeen, PodSeen},
         remedy,
         remedy::Remedy,
         stamp::Stamp,
@@ -32,6 +32,8 @@ pub struct Film {
     pub primary: Option<Value>,
     /// Ready or not, for each pod; and since when, and how old it is.
     pub pods: Vec<Pod>,
+    /// The containers of every pod.
+    pub containers: Vec<ContainerSeen>,
     pub policy: EnforcementPolicy,
     /// The second of Flagger's last Event; none: it looks all the time.
     pub last_event: Option<i64>,
@@ -81,6 +83,7 @@ impl Film {
                 };
                 4
             ],
+            containers: Vec::new(),
             policy: EnforcementPolicy::default(),
             last_event: None,
             reports: Vec::new(),
@@ -234,7 +237,7 @@ impl Film {
                 ready: pod.ready,
                 since: Some(Self::at(pod.since)),
                 trouble: None,
-                containers: Vec::new(),
+                containers: self.containers.clone(),
             })
             .collect();
         let scene = Scene {

@@ -1,4 +1,4 @@
-//! The readiness clock: what counts, what does not, and at which second a rollout is failed.
+//! The clocks as films: what counts, what does not, and at which second a rollout is failed. Here the readiness clock.
 
 #![allow(
     clippy::expect_used,
@@ -7,6 +7,7 @@
 )]
 
 mod film;
+mod others;
 
 use curfew::{
     deadline::{

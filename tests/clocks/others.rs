@@ -1,0 +1,278 @@
+//! The other clocks: when each runs, when its deadline is, and what is done then.
+
+use std::time::Duration;
+
+use curfew::{
+    deadline::{
+        Clock,
+        judge::State,
+        pods::{ContainerSeen, Exit},
+        remedy::{Levers, Remedy, TargetLever},
+    },
+    policy::canary_policy::Action,
+};
+use serde_json::json;
+
+use super::film::{Film, deployment};
+
+const HOUR: i64 = 3600;
+
+/// The seconds at which a clock was first reported.
+fn reported(film: &Film, clock: Clock) -> Option<i64> {
+    film.reports
+        .iter()
+        .find(|(_, reported)| *reported == clock)
+        .map(|(second, _)| *second)
+}
+
+fn ready(film: &mut Film) -> &mut Film {
+    film.until(10).ready(4)
+}
+
+#[test]
+fn three_failed_exits_of_a_container_that_was_ready_end_a_rollout() {
+    let mut film = Film::begin();
+    film.spec("progressDeadlineSeconds", json!(600));
+    ready(&mut film);
+    for (second, exit) in [(14, 14), (19, 19), (33, 33)] {
+        film.until(second);
+        film.containers = vec![ContainerSeen {
+            name: "app".to_owned(),
+            ready: false,
+            exits: vec![Exit {
+                at: Film::at(exit),
+                failed: true,
+            }],
+        }];
+        film.ready(3);
+        film.until(second + 1);
+        film.containers[0].ready = true;
+        film.ready(4);
+    }
+    assert_eq!(film.rolled_back_at(), Some(33));
+    let (_, Remedy::RollBack(breach, levers)) = film.remedies[0] else {
+        panic!("{:?}", film.remedies)
+    };
+    assert_eq!(breach.clock, Clock::Crashes);
+    assert_eq!(
+        levers,
+        Levers {
+            fail_checks: true,
+            target: TargetLever::ExceedDeadline
+        }
+    );
+}
+
+#[test]
+fn a_gate_is_reported_when_the_policy_sets_a_limit() {
+    let mut film = Film::begin();
+    film.policy.clocks.gate.limit = Some(Duration::from_hours(1));
+    ready(&mut film).until(20).phase("WaitingPromotion");
+    film.until(20 + HOUR - 1);
+    assert_eq!(reported(&film, Clock::Gate), None);
+    film.until(20 + HOUR);
+    assert_eq!(reported(&film, Clock::Gate), Some(20 + HOUR));
+    assert_eq!(film.remedies, []);
+}
+
+#[test]
+fn a_gate_that_may_roll_back_does_so_only_where_flagger_can() {
+    for (phase, rolled_back) in [("WaitingPromotion", Some(20 + HOUR)), ("Waiting", None)] {
+        let mut film = Film::begin();
+        film.policy.clocks.gate.limit = Some(Duration::from_hours(1));
+        film.policy.clocks.gate.action = Action::RollBack;
+        ready(&mut film).until(20).phase(phase).until(21 + HOUR);
+        assert_eq!(film.rolled_back_at(), rolled_back, "{phase}");
+        assert_eq!(reported(&film, Clock::Gate).is_some(), rolled_back.is_none(), "{phase}");
+    }
+    // Ready pods need no lever on the target.
+    let mut film = Film::begin();
+    film.policy.clocks.gate.limit = Some(Duration::from_hours(1));
+    film.policy.clocks.gate.action = Action::RollBack;
+    ready(&mut film).until(20).phase("WaitingPromotion").until(21 + HOUR);
+    let (_, Remedy::RollBack(_, levers)) = film.remedies[0] else {
+        panic!("{:?}", film.remedies)
+    };
+    assert_eq!(
+        levers,
+        Levers {
+            fail_checks: true,
+            target: TargetLever::None
+        }
+    );
+}
+
+#[test]
+fn ready_pods_that_do_not_advance_are_a_stall_unless_a_gate_may_hold_them() {
+    let mut film = Film::begin();
+    ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
+    // Ten intervals of 10 s.
+    film.until(129);
+    assert_eq!(reported(&film, Clock::Stall), None);
+    film.until(131);
+    assert_eq!(reported(&film, Clock::Stall), Some(130));
+
+    let mut gated = Film::begin();
+    gated.spec(
+        "analysis",
+        json!({"interval": "10s", "threshold": 5, "stepWeight": 10, "webhooks": [{"type": "confirm-traffic-increase"}]}),
+    );
+    ready(&mut gated).until(1000);
+    assert_eq!(gated.reports, []);
+}
+
+#[test]
+fn silence_is_told_after_three_looks_and_what_hooks_may_take() {
+    let mut film = Film::begin();
+    ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
+    film.last_event = Some(30);
+    film.until(91);
+    assert_eq!(reported(&film, Clock::Silence), Some(90));
+
+    let mut hooked = Film::begin();
+    hooked.spec(
+        "analysis",
+        json!({"interval": "10s", "threshold": 5, "stepWeight": 10,
+            "webhooks": [{"type": "pre-rollout", "timeout": "2m", "retries": 1}, {"type": "rollout"}]}),
+    );
+    ready(&mut hooked).until(30).flagger(&[("canaryWeight", json!(10))]);
+    hooked.last_event = Some(30);
+    hooked.until(30 + 60 + 2 * 120 + 10);
+    assert_eq!(reported(&hooked, Clock::Silence), Some(30 + 60 + 2 * 120 + 10));
+}
+
+#[test]
+fn flagger_is_not_called_silent_while_its_events_are_throttled() {
+    // docs/flagger.md#signs-of-life
+    let mut film = Film::begin();
+    film.spec("progressDeadlineSeconds", json!(HOUR));
+    film.until(30);
+    film.last_event = Some(30);
+    film.ready(3).until(30 + 300);
+    assert_eq!(reported(&film, Clock::Silence), None);
+    film.until(30 + 311);
+    assert_eq!(reported(&film, Clock::Silence), Some(30 + 310));
+}
+
+#[test]
+fn a_promotion_that_takes_twice_the_deadline_is_told_and_left_alone() {
+    let mut film = Film::begin();
+    ready(&mut film).until(50).phase("Promoting").until(169);
+    assert_eq!(film.reports, []);
+    film.until(171);
+    assert_eq!(reported(&film, Clock::Promotion), Some(170));
+    assert_eq!(film.remedies, []);
+}
+
+#[test]
+fn the_annotation_sets_a_deadline_for_the_whole_rollout_within_the_policys_maximum() {
+    let mut film = Film::begin();
+    film.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
+    ready(&mut film);
+    for second in (50..700).step_by(50) {
+        film.until(second).flagger(&[("iterations", json!(second))]);
+    }
+    assert_eq!(film.rolled_back_at(), Some(600));
+
+    let mut capped = Film::begin();
+    capped.policy.clocks.rollout.max_limit = Duration::from_mins(5);
+    capped.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
+    ready(&mut capped).until(301);
+    assert_eq!(capped.rolled_back_at(), Some(300));
+}
+
+#[test]
+fn approvals_and_holds_are_no_part_of_the_rollouts_time() {
+    let mut film = Film::begin();
+    film.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
+    ready(&mut film)
+        .until(100)
+        .phase("WaitingPromotion")
+        .until(HOUR)
+        .phase("Progressing");
+    film.until(HOUR + 100)
+        .spec("suspend", json!(true))
+        .until(2 * HOUR)
+        .spec("suspend", json!(false));
+    film.until(2 * HOUR + 399);
+    assert_eq!(film.rolled_back_at(), None);
+    film.until(2 * HOUR + 401);
+    assert_eq!(film.rolled_back_at(), Some(2 * HOUR + 400));
+}
+
+#[test]
+fn once_promotion_began_the_rollouts_deadline_is_only_told() {
+    let mut film = Film::begin();
+    film.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
+    ready(&mut film).until(500).phase("Promoting").until(601);
+    assert_eq!(
+        (reported(&film, Clock::Rollout), film.rolled_back_at()),
+        (Some(600), None)
+    );
+}
+
+#[test]
+fn a_rollout_suspended_for_a_day_is_told() {
+    let mut film = Film::begin();
+    ready(&mut film).until(100).spec("suspend", json!(true));
+    film.until(100 + 24 * HOUR - 1);
+    assert_eq!(film.reports, []);
+    film.until(100 + 24 * HOUR);
+    assert_eq!(reported(&film, Clock::Suspended), Some(100 + 24 * HOUR));
+}
+
+/// An adoption whose primary is not ready since the film began, with a deadline of 60 s and Kubernetes' own of 600 s.
+fn adoption() -> Film {
+    let mut film = Film::begin();
+    film.canary["status"] = json!({"phase": "Initializing"});
+    let mut primary = deployment("v1", 4, 0);
+    primary["spec"]["progressDeadlineSeconds"] = json!(600);
+    primary["status"]["conditions"] = json!([
+        {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable", "lastUpdateTime": Film::at(0)},
+        {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated", "lastUpdateTime": Film::at(0)}]);
+    film.primary = Some(primary);
+    film.target = Some(deployment("v1", 4, 4));
+    film.stamp = curfew::deadline::stamp::Stamp::default();
+    film.look();
+    film
+}
+
+#[test]
+fn an_adoption_is_held_before_flagger_would_end_it() {
+    let mut film = adoption();
+    film.until(47);
+    assert_eq!(film.remedies, []);
+    film.until(48);
+    assert!(
+        matches!(film.remedies[..], [(48, Remedy::Hold(_))]),
+        "{:?}",
+        film.remedies
+    );
+    assert!(matches!(film.judgement().state, State::Holding(_)));
+}
+
+#[test]
+fn an_adoption_is_held_before_kubernetes_would_end_it_too() {
+    let mut film = adoption();
+    film.primary.as_mut().expect("a primary")["status"]["conditions"][0]["lastUpdateTime"] = json!(Film::at(470));
+    film.until(479);
+    assert_eq!(film.remedies, []);
+    film.until(480);
+    assert!(
+        matches!(film.remedies[..], [(480, Remedy::Hold(_))]),
+        "{:?}",
+        film.remedies
+    );
+}
+
+#[test]
+fn nothing_is_held_when_the_primary_is_ready_or_nothing_serves() {
+    let mut ready = adoption();
+    ready.primary = Some(deployment("v1", 4, 4));
+    ready.until(1000);
+    assert_eq!(ready.remedies, []);
+    let mut empty = adoption();
+    empty.target = Some(deployment("v1", 4, 0));
+    empty.until(1000);
+    assert_eq!(empty.remedies, []);
+}
