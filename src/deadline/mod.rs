@@ -8,6 +8,7 @@
 pub mod budget;
 pub mod clock;
 pub mod crashes;
+mod follow;
 pub mod judge;
 pub mod limits;
 pub mod observe;

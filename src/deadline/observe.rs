@@ -3,20 +3,18 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Clock,
     budget::{Budget, Course},
-    crashes::Crashes,
+    follow::{carry_forward, recalled_breach},
     pods::{self, PodSeen},
-    remedy::requested,
     revision::Revision,
-    stamp::{Breach, Progress, Rollout, Stamp},
+    stamp::{Rollout, Stamp},
 };
 use crate::flagger::{
-    canary::{Canary, Promoted},
+    canary::Canary,
     effective::Effective,
     phase::Phase,
     ready::{self, Readiness, readiness},
-    workload::{Condition, Kind, TemplateHash, Workload},
+    workload::{Condition, Kind, Workload},
 };
 
 /// The share of Flagger's deadline after which an adoption is held, per cent.
@@ -24,11 +22,6 @@ const HOLD_AT: i32 = 80;
 
 /// Without a look for so long, what happened meanwhile is not known: a machine was suspended, a watch hung.
 const BLIND: SignedDuration = SignedDuration::from_secs(90);
-/// What whole seconds in annotations may add up to.
-const ROUNDING: SignedDuration = SignedDuration::from_secs(3);
-
-/// What is given to Flagger on top of an interval to look at its target.
-const LOOK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// A Canary and what belongs to it, from the caches or freshly read.
 #[derive(Clone, Copy, Debug)]
@@ -268,165 +261,6 @@ fn standing(canary: &Canary) -> Standing {
         Standing::Suspended
     } else {
         Standing::Live
-    }
-}
-
-/// After a restart: the breach on which Flagger was handed the verdict, which holds whatever the pods do since, unless
-/// the deadline was made longer meanwhile.
-fn recalled_breach(before: &Stamp, rollout: &Rollout, effective: &Effective) -> Option<Breach> {
-    let asked = Stamp {
-        rollout: Some(rollout.clone()),
-        ..before.clone()
-    };
-    let verdict = before.verdict.as_ref().filter(|_| requested(&asked))?;
-    let limit = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
-    if verdict.revision != rollout.revision.to_string() {
-        return None;
-    }
-    let lengthened = verdict.clock == Clock::Readiness
-        && rollout
-            .budget
-            .reaches(limit)
-            .is_none_or(|reached| reached.duration_since(verdict.deadline) > ROUNDING);
-    // Of the other clocks it is not known what the limit was; it is taken to be what it is.
-    let limit = if verdict.clock == Clock::Readiness {
-        limit
-    } else {
-        SignedDuration::MAX
-    };
-    (!lengthened).then_some(Breach {
-        clock: verdict.clock,
-        deadline: verdict.deadline,
-        limit,
-    })
-}
-
-/// The rollout as it is now: the same one, the same one with another revision, or another one.
-fn carry_forward(
-    scene: Scene<'_>,
-    promoted: &Promoted,
-    before: Option<&Rollout>,
-    live: &Revision,
-    now: Timestamp,
-) -> Rollout {
-    let canary = scene.canary;
-    let seen = Progress::of(canary);
-    // Flagger advances a target that was scaled to 0, but nothing runs that could make progress (docs/flagger.md#f9).
-    let wants_none = canary.status.phase.can_roll_back() && scene.target.is_some_and(|target| target.wanted == 0);
-    let Some(before) = before.filter(|before| Some(before.promoted_since) == promoted.rollout_started) else {
-        return found(scene, promoted, live, before.is_some(), now);
-    };
-    let mut rollout = before.clone();
-    if rollout.revision.template == TemplateHash::default() {
-        // The rollout was found without its target, and now the target is there.
-        rollout.revision.template = live.template;
-        rollout.unproven_until = proven_after(canary, now);
-    }
-    if !live.taken_up_since(&before.revision) {
-        follow_template(&mut rollout, canary, live, now);
-    }
-    rollout.started_at = started_at(canary, promoted, Some(before.started_at), now);
-    let progressed_at = canary
-        .status
-        .last_transition_time
-        .map_or(now, |written| written.min(now));
-    if live.taken_up_since(&before.revision) {
-        rollout.revision = live.clone();
-        rollout.progress = seen;
-        rollout.crashes = Crashes::default();
-        rollout.revision_since = now;
-        rollout.was_ready = false;
-        rollout.unproven_until = None;
-        rollout.unsynced_until = None;
-        rollout.breach = None;
-    } else if let Some(advanced) = before.progress.advanced_to(&seen).filter(|_| !wants_none) {
-        rollout.progress = advanced;
-    } else {
-        return rollout;
-    }
-    rollout.progressed_at = progressed_at;
-    rollout.wanted = scene.target.map(|target| target.wanted);
-    rollout.budget = Budget::new(rollout.budget.course, now);
-    rollout
-}
-
-/// A template that was pushed is Flagger's to take up. What it has not taken up after it looked, such as the promoted
-/// template, is no new revision to it, and what is live is what the rollout goes on with.
-fn follow_template(rollout: &mut Rollout, canary: &Canary, live: &Revision, now: Timestamp) {
-    if live.template == rollout.revision.template {
-        rollout.unsynced_until = None;
-    } else if rollout.unsynced_until.is_none() {
-        rollout.unsynced_until = proven_after(canary, now);
-    } else if rollout.unsynced_until.is_some_and(|until| now >= until) {
-        rollout.revision.template = live.template;
-        rollout.unsynced_until = None;
-    }
-}
-
-/// A rollout that was not known before: it just began, or Curfew just came.
-fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, now: Timestamp) -> Rollout {
-    let canary = scene.canary;
-    let phase_started = promoted.phase_started.unwrap_or(now).min(now);
-    // A rollout that has only just begun has the template that it began with.
-    let just_begun = now.duration_since(phase_started) <= LOOK_MARGIN;
-    let unproven_until = proven_after(canary, now).filter(|_| !watched && !just_begun);
-    if !watched && let Some(recalled) = Rollout::recall(canary, promoted, live, now) {
-        let started_at = started_at(canary, promoted, Some(recalled.started_at), now);
-        return Rollout {
-            started_at,
-            unproven_until: None,
-            ..recalled
-        };
-    }
-    // Without weight and iterations there was no progress since the phase began; with them, every progress was a
-    // write of the status.
-    let progressed_at = if canary.status.canary_weight > 0 || canary.status.iterations > 0 {
-        canary.status.last_transition_time.unwrap_or(now).min(now)
-    } else {
-        phase_started
-    };
-    let started_at = started_at(canary, promoted, None, now);
-    Rollout {
-        promoted_since: promoted.rollout_started.unwrap_or(phase_started),
-        revision: live.clone(),
-        started_at,
-        progressed_at,
-        progress: Progress::of(canary),
-        wanted: scene
-            .target
-            .map(|target| target.wanted)
-            .filter(|_| watched || just_begun),
-        budget: Budget::new(Course::Frozen, if watched { now } else { progressed_at }),
-        running: Budget::new(Course::Frozen, started_at),
-        crashes: Crashes::default(),
-        revision_since: phase_started,
-        // What was found running may have been ready before; when, nobody saw.
-        was_ready: !watched && !just_begun,
-        unproven_until,
-        unsynced_until: None,
-        looked_at: now,
-        breach: None,
-    }
-}
-
-/// When it is certain that the live template is the one that Flagger took up: it looks at its target once an interval,
-/// and what it has not taken up by then it does not see as new.
-fn proven_after(canary: &Canary, now: Timestamp) -> Option<Timestamp> {
-    let effective = Effective::of(canary);
-    let look = effective.interval.saturating_add(effective.hook_time);
-    let look = SignedDuration::try_from(look).unwrap_or(SignedDuration::MAX);
-    now.checked_add(look.saturating_add(LOOK_MARGIN)).ok()
-}
-
-/// The first `Progressing`; while there was none, the start of the wait for it. A stamp never gives a later start than
-/// the status does.
-fn started_at(canary: &Canary, promoted: &Promoted, stamped: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    let phase_started = promoted.phase_started.unwrap_or(now).min(now);
-    match canary.status.phase {
-        Phase::Waiting => promoted.rollout_started.unwrap_or(phase_started).min(now),
-        // A rollout that had to wait for its approval starts when it gets it.
-        Phase::Progressing if stamped.is_none_or(|stamped| Some(stamped) == promoted.rollout_started) => phase_started,
-        _ => stamped.map_or(phase_started, |stamped| stamped.min(phase_started)),
     }
 }
 
