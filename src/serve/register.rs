@@ -193,3 +193,18 @@ fn changed(half: Half) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_with_a_quote_in_its_name_breaks_no_condition() {
+        let configuration = configuration(Half::Validate, &json!({}), r"o'brien\x");
+        let conditions = &configuration["webhooks"][0]["matchConditions"];
+        assert_eq!(
+            conditions[0]["expression"],
+            r"request.userInfo.username != 'o\'brien\\x'"
+        );
+    }
+}

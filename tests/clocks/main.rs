@@ -213,6 +213,38 @@ fn none_wanted_is_never_ready() {
 }
 
 #[test]
+fn none_wanted_makes_no_progress_either() {
+    let mut film = Film::begin();
+    film.until(10).ready(4).until(20);
+    film.pods.clear();
+    film.target = Some(deployment("v2", 0, 0));
+    film.look();
+    for second in [30, 50, 70] {
+        film.until(second).flagger(&[("iterations", json!(second))]);
+    }
+    // 10 s from the beginning, of which 10 s of readiness paid back 2.5: at 72.5 s.
+    film.until(80);
+    assert_eq!(film.rolled_back_at(), Some(72));
+}
+
+#[test]
+fn a_verdict_that_was_handed_over_stays_while_the_primary_is_not_ready() {
+    let mut film = Film::begin();
+    film.until(60);
+    requested(&mut film);
+    film.until(62);
+    film.primary = Some(deployment("v1", 4, 3));
+    film.look();
+    assert!(
+        film.remedies
+            .iter()
+            .all(|(_, remedy)| matches!(remedy, Remedy::RollBack(..))),
+        "{:?}",
+        film.remedies
+    );
+}
+
+#[test]
 fn a_primary_that_is_not_ready_stops_the_clock() {
     // docs/flagger.md#f13
     let mut film = Film::begin();

@@ -122,6 +122,26 @@ fn ready_pods_that_do_not_advance_are_a_stall_unless_a_gate_may_hold_them() {
 }
 
 #[test]
+fn a_silent_flagger_is_no_stall() {
+    let mut film = Film::begin();
+    ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
+    film.last_event = Some(30);
+    film.until(1000);
+    assert_eq!(reported(&film, Clock::Stall), None);
+    assert_eq!(reported(&film, Clock::Silence), Some(90));
+}
+
+#[test]
+fn a_promotion_that_moves_traffic_has_its_time_for_every_step() {
+    let mut film = Film::begin();
+    ready(&mut film).until(50).phase("Promoting");
+    film.until(100).flagger(&[("canaryWeight", json!(40))]).until(219);
+    assert_eq!(film.reports, []);
+    film.until(221);
+    assert_eq!(reported(&film, Clock::Promotion), Some(220));
+}
+
+#[test]
 fn silence_is_told_after_three_looks_and_what_hooks_may_take() {
     let mut film = Film::begin();
     ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
