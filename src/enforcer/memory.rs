@@ -54,8 +54,8 @@ pub struct Memory {
 /// What was told already, so that it is told once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// That a deadline approaches, since this progress.
-    pub approaching: Option<Timestamp>,
+    /// That a deadline approaches: whose, counted from when.
+    pub approaching: Option<(Clock, Timestamp)>,
     /// That a deadline has passed: whose, and of which revision.
     pub reported: BTreeSet<(Clock, String)>,
     /// That a breach is withheld, and why.

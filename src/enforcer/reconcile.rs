@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     deadline::{
-        judge,
+        Clock, judge,
         judge::{Judgement, Pending},
         limits::Limits,
         observe,
@@ -167,10 +167,11 @@ async fn stamp_and_tell(
 fn announce(look: &Look, memory: &mut Memory, now: Timestamp) {
     let Some(rollout) = &look.stamp.rollout else { return };
     let since = Some(rollout.progressed_at);
-    if let Some(pending) = look.judgement.pending.filter(|pending| pending.approaching)
-        && memory.told.approaching != since
+    if let Some(pending) = look.judgement.pending
+        && let Some(announcement) = announcement(look)
+        && memory.told.approaching != Some(announcement)
     {
-        memory.told.approaching = since;
+        memory.told.approaching = Some(announcement);
         let why = memory.pods.as_ref().and_then(|(_, pods)| pods::reason(pods));
         let note = format!(
             "the {} deadline passes at {}. {}",
@@ -189,6 +190,18 @@ fn announce(look: &Look, memory: &mut Memory, now: Timestamp) {
     }
 }
 
+/// Whose deadline is to be announced, and what it counts from: once for a rollout, or for each progress.
+fn announcement(look: &Look) -> Option<(Clock, Timestamp)> {
+    let pending = look.judgement.pending.filter(|pending| pending.approaching)?;
+    let rollout = look.stamp.rollout.as_ref()?;
+    let since = if pending.clock == Clock::Rollout {
+        rollout.started_at
+    } else {
+        rollout.progressed_at
+    };
+    Some((pending.clock, since))
+}
+
 /// From when on a primary that is not ready is worth a word, while it is what a rollout waits for.
 fn primary_told_at(look: &Look) -> Option<Timestamp> {
     let waits = look.seen.running && look.seen.phase.can_roll_back() && look.seen.target == TargetSeen::PrimaryNotReady;
@@ -198,9 +211,7 @@ fn primary_told_at(look: &Look) -> Option<Timestamp> {
 
 /// Whether nothing needs to be done about a remedy now that was not done already.
 fn is_settled(look: &Look, scene: Scene<'_>, memory: &Memory, now: Timestamp) -> bool {
-    let since = look.stamp.rollout.as_ref().map(|rollout| rollout.progressed_at);
-    let is_announced =
-        look.judgement.pending.is_none_or(|pending| !pending.approaching) || memory.told.approaching == since;
+    let is_announced = announcement(look).is_none_or(|announcement| memory.told.approaching == Some(announcement));
     // An announcement says why, and the pods are listed for that.
     is_announced
         && look.judgement.reports.iter().all(|breach| memory.is_reported(breach))
