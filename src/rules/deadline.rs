@@ -10,7 +10,8 @@ use crate::{
     policy::{AdmissionPolicy, Mode, Rule},
 };
 
-const FIELD: &str = "spec.progressDeadlineSeconds";
+/// Where it stands.
+pub(super) const FIELD: &str = "spec.progressDeadlineSeconds";
 
 /// Finds a missing deadline, or one outside the policy's bounds.
 #[must_use]
@@ -72,8 +73,13 @@ fn above(seconds: i64, max: Duration) -> bool {
     u64::try_from(seconds).is_ok_and(|seconds| Duration::from_secs(seconds) > max)
 }
 
-fn mend(min: Duration, max: Duration) -> String {
-    format!("write a number from {} to {}", min.as_secs_f64().ceil(), max.as_secs())
+/// What to write instead of a deadline that cannot be.
+pub(super) fn mend(min: Duration, max: Duration) -> String {
+    format!(
+        "write a whole number from {} to {}",
+        min.as_secs_f64().ceil(),
+        max.as_secs()
+    )
 }
 
 fn seconds_of(duration: Duration) -> String {
@@ -111,19 +117,19 @@ mod tests {
         for (seconds, words) in [
             (
                 json!(0),
-                "0 s: every rollout would fail at once; write a number from 60 to 3600",
+                "0 s: every rollout would fail at once; write a whole number from 60 to 3600",
             ),
             (
                 json!(-5),
-                "-5 s: every rollout would fail at once; write a number from 60 to 3600",
+                "-5 s: every rollout would fail at once; write a whole number from 60 to 3600",
             ),
             (
                 json!(59),
-                "59 s: the cluster's policy wants at least 60 s; write a number from 60 to 3600",
+                "59 s: the cluster's policy wants at least 60 s; write a whole number from 60 to 3600",
             ),
             (
                 json!(3601),
-                "3601 s: the cluster's policy allows at most 3600 s; write a number from 60 to 3600",
+                "3601 s: the cluster's policy allows at most 3600 s; write a whole number from 60 to 3600",
             ),
         ] {
             let (rule, text) = found(&json!({"progressDeadlineSeconds": seconds})).expect("a finding");

@@ -19,7 +19,7 @@ use crate::policy::AdmissionPolicy;
 /// `canary` is the object's JSON; `policy` the one in force for it.
 #[must_use]
 pub fn findings(canary: &Value, policy: &AdmissionPolicy) -> Vec<Finding> {
-    let mut findings = decodable::find(canary);
+    let mut findings = decodable::find(canary, policy);
     findings.extend(deadline::find(canary, policy));
     findings.extend(interval::find(canary, policy));
     findings

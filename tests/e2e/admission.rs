@@ -19,7 +19,7 @@ fn canary(deadline: &Value, interval: &str) -> Value {
 const REQUIRED: &str = "spec.progressDeadlineSeconds: no deadline is set, so pods that never become ready are waited \
     for 600 s at least, and longer where they crash and restart; set it to a little more than your pods need to become \
     ready, such as 180 [deadline-required]";
-const TOO_SHORT: &str = "spec.progressDeadlineSeconds: 5 s: the cluster's policy wants at least 10 s; write a number \
+const TOO_SHORT: &str = "spec.progressDeadlineSeconds: 5 s: the cluster's policy wants at least 10 s; write a whole number \
     from 10 to 3600 [deadline-bounds]";
 
 #[tokio::test]

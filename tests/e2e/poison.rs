@@ -17,7 +17,8 @@ use crate::{
 
 const EFFECT: &str = "and while one such Canary exists it sees no new Canary in the whole cluster";
 
-const INT32: &str = "a whole number from -2147483648 to 2147483647";
+/// The bounds of the plane's policy.
+const DEADLINE: &str = "a whole number from 10 to 3600";
 
 /// Every poison that was found, where it is, and what to write instead.
 fn poisons() -> Vec<(Value, &'static str, &'static str, &'static str)> {
@@ -31,13 +32,13 @@ fn poisons() -> Vec<(Value, &'static str, &'static str, &'static str)> {
             spec(|spec| spec["progressDeadlineSeconds"] = json!(180.5)),
             "spec.progressDeadlineSeconds",
             "180.5",
-            INT32,
+            DEADLINE,
         ),
         (
             spec(|spec| spec["progressDeadlineSeconds"] = json!(2_147_483_648_u32)),
             "spec.progressDeadlineSeconds",
             "2147483648",
-            INT32,
+            DEADLINE,
         ),
         (
             spec(|spec| spec["analysis"]["threshold"] = json!(2.5)),
@@ -109,10 +110,8 @@ async fn a_canary_that_stops_flagger_for_everyone_is_refused() {
 
     refuses_every_poison(&plane).await;
     let printed = tenant.apply(&poison, &[]).await.refused();
-    let expected = format!(
-        "spec.progressDeadlineSeconds: Flagger cannot decode 180.5, {EFFECT}; write a whole number from -2147483648 to \
-         2147483647 [undecodable]"
-    );
+    let expected =
+        format!("spec.progressDeadlineSeconds: Flagger cannot decode 180.5, {EFFECT}; write {DEADLINE} [undecodable]");
     assert!(printed.starts_with("The Canary \"web\" is invalid"), "{printed}");
     assert!(printed.contains(&expected), "{printed}");
 
