@@ -290,6 +290,10 @@ impl Memory {
     }
 
     fn give_verdict(&mut self, breach: Breach, remedy: RemedyName, result: Outcome, reason: &str, now: Timestamp) {
+        // A verdict that Flagger was handed must be confirmed or taken back; what is only told must not displace it.
+        if remedy == RemedyName::Report && requested(&self.stamp) {
+            return;
+        }
         let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
         self.stamp.verdict = Some(Verdict::new(
             now,
@@ -316,5 +320,59 @@ impl Memory {
     fn report_key(&self, breach: &Breach) -> (Clock, String) {
         let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
         (breach.clock, revision.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        deadline::{observe, observe::Scene},
+        enforcer::memory::Memories,
+        flagger::canary::Canary,
+    };
+
+    #[test]
+    fn a_deadline_that_is_only_told_does_not_displace_a_verdict_that_was_handed_over() {
+        let now: Timestamp = "2026-11-23T14:01:00Z".parse().expect("a time");
+        let canary = Canary::from_json(json!({
+            "metadata": {"name": "web"},
+            "status": {"phase": "Progressing", "conditions": [{"type": "Promoted", "status": "Unknown",
+                "lastTransitionTime": "2026-11-23T14:00:00Z", "lastUpdateTime": "2026-11-23T14:00:00Z"}]},
+        }));
+        let mut memory = Memories::default().take(&canary, now);
+        let scene = Scene {
+            canary: &canary,
+            target: None,
+            primary: None,
+            pods: None,
+            last_event: None,
+        };
+        memory.stamp = observe(scene, &memory.stamp, now).1;
+        let breach = |clock| Breach {
+            clock,
+            deadline: now,
+            limit: SignedDuration::from_secs(60),
+        };
+        let report = (RemedyName::Report, Outcome::Reported);
+
+        memory.give_verdict(breach(Clock::Stall), report.0, report.1, "before", now);
+        assert_eq!(memory.stamp.verdict.as_ref().expect("a verdict").clock, Clock::Stall);
+        memory.give_verdict(
+            breach(Clock::Readiness),
+            RemedyName::Rollback,
+            Outcome::Requested,
+            "why",
+            now,
+        );
+        memory.give_verdict(breach(Clock::Silence), report.0, report.1, "after", now);
+        assert_eq!(
+            memory.stamp.verdict.as_ref().expect("a verdict").clock,
+            Clock::Readiness
+        );
+        assert!(requested(&memory.stamp));
     }
 }

@@ -65,10 +65,12 @@ pub async fn pull(
     first: &mut Option<Timestamp>,
 ) -> Result<Pulled, Error> {
     let canary = &fresh.canary;
+    // What was judged, and after the first lever what our own write made of it: nobody else's change in between passes.
+    let mut written = canary.clone();
     if levers.fail_checks && canary.status.failed_checks < Effective::of(canary).threshold {
         before.get_or_insert_default().failed_checks = Some(canary.status.failed_checks);
         let threshold = Effective::of(canary).threshold;
-        patch_failed_checks(context, canary, threshold).await?;
+        written = patch_failed_checks(context, canary, threshold).await?;
         first.get_or_insert_with(clock::now);
     }
     if levers.target == TargetLever::BackdateTransition
@@ -79,9 +81,7 @@ pub async fn pull(
             .get_or_insert_default()
             .transition
             .get_or_insert((found, backdated));
-        // The failed checks may have been raised just now.
-        let canary = &read_canary(context, canary).await?;
-        patch_status(context, canary, json!({"lastTransitionTime": stamp::time(backdated)})).await?;
+        patch_status(context, &written, json!({"lastTransitionTime": stamp::time(backdated)})).await?;
         first.get_or_insert_with(clock::now);
     }
     if let Some((target, object)) = fresh
