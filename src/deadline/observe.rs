@@ -36,6 +36,18 @@ pub struct Scene<'a> {
     pub pods: Option<&'a [PodSeen]>,
     /// The last Event that Flagger wrote about the Canary, if one was seen.
     pub last_event: Option<Timestamp>,
+    /// What is known beyond these.
+    pub surroundings: Surroundings,
+}
+
+/// What is known of Flagger itself and of the routes. It is looked up for the last resort alone, and what is not known
+/// for certain is false.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Surroundings {
+    /// There is evidence that Flagger is down, and no Canary shows a sign of life.
+    pub flagger_down: bool,
+    /// The provider's routes were read back, and all traffic goes to the primary.
+    pub routes_on_primary: bool,
 }
 
 /// What matters about a Canary now.
@@ -72,8 +84,16 @@ pub struct Observation {
     pub traffic_gate: bool,
     /// Whether traffic or pods are on the canary.
     pub on_canary: bool,
+    /// Whether no traffic was moved and nothing analysed yet.
+    pub untouched: bool,
+    /// Whether the primary is as ready as Flagger needs it.
+    pub primary_ready: bool,
+    /// Whether a `ScaledObject` sets the target's replicas.
+    pub scaled_object: bool,
     /// How the adoption of the workload goes, while it is being adopted.
     pub adoption: Option<Adoption>,
+    /// What is known beyond the Canary's own objects.
+    pub surroundings: Surroundings,
 }
 
 // === impl Observation ===
@@ -192,6 +212,7 @@ fn observation(scene: Scene<'_>, effective: &Effective, running: bool, seen: Tar
         primary,
         pods: _,
         last_event,
+        surroundings,
     } = scene;
     let (spec, status) = (&canary.spec, &canary.status);
     let phase_since = status.promoted.as_ref().and_then(|promoted| promoted.phase_started);
@@ -215,7 +236,12 @@ fn observation(scene: Scene<'_>, effective: &Effective, running: bool, seen: Tar
             .as_ref()
             .is_some_and(|analysis| analysis.has_hook("confirm-traffic-increase")),
         on_canary: status.canary_weight > 0 || (running && target.is_some_and(|target| target.wanted > 0)),
+        untouched: status.canary_weight == 0 && status.iterations == 0,
+        primary_ready: primary
+            .is_some_and(|primary| readiness(primary, effective.primary_ready_threshold) == Readiness::Ready),
+        scaled_object: (spec.autoscaler.as_ref()).is_some_and(|autoscaler| autoscaler.kind == "ScaledObject"),
         adoption: adopting.then(|| adoption(target, primary, effective)),
+        surroundings,
     }
 }
 
@@ -272,6 +298,7 @@ fn target_seen(scene: Scene<'_>, effective: &Effective, rollout: &Rollout, now: 
         primary,
         pods,
         last_event: _,
+        surroundings: _,
     } = scene;
     // Flagger holds a Service for always ready.
     if is_service(canary) {

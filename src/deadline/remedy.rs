@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{
     Clock,
     judge::{Judgement, State},
+    limits::Limits,
     observe::{Observation, TargetSeen},
     revision::Revision,
     stamp::{Breach, Stamp},
@@ -25,6 +26,10 @@ pub enum Remedy {
     RollBack(Breach, Levers),
     /// Give the adoption more time, before Flagger takes the live workload away.
     Hold(Breach),
+    /// End the rollout in Flagger's place: it was handed the verdict, and it is down.
+    LastResort(Breach),
+    /// Scale the target of a rollout that the last resort failed to zero, where that is left to do.
+    FinishLastResort,
     /// Take the verdict back: its reason is gone.
     Withdraw,
     /// Flagger rolled back.
@@ -80,9 +85,16 @@ pub enum TargetLever {
 
 /// What the judgement asks to be done. What it only asks to be told stands in [`Judgement::reports`].
 #[must_use]
-pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, now: Timestamp) -> Remedy {
+pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
     let requested = requested(stamp) || left_over(seen, stamp);
     match (judgement.state, requested) {
+        (State::Breached(breach), true)
+            if wants_evidence(judgement, seen, stamp, limits, now)
+                && seen.surroundings.flagger_down
+                && seen.surroundings.routes_on_primary =>
+        {
+            Remedy::LastResort(breach)
+        }
         (State::Breached(breach), requested) => {
             let wanted = roll_back(breach, seen, stamp, now);
             match wanted {
@@ -91,11 +103,55 @@ pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, now: Tim
                 wanted => wanted,
             }
         }
-        (_, true) if seen.phase == Phase::Failed => Remedy::Confirm,
+        (_, true) if seen.phase == Phase::Failed => {
+            if stamp
+                .verdict
+                .as_ref()
+                .is_some_and(|verdict| verdict.remedy == RemedyName::LastResort)
+            {
+                Remedy::FinishLastResort
+            } else {
+                Remedy::Confirm
+            }
+        }
         (_, true) => Remedy::Withdraw,
         (State::Holding(breach), false) => Remedy::Hold(breach),
         (State::Idle | State::Running | State::Frozen, false) => Remedy::None,
     }
+}
+
+/// Whether the last resort is due if Flagger turns out to be down and the routes untouched, so that the evidence for
+/// that is worth looking for.
+///
+/// It is due when Flagger was handed the verdict a whole silence ago and has not moved since, no traffic was ever moved,
+/// the primary serves, and nothing else would scale the target up again.
+#[must_use]
+pub fn wants_evidence(
+    judgement: &Judgement,
+    seen: &Observation,
+    stamp: &Stamp,
+    limits: &Limits,
+    now: Timestamp,
+) -> bool {
+    let (State::Breached(_), Some(silence)) = (judgement.state, limits.silence.limit) else {
+        return false;
+    };
+    let silent_since = |moment: Option<Timestamp>| {
+        moment
+            .and_then(|moment| moment.checked_add(silence).ok())
+            .is_some_and(|end| now >= end)
+    };
+    limits.last_resort
+        && requested(stamp)
+        && silent_since(stamp.verdict.as_ref().map(|verdict| verdict.at))
+        && silent_since(seen.last_sign)
+        && seen.phase == Phase::Progressing
+        && seen.is_live()
+        && seen.synced
+        && seen.untouched
+        && seen.primary_ready
+        && !seen.scaled_object
+        && seen.kind.is_some()
 }
 
 fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, now: Timestamp) -> Remedy {
@@ -154,7 +210,7 @@ impl Withheld {
 pub fn requested(stamp: &Stamp) -> bool {
     match (&stamp.verdict, &stamp.rollout) {
         (Some(verdict), Some(rollout)) => {
-            verdict.remedy == RemedyName::Rollback
+            matches!(verdict.remedy, RemedyName::Rollback | RemedyName::LastResort)
                 && verdict.result == Outcome::Requested
                 && verdict.at >= rollout.promoted_since
         }
@@ -169,7 +225,7 @@ fn left_over(seen: &Observation, stamp: &Stamp) -> bool {
         .as_ref()
         .filter(|_| stamp.rollout.is_none() && !seen.running);
     asked.is_some_and(|verdict| {
-        verdict.remedy == RemedyName::Rollback
+        matches!(verdict.remedy, RemedyName::Rollback | RemedyName::LastResort)
             && verdict.result == Outcome::Requested
             && Revision::is_applied(&verdict.revision, &seen.applied)
     })

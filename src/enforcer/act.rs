@@ -48,6 +48,8 @@ pub(super) async fn act(
         }
         Remedy::RollBack(breach, levers) => roll_back(context, fresh, breach, levers, memory, now).await?,
         Remedy::Hold(breach) => hold(context, fresh, breach, memory, now).await?,
+        Remedy::LastResort(breach) => last_resort(context, fresh, breach, memory, now).await?,
+        Remedy::FinishLastResort => finish_last_resort(context, fresh, memory).await?,
         Remedy::Withdraw => {
             withdraw(context, fresh, memory).await?;
             true
@@ -191,6 +193,41 @@ async fn roll_back(
     Ok(first.is_some())
 }
 
+/// Ends a rollout in Flagger's place. First the phase, then the replicas: the other way round Flagger would promote what
+/// was scaled to zero (`docs/flagger.md#l4`).
+async fn last_resort(
+    context: &Context,
+    fresh: &Fresh,
+    breach: Breach,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let reason = reason(fresh, breach.clock);
+    levers::fail(context, fresh, &reason).await?;
+    memory.give_verdict(breach, RemedyName::LastResort, Outcome::Requested, &reason, now);
+    let note = format!("Flagger is down and did not react: ended the rollout in its place. {reason}");
+    memory.say(Topic::LastResort, note);
+    // Should this fail, it is done at the next look, which finds the phase that was written.
+    levers::scale_to_zero(context, fresh).await?;
+    finished(context, memory);
+    Ok(true)
+}
+
+async fn finish_last_resort(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Result<bool, Error> {
+    levers::scale_to_zero(context, fresh).await?;
+    finished(context, memory);
+    Ok(true)
+}
+
+fn finished(context: &Context, memory: &mut Memory) {
+    memory.before = None;
+    memory.pulls = 0;
+    if let Some(verdict) = &mut memory.stamp.verdict {
+        verdict.result = Outcome::Confirmed;
+        context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Confirmed);
+    }
+}
+
 async fn withdraw(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Result<(), Error> {
     levers::withdraw(context, fresh, memory.before.as_ref()).await?;
     memory.before = None;
@@ -330,7 +367,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        deadline::{observe, observe::Scene},
+        deadline::{
+            observe,
+            observe::{Scene, Surroundings},
+        },
         enforcer::memory::Memories,
         flagger::canary::Canary,
     };
@@ -350,6 +390,7 @@ mod tests {
             primary: None,
             pods: None,
             last_event: None,
+            surroundings: Surroundings::default(),
         };
         memory.stamp = observe(scene, &memory.stamp, now).1;
         let breach = |clock| Breach {

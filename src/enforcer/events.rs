@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use kube::{Api, Resource, api::PostParams};
 
-use super::{Context, ask, clock};
+use super::{Context, ask};
 use crate::flagger::canary::Canary;
 
 /// Who reports, as Events name it.
@@ -33,6 +33,8 @@ pub enum Topic {
     RollbackRequested,
     /// Flagger rolled back.
     RollbackConfirmed,
+    /// The rollout was ended in Flagger's place.
+    LastResort,
     /// Something speaks against acting.
     ActionWithheld,
 }
@@ -48,6 +50,7 @@ impl Topic {
             Self::AdoptionHeld => "AdoptionHeld",
             Self::RollbackRequested => "RollbackRequested",
             Self::RollbackConfirmed => "RollbackConfirmed",
+            Self::LastResort => "LastResort",
             Self::ActionWithheld => "ActionWithheld",
         }
     }
@@ -58,7 +61,7 @@ impl Topic {
                 "Judge"
             }
             Self::AdoptionHeld => "Hold",
-            Self::RollbackRequested | Self::RollbackConfirmed => "RollBack",
+            Self::RollbackRequested | Self::RollbackConfirmed | Self::LastResort => "RollBack",
         }
     }
 
@@ -70,6 +73,7 @@ impl Topic {
             | Self::CrashLimitExceeded
             | Self::AdoptionHeld
             | Self::RollbackRequested
+            | Self::LastResort
             | Self::ActionWithheld => "Warning",
         }
     }
@@ -79,7 +83,7 @@ impl Topic {
 pub async fn tell(context: &Context, canary: &Canary, topic: Topic, note: &str) {
     let (namespace, name, reason) = (canary.namespace(), canary.name(), topic.reason());
     tracing::info!(namespace, name, reason, note, "told");
-    let now = clock::now();
+    let now = context.now();
     let event = Event {
         metadata: ObjectMeta {
             // As client-go names them, so that tools sort and show them alike.

@@ -14,7 +14,10 @@ use serde_json::Value;
 
 use super::{Context, Error, ask};
 use crate::{
-    deadline::{observe::Scene, pods::PodSeen},
+    deadline::{
+        observe::{Scene, Surroundings},
+        pods::PodSeen,
+    },
     flagger::{canary::Canary, workload::Workload},
 };
 
@@ -29,6 +32,8 @@ pub struct Fresh {
     pub primary: Option<(Workload, Value)>,
     /// The last Event that Flagger wrote about it, as far as the watch has seen.
     pub last_event: Option<Timestamp>,
+    /// What is known of Flagger and the routes, if that was looked up.
+    pub surroundings: Surroundings,
     /// Its target's pods; none if they cannot be looked at.
     pub pods: Option<Vec<PodSeen>>,
 }
@@ -70,6 +75,7 @@ impl Fresh {
             target,
             primary,
             last_event,
+            surroundings: Surroundings::default(),
             pods,
         })
     }
@@ -83,6 +89,7 @@ impl Fresh {
             primary: self.primary.as_ref().map(|(workload, _)| workload),
             pods: self.pods.as_deref(),
             last_event: self.last_event,
+            surroundings: self.surroundings,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! withdrawn at once, since they are bound to neither (`docs/flagger.md#l9`).
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams},
@@ -13,7 +13,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    Context, Error, FIELD_MANAGER, ask, clock,
+    Context, Error, FIELD_MANAGER, ask,
     fresh::{Fresh, read_canary},
 };
 use crate::{
@@ -22,7 +22,12 @@ use crate::{
         revision::Revision,
         stamp,
     },
-    flagger::{canary::Canary, effective::Effective, phase::Phase, workload::TemplateHash},
+    flagger::{
+        canary::Canary,
+        effective::Effective,
+        phase::Phase,
+        workload::{Kind, SCALE_TO_ZERO_SELECTOR, TemplateHash},
+    },
 };
 
 /// What our condition's message begins with, so that it can be told from Kubernetes' own.
@@ -71,10 +76,10 @@ pub async fn pull(
         before.get_or_insert_default().failed_checks = Some(canary.status.failed_checks);
         let threshold = Effective::of(canary).threshold;
         written = patch_failed_checks(context, canary, threshold).await?;
-        first.get_or_insert_with(clock::now);
+        first.get_or_insert_with(|| context.now());
     }
     if levers.target == TargetLever::BackdateTransition
-        && let Some(backdated) = backdated(canary, clock::now())
+        && let Some(backdated) = backdated(canary, context.now())
     {
         let found = canary.status.last_transition_time.unwrap_or(backdated);
         before
@@ -82,7 +87,7 @@ pub async fn pull(
             .transition
             .get_or_insert((found, backdated));
         patch_status(context, &written, json!({"lastTransitionTime": stamp::time(backdated)})).await?;
-        first.get_or_insert_with(clock::now);
+        first.get_or_insert_with(|| context.now());
     }
     if let Some((target, object)) = fresh
         .target
@@ -91,7 +96,7 @@ pub async fn pull(
         && !target.deadline_exceeded()
     {
         before.get_or_insert_default().progressing = progressing(object).cloned();
-        let now = stamp::time(clock::now());
+        let now = stamp::time(context.now());
         let exceeded = json!({
             "type": "Progressing",
             "status": "False",
@@ -101,7 +106,7 @@ pub async fn pull(
             "lastTransitionTime": now,
         });
         patch_progressing(context, object, exceeded).await?;
-        first.get_or_insert_with(clock::now);
+        first.get_or_insert_with(|| context.now());
     }
     if first.is_some() && moved_on(canary, &read_canary(context, canary).await?) {
         return Ok(Pulled::MovedOn);
@@ -118,7 +123,7 @@ pub async fn withdraw(context: &Context, fresh: &Fresh, before: Option<&Before>)
         && progressing(object).is_some_and(is_ours)
     {
         let found = before.and_then(|before| before.progressing.clone());
-        patch_progressing(context, object, found.unwrap_or_else(neutral)).await?;
+        patch_progressing(context, object, found.unwrap_or_else(|| neutral(context.now()))).await?;
     }
     let mut canary = fresh.canary.clone();
     if let Some((found, put)) = before.and_then(|before| before.transition)
@@ -166,7 +171,7 @@ pub async fn hold(context: &Context, fresh: &Fresh) -> Result<(), Error> {
     let Some((_, object)) = &fresh.primary else {
         return Ok(());
     };
-    let now = stamp::time(clock::now());
+    let now = stamp::time(context.now());
     let mut conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
     for condition in &mut conditions {
         let waits = (condition["type"] == "Available" && condition["status"] == "False")
@@ -176,6 +181,63 @@ pub async fn hold(context: &Context, fresh: &Fresh) -> Result<(), Error> {
         }
     }
     patch_conditions(context, object, &conditions).await
+}
+
+/// Writes the phase that Flagger would write if it rolled back.
+///
+/// # Errors
+/// The write was refused; with a conflict, the Canary changed since it was read.
+pub async fn fail(context: &Context, fresh: &Fresh, reason: &str) -> Result<(), Error> {
+    let now = stamp::time(context.now());
+    let promoted = json!({
+        "type": "Promoted",
+        "status": "False",
+        "reason": "Failed",
+        "message": format!("{OURS}{reason}"),
+        "lastUpdateTime": now,
+        "lastTransitionTime": now,
+    });
+    let status = json!({
+        "phase": "Failed", "canaryWeight": 0, "iterations": 0, "failedChecks": 0,
+        "lastTransitionTime": now, "conditions": [promoted],
+    });
+    patch_status(context, &fresh.canary, status).await.map(|_| ())
+}
+
+/// Takes the target's pods away as Flagger does: a Deployment wants none, and a `DaemonSet` selects nodes that there are
+/// not. What is so already is left alone.
+///
+/// # Errors
+/// The write was refused; with a conflict, the target changed since it was read.
+pub async fn scale_to_zero(context: &Context, fresh: &Fresh) -> Result<(), Error> {
+    let Some((target, object)) = fresh.target.as_ref().filter(|(target, _)| target.wanted > 0) else {
+        return Ok(());
+    };
+    let metadata = &object["metadata"];
+    let precondition = json!({"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]});
+    let (namespace, name) = (
+        metadata["namespace"].as_str().unwrap_or_default(),
+        metadata["name"].as_str(),
+    );
+    let (client, name) = (context.client.clone(), name.unwrap_or_default());
+    let params = PatchParams::apply(FIELD_MANAGER);
+    match target.kind {
+        Kind::Deployment => {
+            let patch = Patch::Merge(json!({"metadata": precondition, "spec": {"replicas": 0}}));
+            let deployments: Api<Deployment> = Api::namespaced(client, namespace);
+            ask("scale the Deployment", deployments.patch_scale(name, &params, &patch)).await?;
+        }
+        Kind::DaemonSet => {
+            let selector = json!({SCALE_TO_ZERO_SELECTOR: "true"});
+            let patch = Patch::Merge(json!({
+                "metadata": precondition,
+                "spec": {"template": {"spec": {"nodeSelector": selector}}},
+            }));
+            let daemon_sets: Api<DaemonSet> = Api::namespaced(client, namespace);
+            ask("park the DaemonSet", daemon_sets.patch(name, &params, &patch)).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn patch_failed_checks(context: &Context, canary: &Canary, count: i64) -> Result<Canary, Error> {
@@ -237,8 +299,8 @@ fn is_ours(condition: &Value) -> bool {
 
 /// What stands in for the condition that was there before, when a restart forgot it. It is what a target has that
 /// Flagger scaled up (`docs/flagger.md#f2`), and the one from which Kubernetes does not count a deadline.
-fn neutral() -> Value {
-    let now = stamp::time(clock::now());
+fn neutral(now: Timestamp) -> Value {
+    let now = stamp::time(now);
     json!({
         "type": "Progressing",
         "status": "True",

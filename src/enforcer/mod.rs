@@ -19,6 +19,7 @@ pub mod watch;
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
+use jiff::Timestamp;
 use kube::{
     Client,
     runtime::{Config, applier, controller::Action},
@@ -84,6 +85,16 @@ pub(crate) async fn ask<T>(
     match tokio::time::timeout(API_TIMEOUT, answer).await {
         Ok(answer) => answer.map_err(|error| Error::Api(what, error)),
         Err(_) => Err(Error::Timeout(what)),
+    }
+}
+
+// === impl Context ===
+
+impl Context {
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        clock::now()
     }
 }
 

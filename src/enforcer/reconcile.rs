@@ -11,7 +11,6 @@ use kube::runtime::{controller::Action, reflector::ObjectRef};
 use super::{
     Context, Error,
     act::act,
-    clock,
     events::{Topic, tell},
     fresh::{self, Fresh},
     levers,
@@ -24,7 +23,7 @@ use crate::{
         judge::{Judgement, Pending},
         limits::Limits,
         observe,
-        observe::{Observation, Scene, TargetSeen},
+        observe::{Observation, Scene, Surroundings, TargetSeen},
         pods, remedy,
         remedy::{Remedy, TargetLever, requested},
         stamp::{self, Stamp},
@@ -64,7 +63,7 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
     if !context.watches.all_listed() {
         return Ok(Action::requeue(CACHES_SOON));
     }
-    let now = clock::now();
+    let now = context.now();
     let mut memory = context.memories.take(&canary, now);
     let done = if memory.is_older_than_known(&canary) {
         // The watch will catch up and wake us; should it not, a deadline must not be slept through.
@@ -107,13 +106,14 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
         primary,
         pods: memory.pods.as_ref().map(|(_, pods)| pods.as_slice()),
         last_event: context.watches.signs.last(canary),
+        surroundings: Surroundings::default(),
     };
     let mut look = Look::at(scene, &memory.stamp, &limits, now);
 
     let mut canary = canary.clone();
     if look.is_another_rollout(&memory.stamp) || !is_settled(&look, scene, memory, now) {
         let fresh = Fresh::read(context, &canary).await?;
-        let now = clock::now();
+        let now = context.now();
         memory.saw(&fresh.canary);
         look = Look::at(
             fresh.scene(),
@@ -144,7 +144,7 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
     }
     announce(&look, memory, now);
     let wait = stamp_and_tell(context, &canary, &look, memory).await?;
-    Ok(next_look(&look, memory, [wait, pods_wait], clock::now()))
+    Ok(next_look(&look, memory, [wait, pods_wait], context.now()))
 }
 
 /// Writes down what is known, then says what there is to say about it.
@@ -156,7 +156,7 @@ async fn stamp_and_tell(
 ) -> Result<Option<Duration>, Error> {
     let pending = look.judgement.pending;
     let pending = pending.map(|Pending { clock, deadline, .. }| (clock, deadline));
-    let written = stamps::write(context, canary, memory, pending, clock::now()).await;
+    let written = stamps::write(context, canary, memory, pending, context.now()).await;
     for (topic, note) in std::mem::take(&mut memory.words) {
         tell(context, canary, topic, &note).await;
     }
@@ -234,7 +234,9 @@ fn is_settled(look: &Look, scene: Scene<'_>, memory: &Memory, now: Timestamp) ->
                     .is_some_and(|pulled| pulled.elapsed() < reassert(memory.pulls));
                 just_pulled || (requested(&memory.stamp) && in_place)
             }
-            Remedy::Hold(_) | Remedy::Withdraw | Remedy::Confirm => false,
+            Remedy::Hold(_) | Remedy::LastResort(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => {
+                false
+            }
         }
 }
 
@@ -335,7 +337,7 @@ impl Look {
     fn at(scene: Scene<'_>, before: &Stamp, limits: &Limits, now: Timestamp) -> Self {
         let (seen, stamp) = observe(scene, before, now);
         let judgement = judge(&seen, &stamp, limits, now);
-        let remedy = remedy(&judgement, &seen, &stamp, now);
+        let remedy = remedy(&judgement, &seen, &stamp, limits, now);
         Self {
             seen,
             stamp,
@@ -394,6 +396,7 @@ mod tests {
                 primary: Some(primary),
                 pods: None,
                 last_event: None,
+                surroundings: Surroundings::default(),
             };
             let limits = Limits::of(&canary, &EnforcementPolicy::default());
             Look::at(scene, stamp, &limits, at(now))

@@ -12,7 +12,7 @@ use super::canary::whole_number;
 
 /// The node selector by which Flagger parks a `DaemonSet` (`daemonSetScaleDownNodeSelector` in its
 /// `pkg/canary/daemonset_controller.go`). It comes and goes with a rollout and is not part of the user's template.
-const SCALE_TO_ZERO_SELECTOR: &str = "flagger.app/scale-to-zero";
+pub const SCALE_TO_ZERO_SELECTOR: &str = "flagger.app/scale-to-zero";
 
 /// What kind of workload a Canary targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -9,7 +9,7 @@ use curfew::{
         judge::Judgement,
         limits::Limits,
         observe,
-        observe::{Observation, Scene},
+        observe::{Observation, Scene, Surroundings},
         pods::{ContainerSeen, PodSeen},
         remedy,
         remedy::Remedy,
@@ -37,6 +37,8 @@ pub struct Film {
     pub policy: EnforcementPolicy,
     /// The second of Flagger's last Event; none: it looks all the time.
     pub last_event: Option<i64>,
+    /// What is known of Flagger and the routes.
+    pub surroundings: Surroundings,
     /// Every deadline that passed and was only to be told, with the second at which that was first seen.
     pub reports: Vec<(i64, Clock)>,
     pub stamp: Stamp,
@@ -86,6 +88,7 @@ impl Film {
             containers: Vec::new(),
             policy: EnforcementPolicy::default(),
             last_event: None,
+            surroundings: Surroundings::default(),
             reports: Vec::new(),
             stamp: Stamp::default(),
             remedies: Vec::new(),
@@ -246,11 +249,12 @@ impl Film {
             primary: primary.as_ref(),
             pods: Some(&pods),
             last_event: Some(self.last_event.map_or(self.now, Self::at)),
+            surroundings: self.surroundings,
         };
         let (seen, stamp) = observe(scene, &self.stamp, self.now);
         let limits = Limits::of(&canary, &self.policy);
         let judgement = judge(&seen, &stamp, &limits, self.now);
-        let remedy = remedy(&judgement, &seen, &stamp, self.now);
+        let remedy = remedy(&judgement, &seen, &stamp, &limits, self.now);
         self.stamp = stamp;
         for breach in &judgement.reports {
             if !self.reports.iter().any(|(_, clock)| *clock == breach.clock) {
