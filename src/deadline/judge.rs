@@ -19,6 +19,8 @@ pub struct Judgement {
     pub reports: Vec<Breach>,
     /// The next deadline that would act or report.
     pub pending: Option<Pending>,
+    /// When the rollout is to be rolled back, if things go on as they do; in the past while it is breached.
+    pub rolls_back_at: Option<Timestamp>,
     /// When something changes by itself: a deadline, a warning, the end of an excuse.
     pub look_at: Option<Timestamp>,
 }
@@ -56,6 +58,7 @@ pub fn judge(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp)
         state: state(seen),
         reports: Vec::new(),
         pending: None,
+        rolls_back_at: None,
         look_at: None,
     };
     if limits.mode == Enforcement::Off {
@@ -88,6 +91,11 @@ pub fn judge(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp)
             deadline: reading.deadline,
             approaching: reading.warn_at.is_some_and(|warn_at| now >= warn_at),
         });
+    judgement.rolls_back_at = coming
+        .iter()
+        .filter(|reading| reading.action == Action::RollBack)
+        .map(|reading| reading.deadline)
+        .min();
     judgement.reports = passed
         .iter()
         .filter(|reading| reading.action == Action::Report)
@@ -104,6 +112,7 @@ pub fn judge(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp)
         judgement = Judgement {
             state: State::Breached(breach),
             pending: None,
+            rolls_back_at: Some(breach.deadline),
             look_at: None,
             ..judgement
         };

@@ -5,6 +5,7 @@
 //! them. The enforcer calls them on cached objects to find out *that* something may have to be done, and again on
 //! freshly read ones before it does it.
 
+pub mod breaker;
 pub mod budget;
 pub mod clock;
 pub mod crashes;

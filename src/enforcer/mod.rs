@@ -10,9 +10,11 @@ pub mod clock;
 pub mod events;
 pub mod fresh;
 pub mod levers;
+pub mod link;
 pub mod memory;
 pub mod metrics;
 pub mod reconcile;
+pub mod skew;
 pub mod stamps;
 pub mod watch;
 

@@ -1,0 +1,325 @@
+//! The way to the API server, and what it tells on the side: what time it is there, and which watches are silent.
+//!
+//! A [`Link`] is a layer around the client. It reads the `Date` of every answer, and it listens to the watches: a server
+//! that has nothing to say still sends a bookmark a minute, so a watch without a word for longer is a dead connection.
+//! It is ended, and the watcher begins another one.
+
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response, header::DATE};
+use http_body::{Body, Frame, SizeHint};
+use jiff::{Timestamp, fmt::rfc2822};
+use parking_lot::Mutex;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower::{BoxError, Layer, Service};
+
+use super::{clock, skew::Skew};
+
+/// How long a watch may be silent before it is given up: a minute for the bookmark (`bookmarkFrequency` in
+/// `k8s.io/apiserver/pkg/storage/cacher`), and half as much for a busy server.
+pub const SILENT: Duration = Duration::from_secs(90);
+
+/// With a watch this old, something is wrong that begins anew did not mend, and nothing is done.
+const STALE: Duration = Duration::from_secs(150);
+
+/// What the way to the API server tells.
+#[derive(Clone, Debug)]
+pub struct Link {
+    silent: Duration,
+    told: Arc<Mutex<Told>>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    skew: Skew,
+    /// When each watch last said something, by the plural of what is watched.
+    heard: BTreeMap<String, Instant>,
+}
+
+/// A client's service, listened to.
+#[derive(Clone, Debug)]
+pub struct Listened<S> {
+    inner: S,
+    link: Link,
+}
+
+/// The body of an answer; that of a watch is listened to.
+#[derive(Debug)]
+pub struct ListenedBody<B> {
+    inner: B,
+    watch: Option<Watch>,
+}
+
+#[derive(Debug)]
+struct Watch {
+    what: String,
+    link: Link,
+    silence: Pin<Box<Sleep>>,
+}
+
+/// Why a watch was ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the watch of {what} said nothing for {} s, not even that nothing happened: the connection is taken for dead", silent.as_secs())]
+pub struct Silent {
+    what: String,
+    silent: Duration,
+}
+
+// === impl Link ===
+
+impl Default for Link {
+    fn default() -> Self {
+        Self::new(SILENT)
+    }
+}
+
+impl Link {
+    /// A link whose watches may be silent for so long.
+    #[must_use]
+    pub fn new(silent: Duration) -> Self {
+        Self {
+            silent,
+            told: Arc::default(),
+        }
+    }
+
+    /// What time it is at the API server.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let now = clock::now();
+        now.checked_add(self.skew().offset()).unwrap_or(now)
+    }
+
+    /// How far the API server's clock is from ours.
+    #[must_use]
+    pub fn skew(&self) -> Skew {
+        self.told.lock().skew
+    }
+
+    /// How long ago each watch last said something.
+    #[must_use]
+    pub fn watch_ages(&self) -> Vec<(String, Duration)> {
+        let heard = &self.told.lock().heard;
+        heard.iter().map(|(what, at)| (what.clone(), at.elapsed())).collect()
+    }
+
+    /// A watch that has been silent for too long, if there is one: what it should have shown is not known.
+    #[must_use]
+    pub fn stale_watch(&self) -> Option<(String, Duration)> {
+        // A link with a shorter patience takes its watches for stale earlier in the same proportion.
+        let stale = STALE.min(self.silent.saturating_mul(2));
+        self.watch_ages().into_iter().find(|(_, age)| *age > stale)
+    }
+
+    fn hear(&self, what: &str) {
+        let mut told = self.told.lock();
+        match told.heard.get_mut(what) {
+            Some(at) => *at = Instant::now(),
+            None => {
+                told.heard.insert(what.to_owned(), Instant::now());
+            }
+        }
+    }
+}
+
+impl<S> Layer<S> for Link {
+    type Service = Listened<S>;
+
+    fn layer(&self, inner: S) -> Listened<S> {
+        Listened {
+            inner,
+            link: self.clone(),
+        }
+    }
+}
+
+// === impl Listened ===
+
+impl<S, B, R> Service<Request<B>> for Listened<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<ListenedBody<R>>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let link = self.link.clone();
+        let what = watched(&request);
+        let asked = clock::now();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let response = answer.await?;
+            if let Some(date) = date(&response) {
+                link.told.lock().skew.note(date, asked, clock::now());
+            }
+            let watch = what.filter(|_| response.status().is_success()).map(|what| {
+                link.hear(&what);
+                let silence = Box::pin(sleep_until(Instant::now() + link.silent));
+                Watch { what, link, silence }
+            });
+            Ok(response.map(|inner| ListenedBody { inner, watch }))
+        })
+    }
+}
+
+fn date<B>(response: &Response<B>) -> Option<Timestamp> {
+    let date = response.headers().get(DATE)?.to_str().ok()?;
+    rfc2822::parse(date).ok().map(|date| date.timestamp())
+}
+
+/// The plural of what a request watches, if it is a watch.
+fn watched<B>(request: &Request<B>) -> Option<String> {
+    let uri = request.uri();
+    let is_watch = uri
+        .query()?
+        .split('&')
+        .any(|pair| matches!(pair, "watch=true" | "watch=1"));
+    is_watch.then(|| uri.path().rsplit('/').next().unwrap_or_default().to_owned())
+}
+
+// === impl ListenedBody ===
+
+impl<B> Body for ListenedBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) else {
+            return match &mut this.watch {
+                Some(watch) => watch.silence.as_mut().poll(cx).map(|()| Some(Err(watch.end()))),
+                None => Poll::Pending,
+            };
+        };
+        if let (Some(watch), Some(Ok(_))) = (&mut this.watch, &frame) {
+            watch.link.hear(&watch.what);
+            let until = Instant::now() + watch.link.silent;
+            watch.silence.as_mut().reset(until);
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    fn end(&self) -> BoxError {
+        Box::new(Silent {
+            what: self.what.clone(),
+            silent: self.link.silent,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::{BodyExt as _, StreamBody};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    type Words = StreamBody<futures::stream::BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
+
+    /// Asks for `uri` through a link whose server answers with these bytes and then hangs.
+    async fn ask(link: &Link, uri: &str, says: &'static [&'static str], date: &str) -> Response<ListenedBody<Words>> {
+        let date = date.to_owned();
+        let service = tower::service_fn(move |_: Request<()>| {
+            let date = date.clone();
+            async move {
+                let words = futures::stream::iter(
+                    says.iter()
+                        .map(|word| Ok(Frame::data(Bytes::from_static(word.as_bytes())))),
+                );
+                let hanging = futures::StreamExt::chain(words, futures::stream::pending());
+                let body = StreamBody::new(futures::StreamExt::boxed(hanging));
+                let answer = Response::builder().header(DATE, date).body(body);
+                Ok::<Response<Words>, Infallible>(answer.expect("an answer"))
+            }
+        });
+        let request = Request::get(uri).body(()).expect("a request");
+        link.layer(service).oneshot(request).await.expect("an answer")
+    }
+
+    const NOW: &str = "Mon, 23 Nov 2026 14:00:00 GMT";
+
+    const SHORT: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn a_watch_that_says_nothing_is_ended() {
+        let link = Link::new(SHORT);
+        let uri = "/apis/flagger.app/v1beta1/canaries?watch=true&allowWatchBookmarks=true";
+        let mut body = ask(&link, uri, &["{}", "{}"], NOW).await.into_body();
+        assert!(body.frame().await.expect("a frame").is_ok());
+        let begun = Instant::now();
+        assert!(body.frame().await.expect("a frame").is_ok());
+        let error = body.frame().await.expect("an end").expect_err("silence");
+        assert!(begun.elapsed() >= SHORT);
+        assert!(
+            error.to_string().contains("the watch of canaries said nothing"),
+            "{error}"
+        );
+        assert_eq!(link.watch_ages()[0].0, "canaries");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_watch_may_take_its_time() {
+        let link = Link::new(SHORT);
+        let uri = "/apis/flagger.app/v1beta1/canaries?limit=500";
+        let mut body = ask(&link, uri, &[], NOW).await.into_body();
+        let waited = tokio::time::timeout(SHORT * 3, body.frame()).await;
+        assert!(waited.is_err());
+        assert_eq!(link.watch_ages(), []);
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_is_not_taken_up_again_is_stale() {
+        let link = Link::new(SHORT);
+        ask(&link, "/api/v1/namespaces?watch=1", &["{}"], NOW).await;
+        let begun = Instant::now();
+        assert_eq!(link.stale_watch(), None);
+        while link.stale_watch().is_none_or(|(what, _)| what != "namespaces") {
+            tokio::time::sleep(SHORT / 10).await;
+        }
+        assert!(begun.elapsed() > SHORT);
+        ask(&link, "/api/v1/namespaces?watch=1", &["{}"], NOW).await;
+        assert_eq!(link.stale_watch(), None);
+    }
+
+    #[tokio::test]
+    async fn the_date_of_an_answer_tells_the_skew() {
+        let link = Link::default();
+        ask(&link, "/api", &[], "Mon, 23 Nov 1992 14:00:00 GMT").await;
+        assert!(link.skew().is_too_much());
+        assert!(link.now() < "1992-11-23T14:01:00Z".parse().expect("a time"));
+        ask(&link, "/api", &[], "yesterday").await;
+        assert!(link.skew().is_too_much(), "what does not parse says nothing");
+    }
+}
