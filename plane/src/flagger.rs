@@ -11,13 +11,16 @@ use crate::tools::{Tool, Tools};
 /// The version that `plane/tools/go.mod` pins.
 pub const VERSION: &str = "1.44.0";
 
+/// The provider of Canaries that name none.
+const PROVIDER: &str = "-mesh-provider=kubernetes";
+
 /// What Flagger logs when its informers are filled and its workers run.
 const STARTED: &str = "Started operator workers";
 
 pub(crate) fn launch(tools: &Tools, layout: &Layout, ports: &PortMap, extra: &[String]) -> Launch {
     let mut args = vec![
         format!("-kubeconfig={}", layout.kubeconfig(FLAGGER.file).display()),
-        "-mesh-provider=kubernetes".to_owned(),
+        PROVIDER.to_owned(),
         // How often it looks for new Canaries; a rollout's own interval cannot be under ten seconds.
         "-control-loop-interval=1s".to_owned(),
         // The discard port: no metrics server, and Flagger only says so once.
@@ -55,7 +58,11 @@ pub(crate) fn deployment() -> Value {
             "template": {
                 "metadata": {"labels": labels},
                 "spec": {"containers": [
-                    {"name": "flagger", "image": format!("ghcr.io/fluxcd/flagger:{VERSION}")},
+                    {
+                        "name": "flagger",
+                        "image": format!("ghcr.io/fluxcd/flagger:{VERSION}"),
+                        "args": [PROVIDER],
+                    },
                 ]},
             },
         },

@@ -236,7 +236,7 @@ mod tests {
         enabled: true,
         min: 20,
         percent: 50,
-        window: std::time::Duration::from_secs(300),
+        window: std::time::Duration::from_mins(5),
     };
 
     fn at(second: i64) -> Timestamp {

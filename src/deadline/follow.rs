@@ -6,7 +6,7 @@ use super::{
     Clock,
     budget::{Budget, Course},
     crashes::Crashes,
-    observe::Scene,
+    observe::{LOOK_MARGIN, Scene},
     remedy::requested,
     revision::Revision,
     stamp::{Breach, Progress, Rollout, Stamp},
@@ -20,8 +20,6 @@ use crate::flagger::{
 
 /// What whole seconds in annotations may add up to.
 const ROUNDING: SignedDuration = SignedDuration::from_secs(3);
-/// What is given to Flagger on top of an interval to look at its target.
-const LOOK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// The rollout as it is now: the same one, the same one with another revision, or another one.
 pub(super) fn carry_forward(

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     clock::{Clock, Reading},
     limits::Limits,
-    observe::{Observation, TargetSeen},
+    observe::{LOOK_MARGIN, Observation, TargetSeen},
     stamp::{Breach, Stamp},
 };
 use crate::policy::canary_policy::{Action, Enforcement};
@@ -81,10 +81,18 @@ pub fn judge(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp)
         let next = warn_at.unwrap_or(reading.deadline);
         judgement.look_at = Some(judgement.look_at.map_or(next, |look_at| look_at.min(next)));
     }
+    // While Flagger looks as it should, its silence is put off with every look; naming it would mean a stamp for each. It
+    // comes into question once a look is missing.
+    let silence_named_at = seen
+        .last_sign
+        .and_then(|sign| sign.checked_add(limits.interval.saturating_add(LOOK_MARGIN)).ok());
+    let silence_comes = coming.iter().any(|reading| reading.clock == Clock::Silence);
+    if let Some(moment) = silence_named_at.filter(|moment| silence_comes && now < *moment) {
+        judgement.look_at = Some(judgement.look_at.map_or(moment, |look_at| look_at.min(moment)));
+    }
     judgement.pending = coming
         .iter()
-        // These two move with every look of Flagger or of a controller; naming them would mean a stamp for each.
-        .filter(|reading| !matches!(reading.clock, Clock::Silence | Clock::Initialization))
+        .filter(|reading| reading.clock != Clock::Silence || silence_named_at.is_some_and(|moment| now >= moment))
         .min_by_key(|reading| reading.deadline)
         .map(|reading| Pending {
             clock: reading.clock,

@@ -13,12 +13,18 @@ use crate::flagger::{
     canary::Canary,
     effective::Effective,
     phase::Phase,
-    ready::{self, Readiness, readiness},
+    ready::{self, Readiness, Shortfall, readiness},
     workload::{Condition, Kind, Workload},
 };
 
 /// The share of Flagger's deadline after which an adoption is held, per cent.
 const HOLD_AT: i32 = 80;
+
+/// What is given to Flagger on top of an interval to look at its target.
+pub(super) const LOOK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// Within this time a controller that keeps up has counted a pod that got ready.
+const COUNTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// Without a look for so long, what happened meanwhile is not known: a machine was suspended, a watch hung.
 const BLIND: SignedDuration = SignedDuration::from_secs(90);
@@ -84,6 +90,9 @@ pub struct Observation {
     pub traffic_gate: bool,
     /// Whether traffic or pods are on the canary.
     pub on_canary: bool,
+    /// Whether by its pods the target has long been ready, although its own status does not say so: its controller does not
+    /// keep up, and the time that counted may have been no unready time.
+    pub controllers_behind: bool,
     /// Whether no traffic was moved and nothing analysed yet.
     pub untouched: bool,
     /// Whether the primary is as ready as Flagger needs it.
@@ -202,10 +211,17 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         stamp.rollout = Some(rollout);
     }
     stamp.suspended_since = (standing(canary) == Standing::Suspended).then(|| before.suspended_since.unwrap_or(now));
-    (observation(scene, &effective, running, seen, synced), stamp)
+    (observation(scene, &effective, running, seen, synced, now), stamp)
 }
 
-fn observation(scene: Scene<'_>, effective: &Effective, running: bool, seen: TargetSeen, synced: bool) -> Observation {
+fn observation(
+    scene: Scene<'_>,
+    effective: &Effective,
+    running: bool,
+    seen: TargetSeen,
+    synced: bool,
+    now: Timestamp,
+) -> Observation {
     let Scene {
         canary,
         target,
@@ -236,6 +252,7 @@ fn observation(scene: Scene<'_>, effective: &Effective, running: bool, seen: Tar
             .as_ref()
             .is_some_and(|analysis| analysis.has_hook("confirm-traffic-increase")),
         on_canary: status.canary_weight > 0 || (running && target.is_some_and(|target| target.wanted > 0)),
+        controllers_behind: seen == TargetSeen::Unready && controllers_behind(scene, effective, now),
         untouched: status.canary_weight == 0 && status.iterations == 0,
         primary_ready: primary
             .is_some_and(|primary| readiness(primary, effective.primary_ready_threshold) == Readiness::Ready),
@@ -273,6 +290,25 @@ fn adoption(target: Option<&Workload>, primary: Option<&Workload>, effective: &E
         target_serves: target.is_some_and(|target| target.available > 0),
         hold_by,
     }
+}
+
+/// Whether enough pods have been ready for so long that the controller should have counted them.
+fn controllers_behind(scene: Scene<'_>, effective: &Effective, now: Timestamp) -> bool {
+    let (Some(target), Some(pods)) = (scene.target, scene.pods) else {
+        return false;
+    };
+    let due = SignedDuration::from_secs(target.min_ready).saturating_add(COUNTED_WITHIN);
+    let ready = pods
+        .iter()
+        .filter(|pod| pod.ready && pod.since.is_some_and(|since| now.duration_since(since) > due))
+        .count();
+    let needed = ready::needed(target, effective.canary_ready_threshold);
+    // Pods of an old version, or too few of them, are another matter.
+    let only_availability = matches!(
+        readiness(target, effective.canary_ready_threshold),
+        Readiness::NotReady(Shortfall::Unavailable { .. })
+    );
+    only_availability && i64::try_from(ready).is_ok_and(|ready| ready >= needed)
 }
 
 /// Whether the target is a Service of Kubernetes' own; Knative's have the same kind.

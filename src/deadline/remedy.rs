@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     Clock,
+    breaker::Cause,
     judge::{Judgement, State},
     limits::Limits,
     observe::{Observation, TargetSeen},
@@ -48,6 +49,14 @@ pub enum Withheld {
     NotLooking(TargetSeen),
     /// The target's pods cannot be looked at.
     Blind,
+    /// By its pods the target is ready, but its controller does not say so.
+    ControllersBehind,
+    /// Our clock and the API server's are too far apart.
+    Skewed,
+    /// A watch has been silent for too long.
+    Stale,
+    /// The breaker is open, until this moment at the least; why, unless not every rollout was looked at yet.
+    Breaker(Timestamp, Option<Cause>),
 }
 
 /// A reason to withhold, whatever its moment.
@@ -61,6 +70,14 @@ pub enum WithheldKind {
     NotLooking,
     /// The pods cannot be looked at.
     Blind,
+    /// The controller does not keep up.
+    ControllersBehind,
+    /// Nobody knows what time it is.
+    Skewed,
+    /// A watch is silent.
+    Stale,
+    /// The breaker is open.
+    Breaker,
 }
 
 /// Which levers make Flagger roll back.
@@ -171,6 +188,9 @@ fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, now: Timestamp) 
     if let Some(until) = unproven_until.filter(|until| now < *until) {
         return Remedy::Withhold(breach, Withheld::Unproven(until));
     }
+    if seen.controllers_behind && breach.clock == Clock::Readiness && !requested(stamp) {
+        return Remedy::Withhold(breach, Withheld::ControllersBehind);
+    }
     match seen.target {
         TargetSeen::Ready | TargetSeen::Unready | TargetSeen::Growing(_) => Remedy::RollBack(breach, levers),
         // What was handed over already stays: taking it back for a moment would only delay the end.
@@ -192,6 +212,10 @@ impl Withheld {
             Self::Unproven(_) => WithheldKind::Unproven,
             Self::NotLooking(_) => WithheldKind::NotLooking,
             Self::Blind => WithheldKind::Blind,
+            Self::ControllersBehind => WithheldKind::ControllersBehind,
+            Self::Skewed => WithheldKind::Skewed,
+            Self::Stale => WithheldKind::Stale,
+            Self::Breaker(..) => WithheldKind::Breaker,
         }
     }
 
@@ -199,8 +223,8 @@ impl Withheld {
     #[must_use]
     pub const fn until(self) -> Option<Timestamp> {
         match self {
-            Self::FixPushed(until) | Self::Unproven(until) => Some(until),
-            Self::NotLooking(_) | Self::Blind => None,
+            Self::FixPushed(until) | Self::Unproven(until) | Self::Breaker(until, _) => Some(until),
+            Self::NotLooking(_) | Self::Blind | Self::ControllersBehind | Self::Skewed | Self::Stale => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Context, Error,
@@ -10,7 +10,8 @@ use super::{
     fresh::Fresh,
     levers::{self, Pulled},
     memory::Memory,
-    reconcile::Look,
+    reconcile::{Look, breaker_of},
+    rollouts::Answer,
 };
 use crate::deadline::{
     Clock,
@@ -20,6 +21,9 @@ use crate::deadline::{
     stamp::Breach,
     verdict::{Outcome, RemedyName, Verdict},
 };
+
+/// How long something that speaks against acting is believed to last.
+const RESTRAINED: SignedDuration = SignedDuration::from_secs(10);
 
 /// How often an adoption that is held is told of.
 const HOLD_SELDOM: Duration = Duration::from_mins(1);
@@ -39,12 +43,22 @@ pub(super) async fn act(
     wrote |= match look.remedy.clone() {
         Remedy::None => false,
         Remedy::Report(breach) => report(context, fresh, breach, memory, now),
-        Remedy::Withhold(breach, why) => withhold(context, breach, why, memory, now),
+        Remedy::Withhold(breach, why) => withhold(context, breach, RemedyName::Rollback, why, memory, now),
         // Without the pods nobody can say why, and something is wrong that is not the rollout's fault.
         Remedy::RollBack(breach, _) if fresh.pods.is_none() && !requested(&memory.stamp) => {
             memory.pulled_at = Some(Instant::now());
             memory.pulls = memory.pulls.saturating_add(1);
-            withhold(context, breach, Withheld::Blind, memory, now)
+            withhold(context, breach, RemedyName::Rollback, Withheld::Blind, memory, now)
+        }
+        Remedy::RollBack(breach, _) if let Some(why) = restraint(context, fresh, breach, memory, now) => {
+            restrain(context, breach, RemedyName::Rollback, why, memory, now)
+        }
+        Remedy::Hold(breach) if let Some(why) = doubt(context) => {
+            restrain(context, breach, RemedyName::Hold, why, memory, now)
+        }
+        Remedy::LastResort(_) if let Some(why) = doubt(context) => {
+            memory.restrained_until = retry_at(why, now);
+            false
         }
         Remedy::RollBack(breach, levers) => roll_back(context, fresh, breach, levers, memory, now).await?,
         Remedy::Hold(breach) => hold(context, fresh, breach, memory, now).await?,
@@ -59,18 +73,71 @@ pub(super) async fn act(
     Ok(wrote)
 }
 
+/// What speaks against a rollback that is not about the rollout itself.
+fn restraint(context: &Context, fresh: &Fresh, breach: Breach, memory: &Memory, now: Timestamp) -> Option<Withheld> {
+    // What was handed over already is not taken back for it.
+    if requested(&memory.stamp) {
+        return None;
+    }
+    if let Some(why) = doubt(context) {
+        return Some(why);
+    }
+    let canary = &fresh.canary;
+    let (policy, settings) = breaker_of(context, canary);
+    let answer = context
+        .rollouts
+        .ask(canary, &policy, settings, breach.deadline, &context.watches, now);
+    match answer {
+        Answer::Free => None,
+        Answer::Held(until, cause) => Some(Withheld::Breaker(until, cause)),
+    }
+}
+
+/// Whether what time it is, or what goes on, is in doubt.
+fn doubt(context: &Context) -> Option<Withheld> {
+    if context.link.skew().is_too_much() {
+        Some(Withheld::Skewed)
+    } else if context.link.stale_watch().is_some() {
+        Some(Withheld::Stale)
+    } else {
+        None
+    }
+}
+
+fn restrain(
+    context: &Context,
+    breach: Breach,
+    remedy: RemedyName,
+    why: Withheld,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> bool {
+    memory.restrained_until = retry_at(why, now);
+    withhold(context, breach, remedy, why, memory, now)
+}
+
+fn retry_at(why: Withheld, now: Timestamp) -> Option<Timestamp> {
+    why.until().or_else(|| now.checked_add(RESTRAINED).ok())
+}
+
 /// Tells once that a deadline has passed and why nothing is done about it.
-fn withhold(context: &Context, breach: Breach, why: Withheld, memory: &mut Memory, now: Timestamp) -> bool {
+fn withhold(
+    context: &Context,
+    breach: Breach,
+    remedy: RemedyName,
+    why: Withheld,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> bool {
     if memory.is_withheld(&breach, why) {
         return false;
     }
     memory.told.withheld = Some((breach.clock, why.kind()));
     context.metrics.breached(breach.clock);
-    context
-        .metrics
-        .acted(breach.clock, RemedyName::Rollback, Outcome::Withheld);
-    memory.give_verdict(breach, RemedyName::Rollback, Outcome::Withheld, withheld(why), now);
-    memory.say(Topic::ActionWithheld, exceeded(&breach, withheld(why)));
+    context.metrics.acted(breach.clock, remedy, Outcome::Withheld);
+    let reason = withheld(context, why);
+    memory.give_verdict(breach, remedy, Outcome::Withheld, &reason, now);
+    memory.say(Topic::ActionWithheld, exceeded(&breach, &reason));
     true
 }
 
@@ -135,8 +202,31 @@ async fn hold(
 }
 
 /// Why nothing is done about a breach yet.
-fn withheld(why: Withheld) -> &'static str {
-    match why {
+fn withheld(context: &Context, why: Withheld) -> String {
+    let said = match why {
+        Withheld::Skewed => {
+            let seconds = context.link.skew().offset().as_secs();
+            return format!(
+                "this machine's clock and the API server's are {} s apart, so nobody knows what time it is; \
+                 set the clocks right (NTP)",
+                seconds.abs()
+            );
+        }
+        Withheld::Stale => {
+            let (what, age) = context.link.stale_watch().unwrap_or_default();
+            return format!(
+                "the watch of {what} has been silent for {} s, so what goes on is not known; the log says why",
+                age.as_secs()
+            );
+        }
+        Withheld::Breaker(_, Some(cause)) => {
+            return format!("the breaker is open: {cause}; let go later, one after the other, and judged again");
+        }
+        Withheld::Breaker(_, None) => "not every rollout has been looked at since the start",
+        Withheld::ControllersBehind => {
+            "by its pods the target is ready, but its controller has not said so for long: \
+             kube-controller-manager does not keep up"
+        }
         Withheld::FixPushed(_) => {
             "the pod template is not the one that this rollout began with; Flagger will look at the new one"
         }
@@ -149,7 +239,8 @@ fn withheld(why: Withheld) -> &'static str {
         Withheld::NotLooking(TargetSeen::Paused) => "the target is paused, which only its owner should end",
         Withheld::Blind => "the target's pods cannot be looked at; the log says why",
         Withheld::NotLooking(_) => "Flagger cannot judge the target now",
-    }
+    };
+    said.to_owned()
 }
 
 async fn roll_back(
@@ -162,6 +253,7 @@ async fn roll_back(
 ) -> Result<bool, Error> {
     let reason = reason(fresh, breach.clock);
     memory.latch(breach);
+    memory.restrained_until = None;
     memory.pulled_at = Some(Instant::now());
     memory.pulls = memory.pulls.saturating_add(1);
     let mut first = None;
@@ -362,7 +454,6 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
     use serde_json::json;
 
     use super::*;

@@ -39,6 +39,10 @@ pub struct Memory {
     pub pulled_at: Option<Instant>,
     /// How often they were asserted for this verdict.
     pub pulls: u32,
+    /// Until when something that is not about the rollout speaks against acting, so that it is not even looked at afresh.
+    pub restrained_until: Option<Timestamp>,
+    /// When evidence that Flagger is down was last looked for.
+    pub evidence_at: Option<Instant>,
     /// Words for the user that wait until what they tell of is written.
     pub words: Vec<(Topic, String)>,
     /// How often in a row looking after it failed.
@@ -82,6 +86,8 @@ impl Memories {
                 seen_version: None,
                 pulled_at: None,
                 pulls: 0,
+                restrained_until: None,
+                evidence_at: None,
                 words: Vec::new(),
                 failures: 0,
                 held_at: None,
@@ -114,6 +120,12 @@ impl Memory {
     /// Notes that this state of the Canary was seen.
     pub fn saw(&mut self, canary: &Canary) {
         self.seen_version = self.seen_version.max(version(canary));
+    }
+
+    /// Whether something that is not about the rollout speaks against acting.
+    #[must_use]
+    pub fn is_restrained(&self, now: Timestamp) -> bool {
+        self.restrained_until.is_some_and(|until| now < until)
     }
 
     /// Whether the watch has yet to catch up with what was read: its older state would look like another rollout.

@@ -1,12 +1,16 @@
 //! What the enforcer counts.
 
+use std::{fmt, sync::Arc};
+
 use jiff::SignedDuration;
 use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::ConstGauge, histogram::Histogram},
     registry::Registry,
 };
 
+use super::{link::Link, rollouts::Rollouts};
 use crate::deadline::{
     Clock,
     verdict::{Outcome, RemedyName},
@@ -30,6 +34,16 @@ struct ActionLabels {
     clock: &'static str,
     remedy: &'static str,
     result: &'static str,
+}
+
+/// How many of the deadlines that come next are told: each is a series.
+const NEAREST: usize = 100;
+
+/// What is read when somebody asks, and not counted.
+#[derive(Debug)]
+struct Moment {
+    link: Link,
+    rollouts: Arc<Rollouts>,
 }
 
 // === impl Metrics ===
@@ -57,6 +71,11 @@ impl Metrics {
         metrics
     }
 
+    /// Has the state of the link and of the rollouts told too.
+    pub fn tell(registry: &mut Registry, link: Link, rollouts: Arc<Rollouts>) {
+        registry.register_collector(Box::new(Moment { link, rollouts }));
+    }
+
     /// Counts a deadline that passed.
     pub fn breached(&self, clock: Clock) {
         self.breaches.get_or_create(&BreachLabels { clock: clock.name() }).inc();
@@ -75,5 +94,52 @@ impl Metrics {
     /// Records how long after its deadline a verdict was handed over.
     pub fn lagged(&self, lag: SignedDuration) {
         self.lag.observe(lag.as_secs_f64().max(0.0));
+    }
+}
+
+// === impl Moment ===
+
+impl Collector for Moment {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Self { link, rollouts } = self;
+        let now = link.now();
+        let mut gauge = |name: &str, help: &str, value: f64| -> Result<(), fmt::Error> {
+            ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+        };
+        gauge(
+            "breaker_open",
+            "Whether a breaker holds rollbacks back (1) or not (0)",
+            f64::from(u8::from(rollouts.is_breaker_open(now))),
+        )?;
+        gauge(
+            "clock_skew_seconds",
+            "How far the API server's clock is ahead of this machine's",
+            link.skew().offset().as_secs_f64(),
+        )?;
+        let mut ages = encoder.encode_descriptor(
+            "watch_age_seconds",
+            "Time since a watch last said something, be it that nothing happened",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (kind, age) in link.watch_ages() {
+            ConstGauge::new(age.as_secs_f64()).encode(ages.encode_family(&[("kind", kind)])?)?;
+        }
+        let mut deadlines = encoder.encode_descriptor(
+            "seconds_to_deadline",
+            "Time to the deadlines that come next",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (namespace, name, clock, deadline) in rollouts.nearest(NEAREST) {
+            let labels = [
+                ("namespace", namespace),
+                ("name", name),
+                ("clock", clock.name().to_owned()),
+            ];
+            let seconds = deadline.duration_since(now).as_secs_f64();
+            ConstGauge::new(seconds).encode(deadlines.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }

@@ -8,12 +8,14 @@
 mod act;
 pub mod clock;
 pub mod events;
+pub mod evidence;
 pub mod fresh;
 pub mod levers;
 pub mod link;
 pub mod memory;
 pub mod metrics;
 pub mod reconcile;
+pub mod rollouts;
 pub mod skew;
 pub mod stamps;
 pub mod watch;
@@ -27,7 +29,7 @@ use kube::{
     runtime::{Config, applier, controller::Action},
 };
 
-use self::{memory::Memories, metrics::Metrics, reconcile::reconcile, watch::Watches};
+use self::{link::Link, memory::Memories, metrics::Metrics, reconcile::reconcile, rollouts::Rollouts, watch::Watches};
 use crate::policy::Policies;
 
 /// Canaries that are worked on at the same time. Most of that time is spent waiting for the API server.
@@ -53,6 +55,10 @@ pub struct Context {
     pub watches: Watches,
     /// What is remembered of each Canary.
     pub memories: Arc<Memories>,
+    /// What the way to the API server tells. The client must be built with it.
+    pub link: Link,
+    /// The running rollouts at a glance.
+    pub rollouts: Arc<Rollouts>,
     /// What is counted.
     pub metrics: Metrics,
     /// Under which name Events are reported.
@@ -93,10 +99,10 @@ pub(crate) async fn ask<T>(
 // === impl Context ===
 
 impl Context {
-    /// What time it is.
+    /// What time it is at the API server: deadlines are compared with what the cluster wrote.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        clock::now()
+        self.link.now()
     }
 }
 

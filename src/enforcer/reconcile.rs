@@ -12,6 +12,7 @@ use super::{
     Context, Error,
     act::act,
     events::{Topic, tell},
+    evidence,
     fresh::{self, Fresh},
     levers,
     memory::Memory,
@@ -25,11 +26,14 @@ use crate::{
         observe,
         observe::{Observation, Scene, Surroundings, TargetSeen},
         pods, remedy,
-        remedy::{Remedy, TargetLever, requested},
+        remedy::{Remedy, TargetLever, requested, wants_evidence},
         stamp::{self, Stamp},
     },
     flagger::{canary::Canary, effective::Effective, workload::Workload},
-    policy::{Guard, Subject, canary_policy::Enforcement},
+    policy::{
+        CanaryPolicy, Guard, Subject,
+        canary_policy::{Breaker, Enforcement},
+    },
 };
 
 /// The longest time between two looks at a running rollout: time is compared, never slept through.
@@ -42,6 +46,9 @@ const CACHES_SOON: Duration = Duration::from_millis(100);
 const PODS_SELDOM: Duration = Duration::from_secs(2);
 /// How often the levers are asserted again while Flagger does not react.
 const REASSERT: Duration = Duration::from_secs(2);
+
+/// How often it is looked for evidence that Flagger is down.
+const EVIDENCE_SELDOM: Duration = Duration::from_secs(20);
 
 /// How long a primary may be unready before it is told. Flagger makes it so itself when it promotes, a moment before
 /// the phase says that it does.
@@ -91,6 +98,9 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
     if limits.mode == Enforcement::Off && !requested(&memory.stamp) {
         // An exemption ends by itself, and a namespace may get other labels.
         let running = canary.status.phase.rank().is_some();
+        if running {
+            context.rollouts.note_off(canary, &breaker_of(context, canary).0);
+        }
         return Ok(if running {
             Action::requeue(LONGEST_SLEEP)
         } else {
@@ -110,17 +120,31 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
     };
     let mut look = Look::at(scene, &memory.stamp, &limits, now);
 
+    context
+        .rollouts
+        .note(canary, &breaker_of(context, canary).0, &look.judgement, memory);
     let mut canary = canary.clone();
-    if look.is_another_rollout(&memory.stamp) || !is_settled(&look, scene, memory, now) {
-        let fresh = Fresh::read(context, &canary).await?;
+    if look.is_another_rollout(&memory.stamp) || !is_settled(&look, scene, &limits, memory, now) {
+        let mut fresh = Fresh::read(context, &canary).await?;
         let now = context.now();
         memory.saw(&fresh.canary);
-        look = Look::at(
-            fresh.scene(),
-            &memory.stamp,
-            &self::limits(context, &fresh.canary, now),
-            now,
-        );
+        let limits = self::limits(context, &fresh.canary, now);
+        look = Look::at(fresh.scene(), &memory.stamp, &limits, now);
+        if let Some(silence) = limits
+            .silence
+            .limit
+            .filter(|_| look.wants_evidence(&limits, memory, now))
+        {
+            memory.evidence_at = Some(Instant::now());
+            match evidence::gather(context, &fresh.canary, silence, now).await {
+                Ok(surroundings) => fresh.surroundings = surroundings,
+                Err(error) => {
+                    let (namespace, name) = (fresh.canary.namespace(), fresh.canary.name());
+                    tracing::warn!(namespace, name, %error, "cannot find out whether Flagger is down; not acting in its place");
+                }
+            }
+            look = Look::at(fresh.scene(), &memory.stamp, &limits, now);
+        }
         if look.is_another_rollout(&memory.stamp) {
             memory.before = None;
             memory.pulls = 0;
@@ -210,7 +234,7 @@ fn primary_told_at(look: &Look) -> Option<Timestamp> {
 }
 
 /// Whether nothing needs to be done about a remedy now that was not done already.
-fn is_settled(look: &Look, scene: Scene<'_>, memory: &Memory, now: Timestamp) -> bool {
+fn is_settled(look: &Look, scene: Scene<'_>, limits: &Limits, memory: &Memory, now: Timestamp) -> bool {
     let is_announced = announcement(look).is_none_or(|announcement| memory.told.approaching == Some(announcement));
     // An announcement says why, and the pods are listed for that.
     is_announced
@@ -232,11 +256,12 @@ fn is_settled(look: &Look, scene: Scene<'_>, memory: &Memory, now: Timestamp) ->
                 let just_pulled = memory
                     .pulled_at
                     .is_some_and(|pulled| pulled.elapsed() < reassert(memory.pulls));
-                just_pulled || (requested(&memory.stamp) && in_place)
+                let restrained = !requested(&memory.stamp) && memory.is_restrained(now);
+                let in_place = requested(&memory.stamp) && in_place && !look.wants_evidence(limits, memory, now);
+                restrained || just_pulled || in_place
             }
-            Remedy::Hold(_) | Remedy::LastResort(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => {
-                false
-            }
+            Remedy::Hold(_) => memory.is_restrained(now),
+            Remedy::LastResort(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => false,
         }
 }
 
@@ -290,9 +315,12 @@ fn next_look(look: &Look, memory: &Memory, waits: [Option<Duration>; 2], now: Ti
     };
     let since = look.stamp.rollout.as_ref().map(|rollout| rollout.progressed_at);
     let primary = primary_told_at(look).filter(|_| memory.told.primary != since);
-    let moments = [look.judgement.look_at, withheld, primary].into_iter().flatten();
+    let restrained = memory.restrained_until.filter(|until| now < *until);
+    let moments = [look.judgement.look_at, withheld, primary, restrained]
+        .into_iter()
+        .flatten();
     let until = moments.map(|moment| moment.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
-    let acting = requested(&memory.stamp) || matches!(look.remedy, Remedy::RollBack(..));
+    let acting = requested(&memory.stamp) || (matches!(look.remedy, Remedy::RollBack(..)) && restrained.is_none());
     let reassert = acting.then(|| reassert(memory.pulls));
     let running = look.seen.running.then_some(LONGEST_SLEEP);
     match until
@@ -313,7 +341,8 @@ fn cached(canary: &Canary, context: &Context) -> (Option<Arc<Workload>>, Option<
     (workload(&canary.spec.target.name), workload(&canary.primary_name()))
 }
 
-fn limits(context: &Context, canary: &Canary, now: Timestamp) -> Limits {
+/// The policy that applies to a Canary.
+fn with_policy<T>(context: &Context, canary: &Canary, take: impl FnOnce(&CanaryPolicy, Subject<'_>) -> T) -> T {
     let namespace_labels = context.watches.namespaces.labels(canary.namespace());
     let labels = canary.metadata.labels.clone().unwrap_or_default();
     let subject = Subject {
@@ -322,13 +351,25 @@ fn limits(context: &Context, canary: &Canary, now: Timestamp) -> Limits {
         name: canary.name(),
         labels: &labels,
     };
-    let policy = context.policies.applying(subject);
-    let limits = Limits::of(canary, &policy.spec.enforcement);
-    if policy.exemption(subject, Guard::Enforcement, now).is_some() {
-        limits.off()
-    } else {
-        limits
-    }
+    take(context.policies.applying(subject), subject)
+}
+
+fn limits(context: &Context, canary: &Canary, now: Timestamp) -> Limits {
+    with_policy(context, canary, |policy, subject| {
+        let limits = Limits::of(canary, &policy.spec.enforcement);
+        if policy.exemption(subject, Guard::Enforcement, now).is_some() {
+            limits.off()
+        } else {
+            limits
+        }
+    })
+}
+
+/// The name and the breaker's settings of the policy that applies to a Canary.
+pub(super) fn breaker_of(context: &Context, canary: &Canary) -> (String, Breaker) {
+    with_policy(context, canary, |policy, _| {
+        (policy.name.clone(), policy.spec.enforcement.breaker)
+    })
 }
 
 // === impl Look ===
@@ -344,6 +385,12 @@ impl Look {
             judgement,
             remedy,
         }
+    }
+
+    /// Whether it is time to look for evidence that Flagger is down.
+    fn wants_evidence(&self, limits: &Limits, memory: &Memory, now: Timestamp) -> bool {
+        let just_looked = memory.evidence_at.is_some_and(|at| at.elapsed() < EVIDENCE_SELDOM);
+        !just_looked && wants_evidence(&self.judgement, &self.seen, &self.stamp, limits, now)
     }
 
     /// Whether this is the first look at a rollout or at a revision. What belongs together then is read afresh: a

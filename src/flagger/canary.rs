@@ -162,6 +162,12 @@ impl Canary {
         Some(self.metadata.annotations.as_ref()?.get(key)?.as_str())
     }
 
+    /// The name of the Service that users call: the target's, unless the Canary names another.
+    #[must_use]
+    pub fn apex_name(&self) -> &str {
+        self.spec.service_name.as_deref().unwrap_or(&self.spec.target.name)
+    }
+
     /// The name of the workload that serves while the target rolls out, as Flagger names it.
     #[must_use]
     pub fn primary_name(&self) -> String {

@@ -11,5 +11,6 @@ pub mod duration;
 pub mod effective;
 pub mod phase;
 pub mod ready;
+pub mod routes;
 mod schema;
 pub mod workload;

@@ -38,6 +38,8 @@ pub struct Workload {
     pub paused: bool,
     /// `spec.progressDeadlineSeconds` (Deployments only).
     pub progress_deadline: Option<i64>,
+    /// `spec.minReadySeconds`: how long a pod is ready before it counts as available.
+    pub min_ready: i64,
     /// Pods wanted: `spec.replicas` (1 if absent), or `status.desiredNumberScheduled`.
     pub wanted: i64,
     /// `status.observedGeneration`.
@@ -89,6 +91,7 @@ impl Workload {
             template: TemplateHash::of(&spec["template"]),
             paused: spec["paused"].as_bool().unwrap_or_default(),
             progress_deadline: whole_number(&spec["progressDeadlineSeconds"]),
+            min_ready: count(&spec["minReadySeconds"]),
             wanted: whole_number(&spec["replicas"]).unwrap_or(1),
             observed_generation: count(&status["observedGeneration"]),
             total: count(&status["replicas"]),
@@ -111,6 +114,7 @@ impl Workload {
             template: TemplateHash::of(&spec["template"]),
             paused: false,
             progress_deadline: None,
+            min_ready: count(&spec["minReadySeconds"]),
             wanted: count(&status["desiredNumberScheduled"]),
             observed_generation: count(&status["observedGeneration"]),
             total: count(&status["currentNumberScheduled"]),

@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use kube::Client;
+use kube::{Client, client::ClientBuilder};
 use tokio::task::JoinSet;
 
 pub use self::args::Args;
@@ -36,7 +36,9 @@ use self::{
 use crate::{
     enforcer::{
         self,
+        link::Link,
         memory::Memories,
+        rollouts::Rollouts,
         watch::{Queue, Watches},
     },
     policy::{Policies, file},
@@ -85,7 +87,8 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let webhook_listener = listen("--webhook-addr", webhook_addr)?;
     let admin_listener = listen("--admin-addr", admin_addr)?;
     let webhook_addr = local_address(&webhook_listener)?;
-    let client = client().await?;
+    let link = Link::default();
+    let client = client(&link).await?;
 
     let mut registry = Registry::new();
     let readiness = Readiness::new();
@@ -93,13 +96,17 @@ pub async fn run(args: Args) -> Result<(), Error> {
     readiness.set("certificate", Ok(()));
     let identity = Identity::default();
     let memories = Arc::new(Memories::default());
-    let (watches, queue) = start_watches(&client, &memories, &readiness);
+    let rollouts = Arc::new(Rollouts::default());
+    let (watches, queue) = start_watches(&client, &memories, &rollouts, &readiness);
+    enforcer::metrics::Metrics::tell(registry.inner(), link.clone(), Arc::clone(&rollouts));
     registry.count_rollouts(watches.canaries.clone());
     let context = Arc::new(enforcer::Context {
         client: client.clone(),
         policies: Arc::clone(&policies),
         watches: watches.clone(),
         memories,
+        link,
+        rollouts,
         metrics: enforcer::metrics::Metrics::new(registry.inner()),
         instance: std::env::var("HOSTNAME").unwrap_or_else(|_| "curfew".to_owned()),
     });
@@ -159,11 +166,19 @@ pub async fn run(args: Args) -> Result<(), Error> {
     ended
 }
 
-fn start_watches(client: &Client, memories: &Arc<Memories>, readiness: &Readiness) -> (Watches, Queue) {
-    let (memories, readiness) = (Arc::clone(memories), readiness.clone());
+fn start_watches(
+    client: &Client,
+    memories: &Arc<Memories>,
+    rollouts: &Arc<Rollouts>,
+    readiness: &Readiness,
+) -> (Watches, Queue) {
+    let (memories, rollouts, readiness) = (Arc::clone(memories), Arc::clone(rollouts), readiness.clone());
     Watches::start(
         client,
-        move |canary| memories.forget(canary),
+        move |canary| {
+            memories.forget(canary);
+            rollouts.forget(canary);
+        },
         move |what, state| match state {
             Ok(()) => readiness.set(what, Ok(())),
             Err(why) => readiness.fail_if_waiting(what, why),
@@ -199,14 +214,15 @@ fn local_address(listener: &TcpListener) -> Result<SocketAddr, Error> {
         .map_err(|error| Error::BadStart(error.to_string()))
 }
 
-async fn client() -> Result<Client, Error> {
+async fn client(link: &Link) -> Result<Client, Error> {
     let config = kube::Config::infer().await.map_err(|error| {
         Error::BadStart(format!(
             "no way to the cluster: {}; run inside a cluster, or set KUBECONFIG to a kubeconfig file",
             one_line(&error)
         ))
     })?;
-    Client::try_from(config)
+    ClientBuilder::try_from(config)
+        .map(|builder| builder.with_layer(link).build())
         .map_err(|error| Error::BadStart(format!("the kubeconfig cannot be used: {}", one_line(&error))))
 }
 
