@@ -5,6 +5,7 @@
 //! them. The enforcer calls them on cached objects to find out *that* something may have to be done, and again on
 //! freshly read ones before it does it.
 
+pub mod announce;
 pub mod budget;
 pub mod clock;
 pub mod crashes;
@@ -13,6 +14,7 @@ pub mod judge;
 pub mod limits;
 pub mod observe;
 pub mod pods;
+pub mod reason;
 pub mod remedy;
 pub mod revision;
 pub mod stamp;

@@ -14,8 +14,7 @@ use super::{
 };
 use crate::deadline::{
     Clock,
-    observe::TargetSeen,
-    pods,
+    reason::{exceeded, held, why, withheld},
     remedy::{Levers, Remedy, Withheld, requested},
     stamp::Breach,
     verdict::{Outcome, RemedyName, Verdict},
@@ -79,7 +78,7 @@ fn report(context: &Context, fresh: &Fresh, breach: Breach, memory: &mut Memory,
     if memory.is_reported(&breach) {
         return false;
     }
-    let reason = reason(fresh, breach.clock);
+    let reason = why(fresh.scene(), breach.clock);
     memory.told.reported.insert(memory.report_key(&breach));
     context.metrics.breached(breach.clock);
     context
@@ -120,36 +119,11 @@ async fn hold(
         context.metrics.acted(breach.clock, RemedyName::Hold, Outcome::Held);
     }
     memory.held_at = Some(Instant::now());
-    let why = match &fresh.primary {
-        Some((primary, _)) => format!(
-            "{} of {} pods of the primary are available",
-            primary.available, primary.wanted
-        ),
-        None => "the primary is not there".to_owned(),
-    };
-    let reason = format!("{why}; Flagger would give up and scale the live workload to 0");
+    let reason = held(fresh.scene());
     memory.give_verdict(breach, RemedyName::Hold, Outcome::Held, &reason, now);
     let note = format!("gave the adoption more time: {reason}");
     memory.say(Topic::AdoptionHeld, note);
     Ok(true)
-}
-
-/// Why nothing is done about a breach yet.
-fn withheld(why: Withheld) -> &'static str {
-    match why {
-        Withheld::FixPushed(_) => {
-            "the pod template is not the one that this rollout began with; Flagger will look at the new one"
-        }
-        Withheld::Unproven(_) => {
-            "the rollout was found running; waiting one interval to be sure that Flagger saw its template"
-        }
-        Withheld::NotLooking(TargetSeen::PrimaryNotReady) => {
-            "Flagger waits for the primary, which is not ready, and does not look at the canary"
-        }
-        Withheld::NotLooking(TargetSeen::Paused) => "the target is paused, which only its owner should end",
-        Withheld::Blind => "the target's pods cannot be looked at; the log says why",
-        Withheld::NotLooking(_) => "Flagger cannot judge the target now",
-    }
 }
 
 async fn roll_back(
@@ -160,7 +134,7 @@ async fn roll_back(
     memory: &mut Memory,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let reason = reason(fresh, breach.clock);
+    let reason = why(fresh.scene(), breach.clock);
     memory.latch(breach);
     memory.pulled_at = Some(Instant::now());
     memory.pulls = memory.pulls.saturating_add(1);
@@ -202,7 +176,7 @@ async fn last_resort(
     memory: &mut Memory,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let reason = reason(fresh, breach.clock);
+    let reason = why(fresh.scene(), breach.clock);
     levers::fail(context, fresh, &reason).await?;
     memory.give_verdict(breach, RemedyName::LastResort, Outcome::Requested, &reason, now);
     let note = format!("Flagger is down and did not react: ended the rollout in its place. {reason}");
@@ -250,59 +224,6 @@ fn topic(clock: Clock) -> Topic {
         Topic::CrashLimitExceeded
     } else {
         Topic::DeadlineExceeded
-    }
-}
-
-fn exceeded(breach: &Breach, why: &str) -> String {
-    match breach.clock {
-        Clock::Crashes => format!(
-            "a container failed too often within {} s: {why}",
-            breach.limit.as_secs()
-        ),
-        clock => format!(
-            "the {} deadline of {} s has passed: {why}",
-            clock.name(),
-            breach.limit.as_secs()
-        ),
-    }
-}
-
-/// Why, in one line.
-fn reason(fresh: &Fresh, clock: Clock) -> String {
-    match clock {
-        Clock::Readiness | Clock::Crashes | Clock::Rollout | Clock::Initialization => unready(fresh),
-        Clock::Gate => "an approval is waited for".to_owned(),
-        Clock::Stall => "the target is ready and Flagger looks at it, but nothing advances".to_owned(),
-        Clock::Silence => {
-            "no sign of life from Flagger on this Canary: it is down, stuck, or does not watch it".to_owned()
-        }
-        Clock::Promotion => match &fresh.primary {
-            Some((primary, _)) => {
-                format!(
-                    "{} of {} pods of the primary are available",
-                    primary.available, primary.wanted
-                )
-            }
-            None => "the primary is not there".to_owned(),
-        },
-        Clock::Suspended => "the rollout is suspended with traffic or pods on the canary".to_owned(),
-    }
-}
-
-/// Why the target is not ready.
-fn unready(fresh: &Fresh) -> String {
-    if let Some(reason) = pods::reason(fresh.pods.as_deref().unwrap_or_default()) {
-        return reason;
-    }
-    match &fresh.target {
-        Some((target, _)) if target.wanted == 0 => {
-            "the target wants 0 replicas, so that nothing can become ready".to_owned()
-        }
-        Some((target, _)) => match &target.replica_failure {
-            Some(failure) => format!("pods cannot be created: {}", failure.message),
-            None => format!("{} of {} pods are available", target.available, target.wanted),
-        },
-        None => "the target is not there".to_owned(),
     }
 }
 
