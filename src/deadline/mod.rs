@@ -5,6 +5,7 @@
 //! them. The enforcer calls them on cached objects to find out *that* something may have to be done, and again on
 //! freshly read ones before it does it.
 
+pub mod announce;
 pub mod breaker;
 pub mod budget;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod judge;
 pub mod limits;
 pub mod observe;
 pub mod pods;
+pub mod reason;
 pub mod remedy;
 pub mod revision;
 pub mod stamp;

@@ -1,6 +1,6 @@
 //! What to do now, if anything.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Clock,
@@ -51,10 +51,10 @@ pub enum Withheld {
     Blind,
     /// By its pods the target is ready, but its controller does not say so.
     ControllersBehind,
-    /// Our clock and the API server's are too far apart.
-    Skewed,
-    /// A watch has been silent for too long.
-    Stale,
+    /// Our clock and the API server's are this far apart.
+    Skewed(SignedDuration),
+    /// A watch has been silent for so long.
+    Stale(SignedDuration),
     /// The breaker is open, until this moment at the least; why, unless not every rollout was looked at yet.
     Breaker(Timestamp, Option<Cause>),
 }
@@ -213,8 +213,8 @@ impl Withheld {
             Self::NotLooking(_) => WithheldKind::NotLooking,
             Self::Blind => WithheldKind::Blind,
             Self::ControllersBehind => WithheldKind::ControllersBehind,
-            Self::Skewed => WithheldKind::Skewed,
-            Self::Stale => WithheldKind::Stale,
+            Self::Skewed(_) => WithheldKind::Skewed,
+            Self::Stale(_) => WithheldKind::Stale,
             Self::Breaker(..) => WithheldKind::Breaker,
         }
     }
@@ -224,7 +224,7 @@ impl Withheld {
     pub const fn until(self) -> Option<Timestamp> {
         match self {
             Self::FixPushed(until) | Self::Unproven(until) | Self::Breaker(until, _) => Some(until),
-            Self::NotLooking(_) | Self::Blind | Self::ControllersBehind | Self::Skewed | Self::Stale => None,
+            Self::NotLooking(_) | Self::Blind | Self::ControllersBehind | Self::Skewed(_) | Self::Stale(_) => None,
         }
     }
 }

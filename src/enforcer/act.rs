@@ -15,8 +15,7 @@ use super::{
 };
 use crate::deadline::{
     Clock,
-    observe::TargetSeen,
-    pods,
+    reason::{exceeded, held, why, withheld},
     remedy::{Levers, Remedy, Withheld, requested},
     stamp::Breach,
     verdict::{Outcome, RemedyName, Verdict},
@@ -95,13 +94,15 @@ fn restraint(context: &Context, fresh: &Fresh, breach: Breach, memory: &Memory, 
 
 /// Whether what time it is, or what goes on, is in doubt.
 fn doubt(context: &Context) -> Option<Withheld> {
-    if context.link.skew().is_too_much() {
-        Some(Withheld::Skewed)
-    } else if context.link.stale_watch().is_some() {
-        Some(Withheld::Stale)
-    } else {
-        None
+    let skew = context.link.skew();
+    if skew.is_too_much() {
+        return Some(Withheld::Skewed(skew.offset()));
     }
+    let (what, age) = context.link.stale_watch()?;
+    tracing::warn!(what, ?age, "nothing is done while this watch is silent");
+    Some(Withheld::Stale(
+        SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX),
+    ))
 }
 
 fn restrain(
@@ -135,7 +136,7 @@ fn withhold(
     memory.told.withheld = Some((breach.clock, why.kind()));
     context.metrics.breached(breach.clock);
     context.metrics.acted(breach.clock, remedy, Outcome::Withheld);
-    let reason = withheld(context, why);
+    let reason = withheld(why);
     memory.give_verdict(breach, remedy, Outcome::Withheld, &reason, now);
     memory.say(Topic::ActionWithheld, exceeded(&breach, &reason));
     true
@@ -146,7 +147,7 @@ fn report(context: &Context, fresh: &Fresh, breach: Breach, memory: &mut Memory,
     if memory.is_reported(&breach) {
         return false;
     }
-    let reason = reason(fresh, breach.clock);
+    let reason = why(fresh.scene(), breach.clock);
     memory.told.reported.insert(memory.report_key(&breach));
     context.metrics.breached(breach.clock);
     context
@@ -187,60 +188,11 @@ async fn hold(
         context.metrics.acted(breach.clock, RemedyName::Hold, Outcome::Held);
     }
     memory.held_at = Some(Instant::now());
-    let why = match &fresh.primary {
-        Some((primary, _)) => format!(
-            "{} of {} pods of the primary are available",
-            primary.available, primary.wanted
-        ),
-        None => "the primary is not there".to_owned(),
-    };
-    let reason = format!("{why}; Flagger would give up and scale the live workload to 0");
+    let reason = held(fresh.scene());
     memory.give_verdict(breach, RemedyName::Hold, Outcome::Held, &reason, now);
     let note = format!("gave the adoption more time: {reason}");
     memory.say(Topic::AdoptionHeld, note);
     Ok(true)
-}
-
-/// Why nothing is done about a breach yet.
-fn withheld(context: &Context, why: Withheld) -> String {
-    let said = match why {
-        Withheld::Skewed => {
-            let seconds = context.link.skew().offset().as_secs();
-            return format!(
-                "this machine's clock and the API server's are {} s apart, so nobody knows what time it is; \
-                 set the clocks right (NTP)",
-                seconds.abs()
-            );
-        }
-        Withheld::Stale => {
-            let (what, age) = context.link.stale_watch().unwrap_or_default();
-            return format!(
-                "the watch of {what} has been silent for {} s, so what goes on is not known; the log says why",
-                age.as_secs()
-            );
-        }
-        Withheld::Breaker(_, Some(cause)) => {
-            return format!("the breaker is open: {cause}; let go later, one after the other, and judged again");
-        }
-        Withheld::Breaker(_, None) => "not every rollout has been looked at since the start",
-        Withheld::ControllersBehind => {
-            "by its pods the target is ready, but its controller has not said so for long: \
-             kube-controller-manager does not keep up"
-        }
-        Withheld::FixPushed(_) => {
-            "the pod template is not the one that this rollout began with; Flagger will look at the new one"
-        }
-        Withheld::Unproven(_) => {
-            "the rollout was found running; waiting one interval to be sure that Flagger saw its template"
-        }
-        Withheld::NotLooking(TargetSeen::PrimaryNotReady) => {
-            "Flagger waits for the primary, which is not ready, and does not look at the canary"
-        }
-        Withheld::NotLooking(TargetSeen::Paused) => "the target is paused, which only its owner should end",
-        Withheld::Blind => "the target's pods cannot be looked at; the log says why",
-        Withheld::NotLooking(_) => "Flagger cannot judge the target now",
-    };
-    said.to_owned()
 }
 
 async fn roll_back(
@@ -251,7 +203,7 @@ async fn roll_back(
     memory: &mut Memory,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let reason = reason(fresh, breach.clock);
+    let reason = why(fresh.scene(), breach.clock);
     memory.latch(breach);
     memory.restrained_until = None;
     memory.pulled_at = Some(Instant::now());
@@ -294,7 +246,7 @@ async fn last_resort(
     memory: &mut Memory,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let reason = reason(fresh, breach.clock);
+    let reason = why(fresh.scene(), breach.clock);
     levers::fail(context, fresh, &reason).await?;
     memory.give_verdict(breach, RemedyName::LastResort, Outcome::Requested, &reason, now);
     let note = format!("Flagger is down and did not react: ended the rollout in its place. {reason}");
@@ -342,59 +294,6 @@ fn topic(clock: Clock) -> Topic {
         Topic::CrashLimitExceeded
     } else {
         Topic::DeadlineExceeded
-    }
-}
-
-fn exceeded(breach: &Breach, why: &str) -> String {
-    match breach.clock {
-        Clock::Crashes => format!(
-            "a container failed too often within {} s: {why}",
-            breach.limit.as_secs()
-        ),
-        clock => format!(
-            "the {} deadline of {} s has passed: {why}",
-            clock.name(),
-            breach.limit.as_secs()
-        ),
-    }
-}
-
-/// Why, in one line.
-fn reason(fresh: &Fresh, clock: Clock) -> String {
-    match clock {
-        Clock::Readiness | Clock::Crashes | Clock::Rollout | Clock::Initialization => unready(fresh),
-        Clock::Gate => "an approval is waited for".to_owned(),
-        Clock::Stall => "the target is ready and Flagger looks at it, but nothing advances".to_owned(),
-        Clock::Silence => {
-            "no sign of life from Flagger on this Canary: it is down, stuck, or does not watch it".to_owned()
-        }
-        Clock::Promotion => match &fresh.primary {
-            Some((primary, _)) => {
-                format!(
-                    "{} of {} pods of the primary are available",
-                    primary.available, primary.wanted
-                )
-            }
-            None => "the primary is not there".to_owned(),
-        },
-        Clock::Suspended => "the rollout is suspended with traffic or pods on the canary".to_owned(),
-    }
-}
-
-/// Why the target is not ready.
-fn unready(fresh: &Fresh) -> String {
-    if let Some(reason) = pods::reason(fresh.pods.as_deref().unwrap_or_default()) {
-        return reason;
-    }
-    match &fresh.target {
-        Some((target, _)) if target.wanted == 0 => {
-            "the target wants 0 replicas, so that nothing can become ready".to_owned()
-        }
-        Some((target, _)) => match &target.replica_failure {
-            Some(failure) => format!("pods cannot be created: {}", failure.message),
-            None => format!("{} of {} pods are available", target.available, target.wanted),
-        },
-        None => "the target is not there".to_owned(),
     }
 }
 

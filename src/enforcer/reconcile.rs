@@ -20,12 +20,13 @@ use super::{
 };
 use crate::{
     deadline::{
-        Clock, judge,
+        announce::{announcement, primary_told_at},
+        judge,
         judge::{Judgement, Pending},
         limits::Limits,
         observe,
-        observe::{Observation, Scene, Surroundings, TargetSeen},
-        pods, remedy,
+        observe::{Observation, Scene, Surroundings},
+        pods, reason, remedy,
         remedy::{Remedy, TargetLever, requested, wants_evidence},
         stamp::{self, Stamp},
     },
@@ -49,10 +50,6 @@ const REASSERT: Duration = Duration::from_secs(2);
 
 /// How often it is looked for evidence that Flagger is down.
 const EVIDENCE_SELDOM: Duration = Duration::from_secs(20);
-
-/// How long a primary may be unready before it is told. Flagger makes it so itself when it promotes, a moment before
-/// the phase says that it does.
-const PRIMARY_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// One look: what was seen, what the clocks say, and what to do.
 pub(super) struct Look {
@@ -192,7 +189,7 @@ fn announce(look: &Look, memory: &mut Memory, now: Timestamp) {
     let Some(rollout) = &look.stamp.rollout else { return };
     let since = Some(rollout.progressed_at);
     if let Some(pending) = look.judgement.pending
-        && let Some(announcement) = announcement(look)
+        && let Some(announcement) = announcement(&look.judgement, &look.stamp)
         && memory.told.approaching != Some(announcement)
     {
         memory.told.approaching = Some(announcement);
@@ -207,35 +204,18 @@ fn announce(look: &Look, memory: &mut Memory, now: Timestamp) {
             .words
             .push((Topic::DeadlineApproaching, note.trim_end().to_owned()));
     }
-    if memory.told.primary != since && primary_told_at(look).is_some_and(|moment| moment <= now) {
+    if memory.told.primary != since && primary_told_at(&look.seen, &look.stamp).is_some_and(|moment| moment <= now) {
         memory.told.primary = since;
-        let note = "the primary is not ready: Flagger does not look at the canary, and its time does not count";
-        memory.words.push((Topic::ActionWithheld, note.to_owned()));
+        memory
+            .words
+            .push((Topic::ActionWithheld, reason::PRIMARY_NOT_READY.to_owned()));
     }
-}
-
-/// Whose deadline is to be announced, and what it counts from: once for a rollout, or for each progress.
-fn announcement(look: &Look) -> Option<(Clock, Timestamp)> {
-    let pending = look.judgement.pending.filter(|pending| pending.approaching)?;
-    let rollout = look.stamp.rollout.as_ref()?;
-    let since = if pending.clock == Clock::Rollout {
-        rollout.started_at
-    } else {
-        rollout.progressed_at
-    };
-    Some((pending.clock, since))
-}
-
-/// From when on a primary that is not ready is worth a word, while it is what a rollout waits for.
-fn primary_told_at(look: &Look) -> Option<Timestamp> {
-    let waits = look.seen.running && look.seen.phase.can_roll_back() && look.seen.target == TargetSeen::PrimaryNotReady;
-    let rollout = look.stamp.rollout.as_ref().filter(|_| waits)?;
-    rollout.budget.since.checked_add(PRIMARY_PATIENCE).ok()
 }
 
 /// Whether nothing needs to be done about a remedy now that was not done already.
 fn is_settled(look: &Look, scene: Scene<'_>, limits: &Limits, memory: &Memory, now: Timestamp) -> bool {
-    let is_announced = announcement(look).is_none_or(|announcement| memory.told.approaching == Some(announcement));
+    let is_announced = announcement(&look.judgement, &look.stamp)
+        .is_none_or(|announcement| memory.told.approaching == Some(announcement));
     // An announcement says why, and the pods are listed for that.
     is_announced
         && look.judgement.reports.iter().all(|breach| memory.is_reported(breach))
@@ -314,7 +294,7 @@ fn next_look(look: &Look, memory: &Memory, waits: [Option<Duration>; 2], now: Ti
         _ => None,
     };
     let since = look.stamp.rollout.as_ref().map(|rollout| rollout.progressed_at);
-    let primary = primary_told_at(look).filter(|_| memory.told.primary != since);
+    let primary = primary_told_at(&look.seen, &look.stamp).filter(|_| memory.told.primary != since);
     let restrained = memory.restrained_until.filter(|until| now < *until);
     let moments = [look.judgement.look_at, withheld, primary, restrained]
         .into_iter()
@@ -413,7 +393,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::policy::EnforcementPolicy;
+    use crate::{deadline::announce::PRIMARY_PATIENCE, policy::EnforcementPolicy};
 
     #[test]
     fn a_primary_that_is_just_being_promoted_is_not_worth_a_word() {
@@ -449,12 +429,18 @@ mod tests {
             Look::at(scene, stamp, &limits, at(now))
         };
         let before = look("Progressing", &ready, &Stamp::default(), 0);
-        assert_eq!(primary_told_at(&before), None);
+        assert_eq!(primary_told_at(&before.seen, &before.stamp), None);
         let waiting = look("Progressing", &unready, &before.stamp, 30);
-        assert_eq!(primary_told_at(&waiting), Some(at(30) + PRIMARY_PATIENCE));
+        assert_eq!(
+            primary_told_at(&waiting.seen, &waiting.stamp),
+            Some(at(30) + PRIMARY_PATIENCE)
+        );
         let longer = look("Progressing", &unready, &waiting.stamp, 40);
-        assert_eq!(primary_told_at(&longer), Some(at(30) + PRIMARY_PATIENCE));
+        assert_eq!(
+            primary_told_at(&longer.seen, &longer.stamp),
+            Some(at(30) + PRIMARY_PATIENCE)
+        );
         let promoting = look("Promoting", &unready, &waiting.stamp, 31);
-        assert_eq!(primary_told_at(&promoting), None);
+        assert_eq!(primary_told_at(&promoting.seen, &promoting.stamp), None);
     }
 }
