@@ -11,10 +11,7 @@ use super::{
     observe::{Observation, Standing, TargetSeen},
     stamp::Stamp,
 };
-use crate::{
-    flagger::{phase::Phase, workload::Kind},
-    policy::canary_policy::Action,
-};
+use crate::{flagger::phase::Phase, policy::canary_policy::Action};
 
 /// How seldom client-go passes on Events once it throttles them (`EventCorrelator`: a burst of 25, then one in 300 s).
 const THROTTLED_EVENTS: SignedDuration = SignedDuration::from_secs(300);
@@ -116,7 +113,7 @@ impl Clock {
         // The phase may allow less than the policy.
         let action = match action {
             Action::RollBack if !seen.phase.can_roll_back() || seen.standing != Standing::Live => Action::Report,
-            Action::Hold if seen.kind != Some(Kind::Deployment) => Action::Report,
+            Action::Hold if !seen.can_be_held() => Action::Report,
             action => action,
         };
         let limit = limit.unwrap_or_else(|| deadline.duration_since(now).max(SignedDuration::ZERO));
@@ -146,7 +143,7 @@ fn plain(start: Timestamp, limit: SignedDuration) -> Option<Set> {
 /// Flagger fails an adoption whose primary does not get ready in time, and scales the live workload to 0
 /// (`docs/flagger.md#f8`): the deadline is before that.
 fn initialization(seen: &Observation) -> Option<Set> {
-    let adoption = seen.adoption.filter(|adoption| adoption.target_serves)?;
+    let adoption = seen.adoption.filter(|_| seen.is_live())?;
     Some(Set {
         deadline: adoption.hold_by?,
         warn_at: None,
@@ -187,15 +184,17 @@ fn gate(seen: &Observation, stamp: &Stamp, limit: SignedDuration) -> Option<Set>
 
 fn stall(seen: &Observation, stamp: &Stamp, limit: SignedDuration, limits: &Limits, now: Timestamp) -> Option<Set> {
     let rollout = stamp.rollout.as_ref()?;
-    if !seen.is_progressing() || seen.behind_gate() || seen.target != TargetSeen::Ready {
+    // Of a kind whose readiness nobody here can see, this is all that can be told.
+    let may_advance = seen.target == TargetSeen::Ready || seen.foreign;
+    if !seen.is_progressing() || seen.behind_gate() || !may_advance {
         return None;
     }
     // Without signs of life it is Flagger that is silent, not the rollout that stalls.
     let silent_at = seen.last_sign?.checked_add(limits.silence.limit?).ok()?;
-    let ready_since = if rollout.budget.course == Course::Ready {
-        rollout.budget.since
-    } else {
-        now
+    let ready_since = match rollout.budget.course {
+        Course::Ready => rollout.budget.since,
+        Course::Unready | Course::Frozen if seen.foreign => rollout.progressed_at,
+        Course::Unready | Course::Frozen => now,
     };
     plain(rollout.progressed_at.max(ready_since), limit).filter(|_| now < silent_at)
 }

@@ -43,7 +43,7 @@ pub(super) fn carry_forward(
         rollout.unproven_until = proven_after(canary, now);
     }
     if !live.taken_up_since(&before.revision) {
-        follow_template(&mut rollout, canary, live, now);
+        follow_template(&mut rollout, scene, live, now);
     }
     rollout.started_at = started_at(canary, promoted, Some(before.started_at), now);
     let progressed_at = canary
@@ -72,12 +72,21 @@ pub(super) fn carry_forward(
 
 /// A template that was pushed is Flagger's to take up. What it has not taken up after it looked, such as the promoted
 /// template, is no new revision to it, and what is live is what the rollout goes on with.
-fn follow_template(rollout: &mut Rollout, canary: &Canary, live: &Revision, now: Timestamp) {
+fn follow_template(rollout: &mut Rollout, scene: Scene<'_>, live: &Revision, now: Timestamp) {
+    let canary = scene.canary;
+    // A Flagger that is down did not look, however long that takes.
+    let looked = |until: Timestamp| {
+        let pushed = until.checked_sub(look_time(canary)).ok();
+        canary.status.last_transition_time.max(scene.last_event) > pushed
+    };
     if live.template == rollout.revision.template {
         rollout.unsynced_until = None;
     } else if rollout.unsynced_until.is_none() {
         rollout.unsynced_until = proven_after(canary, now);
-    } else if rollout.unsynced_until.is_some_and(|until| now >= until) {
+    } else if rollout
+        .unsynced_until
+        .is_some_and(|until| now >= until && looked(until))
+    {
         rollout.revision.template = live.template;
         rollout.unsynced_until = None;
     }
@@ -132,10 +141,15 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
 /// When it is certain that the live template is the one that Flagger took up: it looks at its target once an interval,
 /// and what it has not taken up by then it does not see as new.
 fn proven_after(canary: &Canary, now: Timestamp) -> Option<Timestamp> {
+    now.checked_add(look_time(canary)).ok()
+}
+
+/// How long Flagger takes to look at its target once more, at the most.
+fn look_time(canary: &Canary) -> SignedDuration {
     let effective = Effective::of(canary);
     let look = effective.interval.saturating_add(effective.hook_time);
     let look = SignedDuration::try_from(look).unwrap_or(SignedDuration::MAX);
-    now.checked_add(look.saturating_add(LOOK_MARGIN)).ok()
+    look.saturating_add(LOOK_MARGIN)
 }
 
 /// The first `Progressing`; while there was none, the start of the wait for it. A stamp never gives a later start than

@@ -76,6 +76,8 @@ pub struct Observation {
     pub kind: Option<Kind>,
     /// Whether its target is a plain Service, which Flagger holds for always ready.
     pub service: bool,
+    /// Whether its target is of a kind that Curfew does not look at, such as Knative's Service.
+    pub foreign: bool,
     /// Whether the user holds it (`spec.suspend`), or it is being deleted.
     pub standing: Standing,
     /// How the target is doing.
@@ -124,6 +126,12 @@ impl Observation {
     #[must_use]
     pub fn is_progressing(&self) -> bool {
         self.running && self.is_live() && self.phase == Phase::Progressing
+    }
+
+    /// Whether the adoption can be held: there is something to lose, and the primary has the conditions to renew.
+    #[must_use]
+    pub fn can_be_held(&self) -> bool {
+        self.kind == Some(Kind::Deployment) && self.adoption.is_some_and(|adoption| adoption.target_serves)
     }
 
     /// Whether a gate may hold the traffic: it has such a hook, and nothing else is in its way.
@@ -242,6 +250,7 @@ fn observation(
         running,
         kind: target.map(|target| target.kind),
         service: is_service(canary),
+        foreign: !is_service(canary) && !matches!(spec.target.kind.as_str(), "Deployment" | "DaemonSet"),
         standing: standing(canary),
         target: seen,
         no_deadline: target.is_some_and(Workload::has_no_deadline),
@@ -257,29 +266,32 @@ fn observation(
         primary_ready: primary
             .is_some_and(|primary| readiness(primary, effective.primary_ready_threshold) == Readiness::Ready),
         scaled_object: (spec.autoscaler.as_ref()).is_some_and(|autoscaler| autoscaler.kind == "ScaledObject"),
-        adoption: adopting.then(|| adoption(target, primary, effective)),
+        adoption: adopting.then(|| adoption(canary, target, primary, effective)),
         surroundings,
     }
 }
 
 /// Flagger gives an unready primary its deadline from the last update of its `Available` condition, and Kubernetes
-/// gives it its own from the last update of `Progressing`; either ends the adoption, and the live workload with it.
-fn adoption(target: Option<&Workload>, primary: Option<&Workload>, effective: &Effective) -> Adoption {
+/// gives it its own from the last update of `Progressing`; either ends the adoption, and the live workload with it. That of
+/// a `DaemonSet` counts from the last write of the Canary's status (`docs/flagger.md#l6`).
+fn adoption(canary: &Canary, target: Option<&Workload>, primary: Option<&Workload>, effective: &Effective) -> Adoption {
     let unready = primary.filter(|primary| {
-        primary.kind == Kind::Deployment
-            && !effective.skip_analysis
-            && readiness(primary, effective.primary_ready_threshold) != Readiness::Ready
+        !effective.skip_analysis && readiness(primary, effective.primary_ready_threshold) != Readiness::Ready
     });
+    let most_of = |since: Timestamp, deadline: i64| {
+        let share = SignedDuration::from_secs(deadline.max(0)).saturating_mul(HOLD_AT) / 100;
+        since.checked_add(share).ok()
+    };
     let from = |condition: &Option<Condition>, status: &str, deadline: i64| {
-        let since = condition
-            .as_ref()
-            .filter(|condition| condition.status == status)?
-            .updated?;
-        since
-            .checked_add(SignedDuration::from_secs(deadline.max(0)) * HOLD_AT / 100)
-            .ok()
+        let condition = condition.as_ref().filter(|condition| condition.status == status)?;
+        most_of(condition.updated?, deadline)
     };
     let hold_by = unready.and_then(|primary| {
+        if primary.kind == Kind::DaemonSet {
+            let created = canary.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            let since = canary.status.last_transition_time.or(created)?;
+            return most_of(since, effective.progress_deadline_seconds);
+        }
         let flaggers = from(&primary.availability, "False", effective.progress_deadline_seconds);
         let kubernetes = primary
             .progress_deadline

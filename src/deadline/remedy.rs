@@ -158,6 +158,9 @@ pub fn wants_evidence(
             .and_then(|moment| moment.checked_add(silence).ok())
             .is_some_and(|end| now >= end)
     };
+    // Of a rollout that was found running nobody knows which template Flagger took up.
+    let rollout = stamp.rollout.as_ref();
+    let is_proven = rollout.is_some_and(|rollout| rollout.unproven_until.is_none());
     limits.last_resort
         && requested(stamp)
         && silent_since(stamp.verdict.as_ref().map(|verdict| verdict.at))
@@ -165,6 +168,7 @@ pub fn wants_evidence(
         && seen.phase == Phase::Progressing
         && seen.is_live()
         && seen.synced
+        && is_proven
         && seen.untouched
         && seen.primary_ready
         && !seen.scaled_object

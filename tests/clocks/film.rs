@@ -229,8 +229,12 @@ impl Film {
 
     pub fn look(&mut self) {
         let canary = Canary::from_json(self.canary.clone());
-        let target = self.target.as_ref().map(Workload::deployment);
-        let primary = self.primary.as_ref().map(Workload::deployment);
+        let distil = match canary.spec.target.kind.as_str() {
+            "DaemonSet" => Workload::daemon_set,
+            _ => Workload::deployment,
+        };
+        let target = self.target.as_ref().map(distil);
+        let primary = self.primary.as_ref().map(distil);
         let pods: Vec<_> = self
             .pods
             .iter()

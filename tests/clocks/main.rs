@@ -8,6 +8,7 @@
 
 mod film;
 mod others;
+mod safety;
 
 use curfew::{
     deadline::{

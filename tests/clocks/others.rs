@@ -291,8 +291,76 @@ fn nothing_is_held_when_the_primary_is_ready_or_nothing_serves() {
     ready.primary = Some(deployment("v1", 4, 4));
     ready.until(1000);
     assert_eq!(ready.remedies, []);
+}
+
+#[test]
+fn an_adoption_with_nothing_to_lose_or_of_a_daemon_set_is_only_told() {
     let mut empty = adoption();
     empty.target = Some(deployment("v1", 4, 0));
-    empty.until(1000);
+    empty.until(47);
+    assert_eq!(empty.reports, []);
+    empty.until(48);
+    assert_eq!(reported(&empty, Clock::Initialization), Some(48));
     assert_eq!(empty.remedies, []);
+
+    let mut daemons = adoption();
+    daemons.canary["spec"]["targetRef"]["kind"] = json!("DaemonSet");
+    daemons.canary["status"]["lastTransitionTime"] = json!(Film::at(10).to_string());
+    let daemon_set = |available: i64| {
+        json!({"metadata": {"name": "web", "generation": 1}, "spec": {}, "status": {"observedGeneration": 1,
+            "desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberAvailable": available}})
+    };
+    (daemons.target, daemons.primary) = (Some(daemon_set(3)), Some(daemon_set(1)));
+    daemons.look();
+    daemons.until(57);
+    assert_eq!(daemons.reports, []);
+    daemons.until(58);
+    assert_eq!(reported(&daemons, Clock::Initialization), Some(58));
+    assert_eq!(daemons.remedies, []);
+}
+
+#[test]
+fn an_adoption_that_is_suspended_or_deleted_is_left_alone() {
+    let mut suspended = adoption();
+    suspended.spec("suspend", json!(true)).until(1000);
+    assert_eq!((&suspended.remedies, &suspended.reports), (&vec![], &vec![]));
+    let mut deleted = adoption();
+    deleted.delete().until(1000);
+    assert_eq!((&deleted.remedies, &deleted.reports), (&vec![], &vec![]));
+}
+
+#[test]
+fn a_target_of_a_kind_that_nobody_here_can_see_is_told_when_it_does_not_advance() {
+    let mut film = Film::begin();
+    film.spec(
+        "targetRef",
+        json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "web"}),
+    );
+    (film.target, film.primary) = (None, None);
+    film.look();
+    film.until(99);
+    assert_eq!(film.reports, []);
+    film.until(101);
+    assert_eq!(reported(&film, Clock::Stall), Some(100));
+    film.until(1000);
+    assert_eq!(film.remedies, []);
+}
+
+#[test]
+fn silence_is_the_next_deadline_only_once_a_look_is_missing() {
+    let mut film = Film::begin();
+    ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
+    film.last_event = Some(30);
+    let pending = |film: &Film| {
+        film.judgement()
+            .pending
+            .map(|pending| (pending.clock, pending.deadline))
+    };
+    film.until(44);
+    assert_eq!(pending(&film), Some((Clock::Stall, Film::at(130))));
+    film.until(46);
+    assert_eq!(pending(&film), Some((Clock::Silence, Film::at(90))));
+    film.last_event = Some(47);
+    film.until(48);
+    assert_eq!(pending(&film), Some((Clock::Stall, Film::at(130))));
 }

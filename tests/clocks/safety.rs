@@ -1,0 +1,155 @@
+//! What keeps the enforcer from doing harm: evidence before the last resort, and controllers that do not keep up.
+
+use curfew::{
+    deadline::{
+        observe::Surroundings,
+        remedy::{Remedy, Withheld},
+        stamp::Stamp,
+        verdict::{Outcome, RemedyName},
+    },
+    flagger::{canary::Canary, workload::Workload},
+};
+use serde_json::json;
+
+use super::{film::Film, requested};
+
+const DOWN: Surroundings = Surroundings {
+    flagger_down: true,
+    routes_on_primary: true,
+};
+
+/// A rollout that was never ready, whose verdict was handed over at its deadline, and Flagger silent since the second 30.
+fn unanswered() -> Film {
+    let mut film = Film::begin();
+    film.last_event = Some(30);
+    film.until(60);
+    requested(&mut film);
+    film
+}
+
+fn last_resort_at(film: &Film) -> Option<i64> {
+    let found = film
+        .remedies
+        .iter()
+        .find(|(_, remedy)| matches!(remedy, Remedy::LastResort(_)));
+    found.map(|(second, _)| *second)
+}
+
+#[test]
+fn the_last_resort_comes_a_whole_silence_after_the_verdict() {
+    let mut film = unanswered();
+    film.surroundings = DOWN;
+    film.until(119);
+    assert_eq!(last_resort_at(&film), None);
+    film.until(120);
+    assert_eq!(last_resort_at(&film), Some(120));
+}
+
+#[test]
+fn without_all_of_the_evidence_the_last_resort_is_not_taken() {
+    type Change = fn(&mut Film);
+    let missing: [(&str, Change); 13] = [
+        ("nothing says that Flagger is down", |film| {
+            film.surroundings.flagger_down = false
+        }),
+        ("the routes are not on the primary", |film| {
+            film.surroundings.routes_on_primary = false
+        }),
+        ("the policy forbids it", |film| film.policy.last_resort = false),
+        ("Flagger gave a sign of life", |film| film.last_event = None),
+        ("the primary is not ready", |film| {
+            film.primary.as_mut().expect("a primary")["status"]["availableReplicas"] = json!(3);
+        }),
+        ("traffic was moved", |film| {
+            film.canary["status"]["canaryWeight"] = json!(10)
+        }),
+        ("something was analysed", |film| {
+            film.canary["status"]["iterations"] = json!(1)
+        }),
+        ("KEDA would scale it up again", |film| {
+            film.canary["spec"]["autoscalerRef"] = json!({"kind": "ScaledObject", "name": "web"});
+        }),
+        ("the phase is another one", |film| {
+            film.canary["status"]["phase"] = json!("WaitingPromotion");
+        }),
+        ("a fix was pushed", |film| {
+            film.push("v3");
+        }),
+        ("it is suspended", |film| film.canary["spec"]["suspend"] = json!(true)),
+        ("it was found running", |film| {
+            film.stamp.rollout.as_mut().expect("a rollout").unproven_until = Some(Film::at(10));
+        }),
+        ("no verdict was handed over", |film| film.stamp.verdict = None),
+    ];
+    for (what, change) in missing {
+        let mut film = unanswered();
+        film.surroundings = DOWN;
+        change(&mut film);
+        film.until(400);
+        assert_eq!(last_resort_at(&film), None, "{what}");
+    }
+}
+
+#[test]
+fn a_last_resort_that_was_cut_short_is_finished() {
+    let mut film = unanswered();
+    film.surroundings = DOWN;
+    film.until(120);
+    let verdict = film.stamp.verdict.as_mut().expect("a verdict");
+    (verdict.remedy, verdict.result) = (RemedyName::LastResort, Outcome::Requested);
+    film.phase("Failed");
+    assert_eq!(film.remedies.last(), Some(&(120, Remedy::FinishLastResort)));
+    // Also by a Curfew that only knows what was written.
+    film.restart();
+    film.look();
+    assert_eq!(film.remedies.last(), Some(&(120, Remedy::FinishLastResort)));
+}
+
+#[test]
+fn a_controller_that_does_not_count_ready_pods_fails_nobody() {
+    let mut film = Film::begin();
+    film.until(20);
+    for pod in &mut film.pods {
+        (pod.ready, pod.since) = (true, 20);
+    }
+    film.look();
+    film.until(300);
+    let (second, Remedy::Withhold(_, why)) = film.remedies[0] else {
+        panic!("{:?}", film.remedies)
+    };
+    assert_eq!((second, why), (60, Withheld::ControllersBehind));
+    assert_eq!(film.rolled_back_at(), None);
+}
+
+#[test]
+fn pods_that_got_ready_a_moment_ago_may_still_be_counted() {
+    let mut film = Film::begin();
+    film.until(55);
+    for pod in &mut film.pods {
+        (pod.ready, pod.since) = (true, 55);
+    }
+    film.look();
+    film.until(61);
+    assert_eq!(film.rolled_back_at(), Some(60));
+}
+
+#[test]
+fn pods_that_have_to_be_ready_for_a_while_are_no_sign_of_a_slow_controller() {
+    let mut film = Film::begin();
+    film.target.as_mut().expect("a target")["spec"]["minReadySeconds"] = json!(120);
+    film.until(20);
+    for pod in &mut film.pods {
+        (pod.ready, pod.since) = (true, 20);
+    }
+    film.look();
+    film.until(61);
+    assert_eq!(film.rolled_back_at(), Some(60));
+    assert_eq!(
+        Workload::deployment(film.target.as_ref().expect("a target")).min_ready,
+        120
+    );
+    assert_eq!(
+        Stamp::recall(&Canary::from_json(film.canary.clone()), film.now).rollout,
+        None
+    );
+}
