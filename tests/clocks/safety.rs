@@ -50,21 +50,25 @@ fn without_all_of_the_evidence_the_last_resort_is_not_taken() {
     type Change = fn(&mut Film);
     let missing: [(&str, Change); 13] = [
         ("nothing says that Flagger is down", |film| {
-            film.surroundings.flagger_down = false
+            film.surroundings.flagger_down = false;
         }),
         ("the routes are not on the primary", |film| {
-            film.surroundings.routes_on_primary = false
+            film.surroundings.routes_on_primary = false;
         }),
-        ("the policy forbids it", |film| film.policy.last_resort = false),
-        ("Flagger gave a sign of life", |film| film.last_event = None),
+        ("the policy forbids it", |film| {
+            film.policy.last_resort = false;
+        }),
+        ("Flagger gave a sign of life", |film| {
+            film.last_event = None;
+        }),
         ("the primary is not ready", |film| {
             film.primary.as_mut().expect("a primary")["status"]["availableReplicas"] = json!(3);
         }),
         ("traffic was moved", |film| {
-            film.canary["status"]["canaryWeight"] = json!(10)
+            film.canary["status"]["canaryWeight"] = json!(10);
         }),
         ("something was analysed", |film| {
-            film.canary["status"]["iterations"] = json!(1)
+            film.canary["status"]["iterations"] = json!(1);
         }),
         ("KEDA would scale it up again", |film| {
             film.canary["spec"]["autoscalerRef"] = json!({"kind": "ScaledObject", "name": "web"});
@@ -75,11 +79,15 @@ fn without_all_of_the_evidence_the_last_resort_is_not_taken() {
         ("a fix was pushed", |film| {
             film.push("v3");
         }),
-        ("it is suspended", |film| film.canary["spec"]["suspend"] = json!(true)),
+        ("it is suspended", |film| {
+            film.canary["spec"]["suspend"] = json!(true);
+        }),
         ("it was found running", |film| {
             film.stamp.rollout.as_mut().expect("a rollout").unproven_until = Some(Film::at(10));
         }),
-        ("no verdict was handed over", |film| film.stamp.verdict = None),
+        ("no verdict was handed over", |film| {
+            film.stamp.verdict = None;
+        }),
     ];
     for (what, change) in missing {
         let mut film = unanswered();
