@@ -183,7 +183,8 @@ pub async fn hold(context: &Context, fresh: &Fresh) -> Result<(), Error> {
     patch_conditions(context, object, &conditions).await
 }
 
-/// Writes the phase that Flagger would write if it rolled back.
+/// Writes the phase that Flagger would write if it rolled back. Its `lastTransitionTime` stays: that is Flagger's sign of
+/// life, and this is none.
 ///
 /// # Errors
 /// The write was refused; with a conflict, the Canary changed since it was read.
@@ -198,8 +199,7 @@ pub async fn fail(context: &Context, fresh: &Fresh, reason: &str) -> Result<(), 
         "lastTransitionTime": now,
     });
     let status = json!({
-        "phase": "Failed", "canaryWeight": 0, "iterations": 0, "failedChecks": 0,
-        "lastTransitionTime": now, "conditions": [promoted],
+        "phase": "Failed", "canaryWeight": 0, "iterations": 0, "failedChecks": 0, "conditions": [promoted],
     });
     patch_status(context, &fresh.canary, status).await.map(|_| ())
 }

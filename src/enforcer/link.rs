@@ -119,6 +119,14 @@ impl Link {
         self.watch_ages().into_iter().find(|(_, age)| *age > stale)
     }
 
+    /// Notes that a watch begins: from then on it is silent until it says something, be it never allowed to begin.
+    fn listen_for(&self, what: &str) {
+        let heard = &mut self.told.lock().heard;
+        if !heard.contains_key(what) {
+            heard.insert(what.to_owned(), Instant::now());
+        }
+    }
+
     fn hear(&self, what: &str) {
         let mut told = self.told.lock();
         match told.heard.get_mut(what) {
@@ -159,6 +167,9 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let link = self.link.clone();
         let what = watched(&request);
+        if let Some(what) = &what {
+            link.listen_for(what);
+        }
         let asked = clock::now();
         let answer = self.inner.call(request);
         Box::pin(async move {
@@ -311,6 +322,24 @@ mod tests {
         assert!(begun.elapsed() > SHORT);
         ask(&link, "/api/v1/namespaces?watch=1", &["{}"], NOW).await;
         assert_eq!(link.stale_watch(), None);
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_is_refused_from_the_beginning_is_stale_too() {
+        let link = Link::new(SHORT);
+        let refusing = tower::service_fn(|_: Request<()>| async {
+            let refused = Response::builder()
+                .status(403)
+                .body(http_body_util::Empty::<Bytes>::new());
+            Ok::<_, Infallible>(refused.expect("an answer"))
+        });
+        let begun = Instant::now();
+        while link.stale_watch().is_none() {
+            let request = Request::get("/api/v1/namespaces?watch=1").body(()).expect("a request");
+            link.layer(refusing).oneshot(request).await.expect("an answer");
+            tokio::time::sleep(SHORT / 10).await;
+        }
+        assert!(begun.elapsed() > SHORT);
     }
 
     #[tokio::test]

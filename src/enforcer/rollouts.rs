@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
 use super::{memory::Memory, watch::Watches};
@@ -28,8 +28,11 @@ use crate::{
 /// For how long a count of troubled workloads is good enough: many ask in the same moment.
 const RECENT: Duration = Duration::from_secs(1);
 
+/// Deadlines that are so close together count as passing at once: a storm's are not all in the same millisecond.
+const AT_ONCE: SignedDuration = SignedDuration::from_secs(2);
+
 /// When to ask again while not every rollout was looked at once.
-const SOON: Duration = Duration::from_secs(1);
+const SOON: SignedDuration = SignedDuration::from_secs(1);
 
 /// The running rollouts, and the breakers of the policies.
 #[derive(Debug, Default)]
@@ -182,10 +185,11 @@ impl State {
                 (primaries, behind)
             }
         };
+        let soon = now.checked_add(AT_ONCE).unwrap_or(now);
         let under = self.known.iter().filter(|(_, rollout)| rollout.policy == policy);
         let due = under
             .clone()
-            .filter(|(_, rollout)| rollout.rolls_back_at.is_some_and(|deadline| deadline <= now));
+            .filter(|(_, rollout)| rollout.rolls_back_at.is_some_and(|deadline| deadline <= soon));
         Load {
             running: under.count(),
             due: due.map(|(key, _)| name(key)).collect(),
