@@ -78,9 +78,10 @@ impl Limits {
             },
             action => Limit { action, limit },
         };
+        let hook_time = signed(effective.hook_time);
         let silence = LEAST_SILENCE
             .max(interval.saturating_mul(MISSED_LOOKS))
-            .saturating_add(signed(effective.hook_time));
+            .saturating_add(hook_time);
         let stall = deadline.max(interval.saturating_mul(STALLED_LOOKS));
         Self {
             mode: policy.mode,
@@ -92,7 +93,11 @@ impl Limits {
             readiness: limit(clocks.readiness.action, Some(deadline)),
             crashes: limit(clocks.crashes.action, Some(signed(clocks.crashes.window))),
             gate: limit(clocks.gate.action, clocks.gate.limit.map(signed)),
-            stall: limit(clocks.stall.action, Some(clocks.stall.limit.map_or(stall, signed))),
+            // A hook that runs is no stall: it may advance the rollout whenever it answers.
+            stall: limit(
+                clocks.stall.action,
+                Some(clocks.stall.limit.map_or(stall, signed).saturating_add(hook_time)),
+            ),
             silence: limit(clocks.silence.action, Some(silence)),
             promotion: limit(
                 clocks.promotion.action,

@@ -122,6 +122,32 @@ fn ready_pods_that_do_not_advance_are_a_stall_unless_a_gate_may_hold_them() {
 }
 
 #[test]
+fn a_hook_of_minutes_is_no_stall() {
+    for policys in [None, Some(Duration::from_secs(100))] {
+        let mut film = Film::begin();
+        film.policy.clocks.stall.limit = policys;
+        film.spec(
+            "analysis",
+            json!({"interval": "10s", "threshold": 5, "stepWeight": 10,
+                "webhooks": [{"type": "pre-rollout", "timeout": "4m"}]}),
+        );
+        ready(&mut film).until(20);
+        film.last_event = Some(20);
+        // The hook passes, which Flagger tells before it moves any traffic.
+        film.until(20 + 230);
+        film.last_event = Some(20 + 230);
+        film.look();
+        assert_eq!(film.reports, []);
+        film.flagger(&[("canaryWeight", json!(10))]);
+        film.last_event = None;
+        film.until(250 + 100 + 240 - 1);
+        assert_eq!(film.reports, []);
+        film.until(250 + 100 + 240);
+        assert_eq!(reported(&film, Clock::Stall), Some(250 + 100 + 240));
+    }
+}
+
+#[test]
 fn a_silent_flagger_is_no_stall() {
     let mut film = Film::begin();
     ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
