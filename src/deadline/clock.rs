@@ -9,7 +9,7 @@ use super::{
     budget::Course,
     limits::{Limit, Limits},
     observe::{Observation, Standing, TargetSeen},
-    stamp::Stamp,
+    stamp::{Rollout, Stamp},
 };
 use crate::{flagger::phase::Phase, policy::canary_policy::Action};
 
@@ -103,7 +103,7 @@ impl Clock {
             Self::Initialization => initialization(seen),
             Self::Readiness => readiness(seen, stamp, limit?, limits.warn_at_percent),
             Self::Crashes => crashes(seen, stamp, limits),
-            Self::Gate => gate(seen, stamp, limit?),
+            Self::Gate => gate(seen, stamp, limit?, now),
             Self::Stall => stall(seen, stamp, limit?, limits, now),
             Self::Silence => silence(seen, silence_limit(seen, limit?, limits)),
             Self::Promotion => promotion(seen, limit?),
@@ -170,13 +170,13 @@ fn crashes(seen: &Observation, stamp: &Stamp, limits: &Limits) -> Option<Set> {
     })
 }
 
-fn gate(seen: &Observation, stamp: &Stamp, limit: SignedDuration) -> Option<Set> {
+fn gate(seen: &Observation, stamp: &Stamp, limit: SignedDuration, now: Timestamp) -> Option<Set> {
     if !seen.is_live() {
         return None;
     }
     let start = match seen.phase {
         Phase::Waiting | Phase::WaitingPromotion => seen.phase_since?,
-        Phase::Progressing if seen.behind_gate() => stamp.rollout.as_ref()?.progressed_at,
+        Phase::Progressing if seen.behind_gate() => could_advance_since(seen, stamp.rollout.as_ref()?, now),
         _ => return None,
     };
     plain(start, limit)
@@ -191,12 +191,18 @@ fn stall(seen: &Observation, stamp: &Stamp, limit: SignedDuration, limits: &Limi
     }
     // Without signs of life it is Flagger that is silent, not the rollout that stalls.
     let silent_at = seen.last_sign?.checked_add(limits.silence.limit?).ok()?;
+    plain(could_advance_since(seen, rollout, now), limit).filter(|_| now < silent_at)
+}
+
+/// Since when a target that is ready now could have made the next progress: until then its pods were what it waited for,
+/// and no approval was asked for.
+fn could_advance_since(seen: &Observation, rollout: &Rollout, now: Timestamp) -> Timestamp {
     let ready_since = match rollout.budget.course {
         Course::Ready => rollout.budget.since,
         Course::Unready | Course::Frozen if seen.foreign => rollout.progressed_at,
         Course::Unready | Course::Frozen => now,
     };
-    plain(rollout.progressed_at.max(ready_since), limit).filter(|_| now < silent_at)
+    rollout.progressed_at.max(ready_since)
 }
 
 fn silence(seen: &Observation, limit: SignedDuration) -> Option<Set> {

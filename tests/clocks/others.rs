@@ -103,6 +103,28 @@ fn a_gate_that_may_roll_back_does_so_only_where_flagger_can() {
 }
 
 #[test]
+fn an_approval_is_not_waited_for_before_the_pods_are_ready() {
+    let mut film = Film::begin();
+    film.policy.clocks.gate.limit = Some(Duration::from_secs(40));
+    film.policy.clocks.gate.action = Action::RollBack;
+    film.spec(
+        "analysis",
+        json!({"interval": "10s", "threshold": 5, "stepWeight": 10, "webhooks": [{"type": "confirm-traffic-increase"}]}),
+    );
+    film.until(50).ready(4).until(50 + 39);
+    assert_eq!(film.remedies, []);
+    film.until(50 + 40);
+    assert_eq!(film.rolled_back_at(), Some(50 + 40));
+    // Traffic that was approved starts it anew.
+    let mut approved = Film::begin();
+    approved.policy = film.policy.clone();
+    approved.canary["spec"] = film.canary["spec"].clone();
+    ready(&mut approved).until(30).flagger(&[("canaryWeight", json!(10))]);
+    approved.until(30 + 41);
+    assert_eq!(approved.rolled_back_at(), Some(30 + 40));
+}
+
+#[test]
 fn ready_pods_that_do_not_advance_are_a_stall_unless_a_gate_may_hold_them() {
     let mut film = Film::begin();
     ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
