@@ -3,6 +3,8 @@
 use plane::Handle;
 use serde_json::Value;
 
+use crate::stage::{APP, Stage};
+
 /// A Curfew's metrics at one moment.
 pub struct Metrics(String);
 
@@ -53,6 +55,36 @@ pub fn assert_verdict(verdict: &Value, remedy: &str, result: &str) -> String {
         "{verdict}"
     );
     said("reason")
+}
+
+/// Waits until Flagger rolled back on the word of one of Curfew's clocks, and answers the verdict.
+pub async fn rolled_back(stage: &Stage, clock: &str, patience: u64) -> Value {
+    stage.phase("Failed", patience).await;
+    let verdict = stage
+        .until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))
+        .await;
+    assert_eq!(
+        (verdict["clock"].as_str(), verdict["remedy"].as_str()),
+        (Some(clock), Some("rollback")),
+        "{verdict}"
+    );
+    stage.event("RollbackConfirmed").await;
+    stage.replicas(APP, 0).await;
+    verdict
+}
+
+/// Waits until Curfew told that a clock's deadline passed, and answers the verdict, by which nothing is done.
+pub async fn reported(stage: &Stage, clock: &str, patience: u64) -> Value {
+    let verdict = stage
+        .until(&format!("the {clock} clock reports"), patience, |seen| {
+            seen.verdict_with("reported")
+                .filter(|verdict| verdict["clock"] == clock)
+        })
+        .await;
+    assert_eq!(verdict["remedy"], "report", "{verdict}");
+    let told = stage.event("DeadlineExceeded").await;
+    assert!(told.starts_with(&format!("the {clock} deadline of ")), "{told}");
+    verdict
 }
 
 /// Seconds from one RFC 3339 time to another.
