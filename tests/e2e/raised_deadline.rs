@@ -24,7 +24,10 @@ async fn a_deadline_raised_in_time_moves_the_breach() {
     stage.phase("Progressing", 30).await;
     let old = stage
         .until("a deadline is stamped", STAMPED, |seen| {
-            seen.stamp("deadline").map(str::to_owned)
+            let deadline = seen
+                .stamp("deadline")
+                .filter(|_| seen.stamp("clock") == Some("readiness"));
+            deadline.map(str::to_owned)
         })
         .await;
     stage.set_deadline(45).await;

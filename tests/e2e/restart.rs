@@ -30,7 +30,7 @@ async fn hanging(stage: &Stage) -> Seen {
     stage.phase("Progressing", 40).await;
     stage
         .until("a deadline is stamped", STAMPED, |seen| {
-            seen.stamp("deadline").is_some().then(|| seen.clone())
+            (seen.stamp("clock") == Some("readiness")).then(|| seen.clone())
         })
         .await
 }

@@ -24,7 +24,7 @@ async fn pushed_in_mid_rollout(stage: &Stage, outcome: &str) -> (Seen, Seen) {
     stage.phase("Progressing", 30).await;
     let first = stage
         .until("the first revision is stamped", STAMPED, |seen| {
-            seen.stamp("deadline").is_some().then(|| seen.clone())
+            (seen.stamp("clock") == Some("readiness")).then(|| seen.clone())
         })
         .await;
     stage.push(outcome).await;
