@@ -14,6 +14,9 @@ use crate::flagger::workload::Workload;
 pub const PRIMARY_NOT_READY: &str =
     "the primary is not ready: Flagger does not look at the canary, and its time does not count";
 
+/// What is told while Flagger waits for a target that is paused (`docs/flagger.md#f17`).
+pub const PAUSED: &str = "the target is paused: Flagger waits until its owner ends that, and the time does not count";
+
 /// Which limit was reached, and why.
 #[must_use]
 pub fn exceeded(breach: &Breach, why: &str) -> String {
