@@ -200,7 +200,10 @@ impl Trouble {
         let last = status.last_state.clone().and_then(|last| last.terminated);
         let ended = state.terminated.clone().or(last);
         let (reason, message) = if let Some(waiting) = state.waiting {
-            (waiting.reason.unwrap_or_else(|| "Waiting".to_owned()), waiting.message)
+            let reason = waiting.reason.unwrap_or_else(|| "Waiting".to_owned());
+            // The kubelet's message of a back-off names the pod and the container once more, and nothing else.
+            let message = waiting.message.filter(|_| reason != "CrashLoopBackOff");
+            (reason, message)
         } else if let Some(terminated) = state.terminated {
             (
                 terminated.reason.unwrap_or_else(|| "Terminated".to_owned()),
@@ -418,7 +421,8 @@ mod tests {
             "2026-11-23T14:00:10Z",
             &json!([
             {"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 2,
-             "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+             "state": {"waiting": {"reason": "CrashLoopBackOff",
+                "message": "back-off 20s restarting failed container=app pod=web-a_shop(0c7f)"}},
              "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]),
         );
         assert_eq!(
