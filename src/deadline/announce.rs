@@ -6,6 +6,7 @@ use super::{
     Clock,
     judge::Judgement,
     observe::{Observation, TargetSeen},
+    reason,
     stamp::Stamp,
 };
 
@@ -32,4 +33,14 @@ pub fn primary_told_at(seen: &Observation, stamp: &Stamp) -> Option<Timestamp> {
     let waits = seen.running && seen.phase.can_roll_back() && seen.target == TargetSeen::PrimaryNotReady;
     let rollout = stamp.rollout.as_ref().filter(|_| waits)?;
     rollout.budget.since.checked_add(PRIMARY_PATIENCE).ok()
+}
+
+/// From when on it is worth a word that a rollout stands still without its time counting, and which word.
+#[must_use]
+pub fn standstill(seen: &Observation, stamp: &Stamp) -> Option<(Timestamp, &'static str)> {
+    if seen.target == TargetSeen::Paused {
+        let rollout = stamp.rollout.as_ref().filter(|_| seen.counts())?;
+        return Some((rollout.budget.since, reason::PAUSED));
+    }
+    primary_told_at(seen, stamp).map(|moment| (moment, reason::PRIMARY_NOT_READY))
 }

@@ -37,7 +37,7 @@ pub(super) fn carry_forward(
         return found(scene, promoted, live, before.is_some(), now);
     };
     let mut rollout = before.clone();
-    if rollout.revision.template == TemplateHash::default() {
+    if scene.target.is_some() && rollout.revision.template == TemplateHash::default() {
         // The rollout was found without its target, and now the target is there.
         rollout.revision.template = live.template;
         rollout.unproven_until = proven_after(canary, now);

@@ -324,7 +324,8 @@ fn controllers_behind(scene: Scene<'_>, effective: &Effective, now: Timestamp) -
 }
 
 /// Whether the target is a Service of Kubernetes' own; Knative's have the same kind.
-fn is_service(canary: &Canary) -> bool {
+#[must_use]
+pub fn is_service(canary: &Canary) -> bool {
     canary.spec.target.kind == "Service" && canary.spec.target.api_version == "v1"
 }
 

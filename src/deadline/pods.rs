@@ -3,12 +3,19 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition};
 
 /// How much of a container's or scheduler's message a reason quotes, in characters.
 const LONGEST_MESSAGE: usize = 160;
 /// How many different troubles a reason names.
 const MOST_TROUBLES: usize = 3;
+
+/// What is said of a container that runs and keeps its pod from being ready.
+const UNREADY: (&str, &str) = ("NotReady", "running, but its readiness probe does not pass");
+/// What is said of an init container that runs.
+const INITIALIZING: (&str, &str) = ("Initializing", "the init container has not finished");
+/// What is said of a container that failed and runs again.
+const AGAIN: (&str, &str) = ("Running", "failed, and runs again");
 
 /// One pod of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +28,7 @@ pub struct PodSeen {
     pub ready: bool,
     /// The last change of its `Ready` condition.
     pub since: Option<Timestamp>,
-    /// What keeps it from being ready, if it says so.
+    /// What keeps it from being ready, if it says so; of a ready pod, how a container failed before.
     pub trouble: Option<Trouble>,
     /// Its containers, for the crash clock.
     pub containers: Vec<ContainerSeen>,
@@ -75,36 +82,55 @@ impl From<&Pod> for PodSeen {
         let is_ready = ready.is_some_and(|condition| condition.status == "True");
         let containers = status.container_statuses.unwrap_or_default();
         let inits = status.init_container_statuses.unwrap_or_default();
-        let seen = containers.iter().map(ContainerSeen::of).collect();
-        let unscheduled = condition("PodScheduled")
-            .filter(|condition| condition.status == "False")
-            .map(|condition| {
-                Trouble::of_pod(
-                    condition.reason.as_deref().unwrap_or("Unscheduled"),
-                    condition.message.clone(),
+        let unscheduled = condition("PodScheduled").filter(|condition| condition.status == "False");
+        let trouble = if is_ready {
+            containers.iter().filter_map(Trouble::before).max_by_key(Trouble::rank)
+        } else {
+            let inits = inits.iter().filter(|init| holds_up(init));
+            inits
+                .map(|init| Trouble::of_init(init, is_sidecar(pod, &init.name)))
+                .chain(
+                    containers
+                        .iter()
+                        .filter(|container| !container.ready)
+                        .map(|container| Trouble::of_container(container, UNREADY)),
                 )
-            });
+                .max_by_key(Trouble::rank)
+                .or_else(|| unscheduled.map(|condition| Trouble::of_condition(condition, "Unscheduled")))
+                // A readiness gate, for one.
+                .or_else(|| {
+                    ready
+                        .filter(|it| it.reason.is_some())
+                        .map(|it| Trouble::of_condition(it, ""))
+                })
+                .or_else(|| status.reason.map(|reason| Trouble::of_pod(&reason, status.message)))
+        };
         Self {
-            containers: seen,
+            containers: containers.iter().map(ContainerSeen::of).collect(),
             name: pod.metadata.name.clone().unwrap_or_default(),
             created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
             ready: is_ready,
             since: ready
                 .and_then(|condition| condition.last_transition_time.as_ref())
                 .map(|time| time.0),
-            trouble: (!is_ready)
-                .then(|| {
-                    let failing = inits.iter().filter(|init| init.state.as_ref().is_some_and(is_failing));
-                    failing
-                        .chain(containers.iter().filter(|container| !container.ready))
-                        .map(Trouble::of_container)
-                        .max_by_key(|trouble| (trouble.weight(), trouble.restarts))
-                        .or(unscheduled)
-                        .or_else(|| status.reason.map(|reason| Trouble::of_pod(&reason, status.message)))
-                })
-                .flatten(),
+            trouble,
         }
     }
+}
+
+/// Whether it is this init container that the pod waits for: it fails, or it runs and is not ready.
+fn holds_up(init: &ContainerStatus) -> bool {
+    let state = init.state.as_ref();
+    state.is_some_and(is_failing) || (!init.ready && state.is_some_and(|state| state.running.is_some()))
+}
+
+/// Whether an init container is one that goes on running beside the others.
+fn is_sidecar(pod: &Pod, name: &str) -> bool {
+    let inits = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref());
+    inits
+        .into_iter()
+        .flatten()
+        .any(|container| container.name == name && container.restart_policy.as_deref() == Some("Always"))
 }
 
 fn is_failing(state: &ContainerState) -> bool {
@@ -154,22 +180,37 @@ impl Trouble {
         }
     }
 
-    fn of_container(status: &ContainerStatus) -> Self {
+    fn of_condition(condition: &PodCondition, reason: &str) -> Self {
+        Self::of_pod(condition.reason.as_deref().unwrap_or(reason), condition.message.clone())
+    }
+
+    fn of_init(status: &ContainerStatus, is_sidecar: bool) -> Self {
+        Self::of_container(status, if is_sidecar { UNREADY } else { INITIALIZING })
+    }
+
+    /// How a container failed that runs again.
+    fn before(status: &ContainerStatus) -> Option<Self> {
+        let last = status.last_state.as_ref()?.terminated.as_ref()?;
+        (last.exit_code != 0).then(|| Self::of_container(status, AGAIN))
+    }
+
+    /// `running` is the reason and the message while it runs.
+    fn of_container(status: &ContainerStatus, running: (&str, &str)) -> Self {
         let state = status.state.clone().unwrap_or_default();
         let last = status.last_state.clone().and_then(|last| last.terminated);
         let ended = state.terminated.clone().or(last);
         let (reason, message) = if let Some(waiting) = state.waiting {
-            (waiting.reason.unwrap_or_else(|| "Waiting".to_owned()), waiting.message)
+            let reason = waiting.reason.unwrap_or_else(|| "Waiting".to_owned());
+            // The kubelet's message of a back-off names the pod and the container once more, and nothing else.
+            let message = waiting.message.filter(|_| reason != "CrashLoopBackOff");
+            (reason, message)
         } else if let Some(terminated) = state.terminated {
             (
                 terminated.reason.unwrap_or_else(|| "Terminated".to_owned()),
                 terminated.message,
             )
         } else {
-            (
-                "NotReady".to_owned(),
-                Some("running, but its readiness probe does not pass".to_owned()),
-            )
+            (running.0.to_owned(), Some(running.1.to_owned()))
         };
         Self {
             container: Some(status.name.clone()),
@@ -187,11 +228,16 @@ impl Trouble {
         }
     }
 
+    /// Which of a pod's troubles is told.
+    fn rank(&self) -> (u8, i32) {
+        (self.weight(), self.restarts)
+    }
+
     /// Which of several troubles is told: one that names a failure before one that only waits.
     fn weight(&self) -> u8 {
         match self.reason.as_str() {
             "PodInitializing" | "ContainerCreating" => 0,
-            "NotReady" | "Completed" => 1,
+            "NotReady" | "Initializing" | "Completed" => 1,
             _ => 2,
         }
     }
@@ -288,8 +334,17 @@ pub fn reason(pods: &[PodSeen]) -> Option<String> {
     Some(text)
 }
 
+/// Which container failed, where every pod is ready again at this moment.
+#[must_use]
+pub fn failed_before(pods: &[PodSeen]) -> Option<String> {
+    let failed = pods.iter().filter_map(|pod| Some((pod, pod.trouble.as_ref()?)));
+    let (worst, trouble) = failed.max_by_key(|(_, trouble)| trouble.rank())?;
+    Some(format!("{} {trouble}", worst.name))
+}
+
 /// The beginning of a message, on one line.
-fn shortened(message: &str) -> String {
+#[must_use]
+pub fn shortened(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST_MESSAGE) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -366,7 +421,8 @@ mod tests {
             "2026-11-23T14:00:10Z",
             &json!([
             {"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 2,
-             "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+             "state": {"waiting": {"reason": "CrashLoopBackOff",
+                "message": "back-off 20s restarting failed container=app pod=web-a_shop(0c7f)"}},
              "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]),
         );
         assert_eq!(
@@ -408,6 +464,137 @@ mod tests {
             reason(&[PodSeen::from(&pending)]).expect("a reason"),
             "1 of 1 pods not ready: web-a Unschedulable, \"0/3 nodes are available\""
         );
+    }
+
+    /// A pod with these init containers, by what their state, their last state and their restarts are.
+    fn initializing(restart_policy: Option<&str>, init: &Value, app: &Value) -> PodSeen {
+        let container = |name: &str, more: &Value| {
+            let mut status = json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0});
+            status
+                .as_object_mut()
+                .expect("an object")
+                .extend(more.as_object().expect("an object").clone());
+            status
+        };
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "web-a"},
+            "spec": {"containers": [{"name": "app"}], "initContainers": [{"name": "setup", "restartPolicy": restart_policy}]},
+            "status": {
+                "conditions": [{"type": "Ready", "status": "False", "reason": "ContainersNotReady",
+                    "message": "containers with unready status: [app]"}],
+                "initContainerStatuses": [container("setup", init)],
+                "containerStatuses": [container("app", app)],
+            },
+        }))
+        .expect("a pod");
+        PodSeen::from(&pod)
+    }
+
+    #[test]
+    fn init_containers_and_sidecars_are_told_when_the_pod_waits_for_them() {
+        let (running, waits) = (
+            json!({"running": {}}),
+            json!({"waiting": {"reason": "PodInitializing"}}),
+        );
+        let app_waits = json!({"state": waits});
+        let app_runs = json!({"state": running, "ready": true});
+        let crashed = json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 3,
+            "lastState": {"terminated": {"exitCode": 2, "reason": "Error", "message": "no such host"}}});
+        let done = json!({"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}, "ready": true});
+        for (policy, init, app, expected) in [
+            // It hangs.
+            (
+                None,
+                json!({"state": running}),
+                &app_waits,
+                "container setup: Initializing, \"the init container has not finished\"",
+            ),
+            // It failed before and hangs now.
+            (
+                None,
+                json!({"state": running, "restartCount": 1, "lastState": crashed["lastState"]}),
+                &app_waits,
+                "container setup: Initializing, exit code 2, 1 restart, \"no such host\"",
+            ),
+            (
+                None,
+                crashed.clone(),
+                &app_waits,
+                "container setup: CrashLoopBackOff, exit code 2, 3 restarts, \"no such host\"",
+            ),
+            (
+                Some("Always"),
+                crashed,
+                &app_runs,
+                "container setup: CrashLoopBackOff, exit code 2, 3 restarts, \"no such host\"",
+            ),
+            (
+                Some("Always"),
+                json!({"state": running}),
+                &app_runs,
+                "container setup: NotReady, \"running, but its readiness probe does not pass\"",
+            ),
+            // It did its work, and the image of the other is not there.
+            (
+                None,
+                done,
+                &json!({"state": {"waiting": {"reason": "ImagePullBackOff"}}}),
+                "container app: ImagePullBackOff",
+            ),
+        ] {
+            let said = reason(&[initializing(policy, &init, app)]).expect("a reason");
+            assert_eq!(said, format!("1 of 1 pods not ready: web-a {expected}"), "{init} {app}");
+        }
+    }
+
+    #[test]
+    fn what_only_the_pod_itself_says_is_told() {
+        let said = |status: Value| {
+            let pod = json!({"metadata": {"name": "web-a"}, "status": status});
+            let pod: Pod = serde_json::from_value(pod).expect("a pod");
+            reason(&[PodSeen::from(&pod)]).expect("a reason")
+        };
+        let running = json!([{"name": "app", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}}]);
+        assert_eq!(
+            said(
+                json!({"containerStatuses": running, "conditions": [{"type": "Ready", "status": "False",
+                "reason": "ReadinessGatesNotReady", "message": "the status of pod readiness gate \"lb\" is not \"True\""}]})
+            ),
+            "1 of 1 pods not ready: web-a ReadinessGatesNotReady, \
+             \"the status of pod readiness gate \\\"lb\\\" is not \\\"True\\\"\""
+        );
+        assert_eq!(
+            said(json!({"phase": "Pending", "reason": "NodeAffinity", "message": "no node fits"})),
+            "1 of 1 pods not ready: web-a NodeAffinity, \"no node fits\""
+        );
+        let missing = json!([{"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "CreateContainerConfigError", "message": "configmap \"app\" not found"}}}]);
+        assert_eq!(
+            said(json!({"containerStatuses": missing})),
+            "1 of 1 pods not ready: web-a container app: CreateContainerConfigError, \"configmap \\\"app\\\" not found\""
+        );
+        assert_eq!(said(json!({})), "1 of 1 pods not ready: web-a not ready");
+    }
+
+    #[test]
+    fn a_container_that_failed_and_runs_again_is_named() {
+        let again = |name: &str, restarts: i32| {
+            pod(
+                name,
+                Some("True"),
+                "2026-11-23T14:00:10Z",
+                &json!([
+                {"name": "app", "image": "", "imageID": "", "ready": true, "restartCount": restarts, "state": {"running": {}},
+                 "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "message": "no database"}}}]),
+            )
+        };
+        let pods = [fine("web-a"), again("web-b", 3), again("web-c", 1)];
+        assert_eq!(reason(&pods), None);
+        assert_eq!(
+            failed_before(&pods).expect("a failure"),
+            "web-b container app: Running, exit code 1, 3 restarts, \"no database\""
+        );
+        assert_eq!(failed_before(&[fine("web-a")]), None);
     }
 
     #[test]

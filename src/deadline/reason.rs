@@ -3,7 +3,7 @@
 
 use super::{
     Clock,
-    observe::{Scene, TargetSeen},
+    observe::{Scene, TargetSeen, is_service},
     pods,
     remedy::Withheld,
     stamp::Breach,
@@ -13,6 +13,9 @@ use crate::flagger::workload::Workload;
 /// What is told while Flagger waits for the primary (`docs/flagger.md#f13`).
 pub const PRIMARY_NOT_READY: &str =
     "the primary is not ready: Flagger does not look at the canary, and its time does not count";
+
+/// What is told while Flagger waits for a target that is paused (`docs/flagger.md#f17`).
+pub const PAUSED: &str = "the target is paused: Flagger waits until its owner ends that, and the time does not count";
 
 /// Which limit was reached, and why.
 #[must_use]
@@ -34,7 +37,13 @@ pub fn exceeded(breach: &Breach, why: &str) -> String {
 #[must_use]
 pub fn why(scene: Scene<'_>, clock: Clock) -> String {
     match clock {
-        Clock::Readiness | Clock::Crashes | Clock::Rollout | Clock::Initialization => unready(scene),
+        Clock::Crashes => trouble(scene)
+            .or_else(|| pods::failed_before(scene.pods.unwrap_or_default()))
+            .unwrap_or_else(|| unready(scene)),
+        Clock::Rollout if is_ready(scene) => {
+            trouble(scene).unwrap_or_else(|| "the target is ready, but the rollout is not done".to_owned())
+        }
+        Clock::Readiness | Clock::Rollout | Clock::Initialization => unready(scene),
         Clock::Gate => "an approval is waited for".to_owned(),
         Clock::Stall => "the target is ready and Flagger looks at it, but nothing advances".to_owned(),
         Clock::Silence => {
@@ -105,17 +114,124 @@ fn primary(primary: Option<&Workload>) -> String {
 
 /// Why the target is not ready.
 fn unready(scene: Scene<'_>) -> String {
-    if let Some(reason) = pods::reason(scene.pods.unwrap_or_default()) {
-        return reason;
+    if let Some(trouble) = trouble(scene) {
+        return trouble;
     }
     match scene.target {
         Some(target) if target.wanted == 0 => {
             "the target wants 0 replicas, so that nothing can become ready".to_owned()
         }
-        Some(target) => match &target.replica_failure {
-            Some(failure) => format!("pods cannot be created: {}", failure.message),
-            None => format!("{} of {} pods are available", target.available, target.wanted),
-        },
+        Some(target) => format!("{} of {} pods are available", target.available, target.wanted),
         None => "the target is not there".to_owned(),
+    }
+}
+
+/// What is wrong with the target's pods: those that are not ready, and those that cannot even be created.
+fn trouble(scene: Scene<'_>) -> Option<String> {
+    let not_ready = pods::reason(scene.pods.unwrap_or_default());
+    let failure = scene
+        .target
+        .and_then(|target| target.replica_failure.as_ref())
+        .filter(|failure| failure.status == "True")
+        .map(|failure| format!("pods cannot be created: {}", pods::shortened(&failure.message)));
+    match (failure, not_ready) {
+        (Some(failure), Some(not_ready)) => Some(format!("{failure}; {not_ready}")),
+        (failure, not_ready) => failure.or(not_ready),
+    }
+}
+
+/// Whether everything that is wanted is available; a Service always is, to Flagger.
+fn is_ready(scene: Scene<'_>) -> bool {
+    let available = |target: &Workload| target.wanted > 0 && target.available >= target.wanted;
+    is_service(scene.canary) || scene.target.is_some_and(available)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        deadline::{
+            observe::Surroundings,
+            pods::{PodSeen, Trouble},
+        },
+        flagger::canary::Canary,
+    };
+
+    #[test]
+    fn the_reason_says_what_keeps_pods_from_being_created_and_what_ails_the_others() {
+        let pod = |name: &str, trouble: Option<&str>| PodSeen {
+            name: name.to_owned(),
+            created: None,
+            ready: trouble.is_none(),
+            since: None,
+            trouble: trouble.map(|reason| Trouble {
+                container: Some("app".to_owned()),
+                reason: reason.to_owned(),
+                exit_code: None,
+                ended: None,
+                restarts: 0,
+                message: None,
+            }),
+            containers: Vec::new(),
+        };
+        let said = |kind: &str, counts: (i64, i64), pods: &[PodSeen], failure: Option<&str>, clock| {
+            let canary = Canary::from_json(json!({"spec": {"targetRef": {"apiVersion": "v1", "kind": kind}}}));
+            let target = Workload::deployment(&json!({
+                "spec": {"replicas": counts.0},
+                "status": {"availableReplicas": counts.1, "conditions": failure.map(|message| vec![
+                    json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message})])},
+            }));
+            let scene = Scene {
+                canary: &canary,
+                target: (kind == "Deployment").then_some(&target),
+                primary: None,
+                pods: Some(pods),
+                last_event: None,
+                surroundings: Surroundings::default(),
+            };
+            why(scene, clock)
+        };
+        let quota = Some("exceeded quota: tight");
+        let denied = "pods cannot be created: exceeded quota: tight";
+        let named = "1 of 2 pods not ready: web-b container app: ImagePullBackOff";
+        let both = format!("{denied}; {named}");
+        let (fine, mixed) = (
+            [pod("web-a", None)],
+            [pod("web-a", None), pod("web-b", Some("ImagePullBackOff"))],
+        );
+        for (counts, pods, failure, expected) in [
+            ((2, 0), &[][..], quota, denied),
+            // The pods that there are do well.
+            ((2, 1), &fine, quota, denied),
+            ((3, 1), &mixed, quota, &both),
+            ((2, 1), &mixed, None, named),
+            ((2, 1), &[], None, "1 of 2 pods are available"),
+            (
+                (0, 0),
+                &[],
+                None,
+                "the target wants 0 replicas, so that nothing can become ready",
+            ),
+        ] {
+            for clock in [Clock::Readiness, Clock::Crashes, Clock::Rollout] {
+                assert_eq!(
+                    said("Deployment", counts, pods, failure, clock),
+                    expected,
+                    "{clock:?} {counts:?}"
+                );
+            }
+        }
+        let late = "the target is ready, but the rollout is not done";
+        assert_eq!(said("Deployment", (1, 1), &fine, None, Clock::Rollout), late);
+        assert_eq!(said("Service", (0, 0), &[], None, Clock::Rollout), late);
+        // It failed too often, and runs at this moment.
+        let mut again = pod("web-a", Some("Running"));
+        again.ready = true;
+        assert_eq!(
+            said("Deployment", (1, 1), &[again], None, Clock::Crashes),
+            "web-a container app: Running"
+        );
     }
 }

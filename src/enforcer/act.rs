@@ -17,6 +17,7 @@ use crate::deadline::{
     Clock,
     reason::{exceeded, held, why, withheld},
     remedy::{Levers, Remedy, Withheld, requested},
+    revision::Revision,
     stamp::Breach,
     verdict::{Outcome, RemedyName, Verdict},
 };
@@ -67,7 +68,7 @@ pub(super) async fn act(
             withdraw(context, fresh, memory).await?;
             true
         }
-        Remedy::Confirm => confirm(context, memory),
+        Remedy::Confirm => confirm(context, fresh, memory),
     };
     Ok(wrote)
 }
@@ -158,7 +159,7 @@ fn report(context: &Context, fresh: &Fresh, breach: Breach, memory: &mut Memory,
     true
 }
 
-fn confirm(context: &Context, memory: &mut Memory) -> bool {
+fn confirm(context: &Context, fresh: &Fresh, memory: &mut Memory) -> bool {
     memory.before = None;
     memory.pulls = 0;
     let Some(verdict) = &mut memory.stamp.verdict else {
@@ -166,9 +167,23 @@ fn confirm(context: &Context, memory: &mut Memory) -> bool {
     };
     verdict.result = Outcome::Confirmed;
     context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Confirmed);
-    let note = format!("Flagger rolled back after the verdict of {}", verdict.at);
+    let note = rolled_back(verdict, &fresh.canary.status.last_applied_spec);
     memory.say(Topic::RollbackConfirmed, note);
     true
+}
+
+/// What is told of a rollback. A version that is pushed while Flagger rolls back is written down as the one that failed
+/// (`docs/flagger.md#swallowed`).
+fn rolled_back(verdict: &Verdict, applied: &str) -> String {
+    let note = format!("Flagger rolled back after the verdict of {}", verdict.at);
+    if Revision::is_applied(&verdict.revision, applied) {
+        note
+    } else {
+        format!(
+            "{note}. It wrote down a version as failed that was pushed meanwhile: if that is not rolled out, change the \
+             template once more"
+        )
+    }
 }
 
 /// Gives an adoption more time; tells of it once a minute at most.
@@ -364,6 +379,28 @@ mod tests {
         enforcer::memory::Memories,
         flagger::canary::Canary,
     };
+
+    #[test]
+    fn a_version_that_was_pushed_into_a_rollback_is_told() {
+        let now: Timestamp = "2026-11-23T14:01:00Z".parse().expect("a time");
+        let breach = Breach {
+            clock: Clock::Readiness,
+            deadline: now,
+            limit: SignedDuration::from_secs(60),
+        };
+        let revision = "5c7d9f6b8-3fa1c2d4".to_owned();
+        let verdict = Verdict::new(
+            now,
+            revision,
+            breach,
+            RemedyName::Rollback,
+            Outcome::Confirmed,
+            String::new(),
+        );
+        let plain = "Flagger rolled back after the verdict of 2026-11-23T14:01:00Z";
+        assert_eq!(rolled_back(&verdict, "5c7d9f6b8"), plain);
+        assert!(rolled_back(&verdict, "77b5c").contains("change the template once more"));
+    }
 
     #[test]
     fn a_deadline_that_is_only_told_does_not_displace_a_verdict_that_was_handed_over() {

@@ -64,8 +64,8 @@ pub struct Told {
     pub reported: BTreeSet<(Clock, String)>,
     /// That a breach is withheld, and why.
     pub withheld: Option<(Clock, WithheldKind)>,
-    /// That time does not count because the primary is not ready, since this progress.
-    pub primary: Option<Timestamp>,
+    /// That time does not count because the rollout stands still: the words, and since which progress.
+    pub standstill: Option<(&'static str, Timestamp)>,
 }
 
 // === impl Memories ===

@@ -20,13 +20,13 @@ use super::{
 };
 use crate::{
     deadline::{
-        announce::{announcement, primary_told_at},
+        announce::{announcement, standstill},
         judge,
         judge::{Judgement, Pending},
         limits::Limits,
         observe,
         observe::{Observation, Scene, Surroundings},
-        pods, reason, remedy,
+        pods, remedy,
         remedy::{Remedy, TargetLever, requested, wants_evidence},
         stamp::{self, Stamp},
     },
@@ -187,7 +187,6 @@ async fn stamp_and_tell(
 /// Tells once what a user may want to know before anything is done.
 fn announce(look: &Look, memory: &mut Memory, now: Timestamp) {
     let Some(rollout) = &look.stamp.rollout else { return };
-    let since = Some(rollout.progressed_at);
     if let Some(pending) = look.judgement.pending
         && let Some(announcement) = announcement(&look.judgement, &look.stamp)
         && memory.told.approaching != Some(announcement)
@@ -204,11 +203,12 @@ fn announce(look: &Look, memory: &mut Memory, now: Timestamp) {
             .words
             .push((Topic::DeadlineApproaching, note.trim_end().to_owned()));
     }
-    if memory.told.primary != since && primary_told_at(&look.seen, &look.stamp).is_some_and(|moment| moment <= now) {
-        memory.told.primary = since;
-        memory
-            .words
-            .push((Topic::ActionWithheld, reason::PRIMARY_NOT_READY.to_owned()));
+    if let Some((moment, note)) = standstill(&look.seen, &look.stamp)
+        && moment <= now
+        && memory.told.standstill != Some((note, rollout.progressed_at))
+    {
+        memory.told.standstill = Some((note, rollout.progressed_at));
+        memory.words.push((Topic::ActionWithheld, note.to_owned()));
     }
 }
 
@@ -294,9 +294,11 @@ fn next_look(look: &Look, memory: &Memory, waits: [Option<Duration>; 2], now: Ti
         _ => None,
     };
     let since = look.stamp.rollout.as_ref().map(|rollout| rollout.progressed_at);
-    let primary = primary_told_at(&look.seen, &look.stamp).filter(|_| memory.told.primary != since);
+    let told_at = standstill(&look.seen, &look.stamp)
+        .filter(|(_, note)| memory.told.standstill != since.map(|since| (*note, since)))
+        .map(|(moment, _)| moment);
     let restrained = memory.restrained_until.filter(|until| now < *until);
-    let moments = [look.judgement.look_at, withheld, primary, restrained]
+    let moments = [look.judgement.look_at, withheld, told_at, restrained]
         .into_iter()
         .flatten();
     let until = moments.map(|moment| moment.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
@@ -393,7 +395,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{deadline::announce::PRIMARY_PATIENCE, policy::EnforcementPolicy};
+    use crate::{
+        deadline::{announce::PRIMARY_PATIENCE, reason},
+        policy::EnforcementPolicy,
+    };
 
     #[test]
     fn a_primary_that_is_just_being_promoted_is_not_worth_a_word() {
@@ -429,18 +434,18 @@ mod tests {
             Look::at(scene, stamp, &limits, at(now))
         };
         let before = look("Progressing", &ready, &Stamp::default(), 0);
-        assert_eq!(primary_told_at(&before.seen, &before.stamp), None);
+        assert_eq!(standstill(&before.seen, &before.stamp), None);
         let waiting = look("Progressing", &unready, &before.stamp, 30);
         assert_eq!(
-            primary_told_at(&waiting.seen, &waiting.stamp),
-            Some(at(30) + PRIMARY_PATIENCE)
+            standstill(&waiting.seen, &waiting.stamp),
+            Some((at(30) + PRIMARY_PATIENCE, reason::PRIMARY_NOT_READY))
         );
         let longer = look("Progressing", &unready, &waiting.stamp, 40);
         assert_eq!(
-            primary_told_at(&longer.seen, &longer.stamp),
-            Some(at(30) + PRIMARY_PATIENCE)
+            standstill(&longer.seen, &longer.stamp),
+            Some((at(30) + PRIMARY_PATIENCE, reason::PRIMARY_NOT_READY))
         );
         let promoting = look("Promoting", &unready, &waiting.stamp, 31);
-        assert_eq!(primary_told_at(&promoting.seen, &promoting.stamp), None);
+        assert_eq!(standstill(&promoting.seen, &promoting.stamp), None);
     }
 }

@@ -250,6 +250,29 @@ fn the_annotation_sets_a_deadline_for_the_whole_rollout_within_the_policys_maxim
 }
 
 #[test]
+fn a_service_has_no_template_to_be_sure_of_and_is_rolled_back_by_failed_checks() {
+    let mut film = Film::begin();
+    film.canary["spec"]["targetRef"] = json!({"apiVersion": "v1", "kind": "Service", "name": "web"});
+    film.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
+    (film.target, film.primary, film.pods) = (None, None, Vec::new());
+    film.forget().look();
+    for second in (50..700).step_by(50) {
+        film.until(second).flagger(&[("iterations", json!(second))]);
+    }
+    assert_eq!(film.rolled_back_at(), Some(600));
+    let levers = Levers {
+        fail_checks: true,
+        target: TargetLever::None,
+    };
+    assert!(
+        matches!(film.remedies.as_slice(), [(600, Remedy::RollBack(breach, with))]
+            if breach.clock == Clock::Rollout && *with == levers),
+        "{:?}",
+        film.remedies
+    );
+}
+
+#[test]
 fn approvals_and_holds_are_no_part_of_the_rollouts_time() {
     let mut film = Film::begin();
     film.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");

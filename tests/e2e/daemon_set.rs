@@ -1,4 +1,7 @@
-//! `DaemonSet` targets: Flagger counts for them from the Canary's own `lastTransitionTime` (`docs/flagger.md#l6`).
+//! `DaemonSet` targets: Flagger counts for them from the Canary's own `lastTransitionTime` (`docs/flagger.md#l6`), which
+//! is all that moves it, and which gives a rollout less time than its interval where that is the longer of the two.
+
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::{
@@ -13,15 +16,7 @@ use crate::{
     stage::{APP, App, Stage},
 };
 
-#[tokio::test]
-async fn a_crash_looping_daemon_set_is_rolled_back_long_before_its_deadline() {
-    let Some(plane) = planes::shared().await else { return };
-    let stage = Stage::open(&plane, "daemons").await;
-    let app = App {
-        deadline: 300,
-        analysis: json!({"interval": "10s", "threshold": 3, "iterations": 50}),
-        ..App::default()
-    };
+async fn install(stage: &Stage, app: &App) {
     let mut target = app.deployment();
     target["kind"] = "DaemonSet".into();
     target["spec"].as_object_mut().unwrap().remove("replicas");
@@ -30,20 +25,64 @@ async fn a_crash_looping_daemon_set_is_rolled_back_long_before_its_deadline() {
     stage.create(&target).await;
     stage.create(&canary).await;
     stage.phase("Initialized", 90).await;
+}
 
+async fn push(stage: &Stage, outcome: &str) {
     let targets: Api<DaemonSet> = Api::namespaced(stage.client.clone(), &stage.namespace);
-    let template = json!({"metadata": {"annotations": {OUTCOME: "crash-last:4"}}});
+    let image = format!("app:{:08x}", fastrand::u32(..));
+    let template = json!({
+        "metadata": {"annotations": {OUTCOME: outcome}},
+        "spec": {"containers": [{"name": "app", "image": image}]},
+    });
     let patch = Patch::Strategic(json!({"spec": {"template": template}}));
     targets.patch(APP, &PatchParams::default(), &patch).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_crash_looping_daemon_set_is_rolled_back_long_before_its_deadline() {
+    let Some(plane) = planes::shared().await else { return };
+    let stage = Stage::open(&plane, "daemons").await;
+    let app = App {
+        deadline: 300,
+        analysis: json!({"interval": "10s", "threshold": 3, "iterations": 3}),
+        ..App::default()
+    };
+    install(&stage, &app).await;
+    push(&stage, "crash-last:4").await;
     stage.phase("Progressing", 30).await;
-    stage.phase("Failed", 60).await;
-    let verdict = stage
-        .until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))
-        .await;
+    let verdict = stage.rolled_back(60).await;
     assert_eq!(
         (&verdict["clock"], &verdict["remedy"]),
         (&json!("crashes"), &json!("rollback"))
     );
     let reason = verdict["reason"].as_str().unwrap();
     assert!(reason.contains("container app: "), "{reason}");
+
+    push(&stage, "ready").await;
+    stage.phase("Progressing", 30).await;
+    stage.phase("Succeeded", 120).await;
+    assert_eq!(stage.now().verdict(), Some(verdict), "the next version was judged");
+}
+
+#[tokio::test]
+async fn a_daemon_set_with_an_interval_beyond_its_deadline_is_failed_by_flagger_itself() {
+    // docs/flagger.md#f16
+    let Some(plane) = planes::shared().await else { return };
+    let stage = Stage::open(&plane, "impatient").await;
+    let app = App {
+        deadline: 15,
+        analysis: json!({"interval": "20s", "threshold": 3, "iterations": 5}),
+        ..App::default()
+    };
+    install(&stage, &app).await;
+    push(&stage, "ready").await;
+    let progressing = stage.phase("Progressing", 40).await;
+    // One pod is unready for a moment, and in that moment Flagger looks.
+    tokio::time::sleep_until((progressing.at + Duration::from_secs(17)).into()).await;
+    let pod = stage.target_pods().await.swap_remove(0);
+    stage.turn(&pod, "unready").await;
+    stage.phase("Failed", 10).await;
+    // Curfew has nothing to do with it, and no lever that would prevent it.
+    assert_eq!(stage.now().verdict(), None);
+    assert_eq!(stage.curfews_events().await, []);
 }

@@ -198,6 +198,31 @@ impl Stage {
             .unwrap();
     }
 
+    /// Pushes a version that is fine and waits until Flagger has promoted it, in an ordinary rollout.
+    pub async fn next_version_succeeds(&self, patience: u64) {
+        let verdict = self.now().verdict();
+        self.push("ready").await;
+        self.phase("Progressing", 60).await;
+        self.phase("Succeeded", patience).await;
+        assert_eq!(self.now().verdict(), verdict, "the next version was judged");
+    }
+
+    /// Changes the target Deployment.
+    pub async fn change_target(&self, spec: &Value) {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        self.deployments()
+            .patch(APP, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
+    /// Waits until Curfew knows that Flagger rolled back, and answers its verdict.
+    pub async fn rolled_back(&self, patience: u64) -> Value {
+        self.phase("Failed", patience).await;
+        self.until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))
+            .await
+    }
+
     /// Changes the Canary's deadline.
     pub async fn set_deadline(&self, seconds: i64) {
         let patch = Patch::Merge(json!({"spec": {"progressDeadlineSeconds": seconds}}));

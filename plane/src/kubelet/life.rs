@@ -35,6 +35,8 @@ pub(super) enum Stage {
         again: Timestamp,
         failures: u32,
     },
+    /// The container cannot be made, and is tried again until what is missing is there.
+    Unconfigured,
     Running {
         since: Timestamp,
     },
@@ -95,15 +97,20 @@ impl Life {
         match (&self.stage, self.script.place) {
             (Stage::Running { since }, Place::Node) if self.script.falls_at_once => self.exit(*since, now),
             (Stage::Running { .. }, Place::Node) => self.note_ready(now),
-            (Stage::Running { since }, Place::WithoutImage) => {
+            (Stage::Running { since }, Place::WithoutImage | Place::WithoutConfig) => {
                 self.exit(*since, now);
                 self.place(now);
             }
             // A container that is down stays down for its time, unless nothing ails it any more.
             (Stage::Exited { .. }, Place::Node) if self.script.runs_for.is_some() => {}
-            (Stage::Unscheduled | Stage::Pulling { .. } | Stage::Running { .. } | Stage::Exited { .. }, _) => {
-                self.place(now);
-            }
+            (
+                Stage::Unscheduled
+                | Stage::Pulling { .. }
+                | Stage::Unconfigured
+                | Stage::Running { .. }
+                | Stage::Exited { .. },
+                _,
+            ) => self.place(now),
         }
     }
 
@@ -130,7 +137,7 @@ impl Life {
 
     fn next_event(&self) -> Option<Timestamp> {
         match &self.stage {
-            Stage::Unscheduled => None,
+            Stage::Unscheduled | Stage::Unconfigured => None,
             Stage::Pulling { again, .. } => Some(*again),
             Stage::Exited { resume, .. } => Some(*resume),
             Stage::Running { since } => {
@@ -150,13 +157,13 @@ impl Life {
                 exit: Exit { finished: at, .. },
                 ..
             } => Some(Self::noticed(*at)).filter(|at| *at > now),
-            Stage::Unscheduled | Stage::Running { .. } => None,
+            Stage::Unscheduled | Stage::Unconfigured | Stage::Running { .. } => None,
         }
     }
 
     fn happen(&mut self, at: Timestamp) {
         match self.stage {
-            Stage::Unscheduled => {}
+            Stage::Unscheduled | Stage::Unconfigured => {}
             Stage::Pulling { failures, .. } => self.pull(at, failures),
             Stage::Exited { .. } => self.place(at),
             Stage::Running { since } => {
@@ -181,6 +188,7 @@ impl Life {
         match self.script.place {
             Place::Nowhere => self.stage = Stage::Unscheduled,
             Place::WithoutImage => self.pull(at, 0),
+            Place::WithoutConfig => self.stage = Stage::Unconfigured,
             Place::Node => {
                 if self.last.is_some() {
                     self.restarts += 1;
@@ -223,7 +231,7 @@ impl Life {
                 .script
                 .ready_after
                 .is_some_and(|time| self.since.max(*since) + time <= at),
-            Stage::Unscheduled | Stage::Pulling { .. } | Stage::Exited { .. } => false,
+            Stage::Unscheduled | Stage::Pulling { .. } | Stage::Unconfigured | Stage::Exited { .. } => false,
         };
         if ready != self.ready {
             (self.ready, self.ready_changed) = (ready, at);

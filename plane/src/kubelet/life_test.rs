@@ -18,6 +18,7 @@ fn show(life: &Life) -> String {
     let stage = match life.stage {
         Stage::Unscheduled => "nowhere",
         Stage::Pulling { .. } => "pulling",
+        Stage::Unconfigured => "unconfigured",
         Stage::Running { .. } if life.ready => "ready",
         Stage::Running { .. } => "running",
         Stage::Exited { .. } => "down",
@@ -50,11 +51,12 @@ fn history(mut life: Life, end: f64) -> Vec<String> {
 
 #[test]
 fn outcomes_run_their_course() {
-    let cases: [(&str, f64, &[&str]); 9] = [
+    let cases: [(&str, f64, &[&str]); 10] = [
         ("ready", 9000.0, &["0: ready 0"]),
         ("unready", 9000.0, &["0: running 0"]),
         ("pending", 9000.0, &["0: nowhere 0"]),
         ("image-pull", 9000.0, &["0: pulling 0"]),
+        ("config-error", 9000.0, &["0: unconfigured 0"]),
         ("ready-after:7.5", 9000.0, &["0: running 0", "7.5: ready 0"]),
         // At once, then 10, 20, 40 … and never more than 300 seconds, after the exit.
         (
@@ -135,7 +137,7 @@ fn ten_minutes_of_running_are_forgiven() {
 #[test]
 fn a_change_holds_from_that_moment() {
     // From, to, when, and what is seen at that moment and after it.
-    let cases: [(&str, &str, f64, f64, &[&str]); 12] = [
+    let cases: [(&str, &str, f64, f64, &[&str]); 13] = [
         (
             "ready",
             "crash",
@@ -176,6 +178,7 @@ fn a_change_holds_from_that_moment() {
         // A cure works at once, wherever the container was.
         ("crash", "ready", 5.0, 99.0, &["5: ready 2"]),
         ("image-pull", "ready", 5.0, 99.0, &["5: ready 0"]),
+        ("config-error", "ready", 5.0, 99.0, &["5: ready 0"]),
         ("pending", "ready", 5.0, 99.0, &["5: ready 0"]),
         // One ailment after another leaves it where it is down.
         (
@@ -212,6 +215,7 @@ fn looking_seldom_sees_the_same_as_looking_often() {
         "crash-last:4",
         "flap:3:6",
         "image-pull",
+        "config-error",
         "ready-after:7.5",
         "oom",
     ] {

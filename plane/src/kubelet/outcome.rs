@@ -32,6 +32,8 @@ pub enum Outcome {
     Pending,
     /// The image cannot be pulled.
     ImagePull,
+    /// Something that the container's environment is made from is not there.
+    ConfigError,
     /// Runs, and is ready that much later.
     ReadyAfter(Duration),
     /// Runs, and its readiness probe fails.
@@ -61,6 +63,8 @@ pub(super) enum Place {
     Nowhere,
     /// A node without the image.
     WithoutImage,
+    /// A node, without what the container's environment is made from.
+    WithoutConfig,
     Node,
 }
 
@@ -112,6 +116,10 @@ impl Outcome {
                 place: Place::WithoutImage,
                 ..runs
             },
+            Self::ConfigError => Script {
+                place: Place::WithoutConfig,
+                ..runs
+            },
             Self::ReadyAfter(after) => Script {
                 ready_after: Some(after),
                 ..runs
@@ -143,12 +151,13 @@ impl FromStr for Outcome {
             ("flap", [up, down]) => Ok(Self::Flap { up: *up, down: *down }),
             ("pending", []) => Ok(Self::Pending),
             ("image-pull", []) => Ok(Self::ImagePull),
+            ("config-error", []) => Ok(Self::ConfigError),
             ("ready-after", [after]) => Ok(Self::ReadyAfter(*after)),
             ("unready", []) => Ok(Self::Unready),
             ("oom", []) => Ok(Self::Oom),
             _ => Err(format!(
                 "{ANNOTATION}: {text:?} is none of ready, crash, crash-last:SECONDS, crash-one, flap:UP:DOWN, pending, \
-                 image-pull, ready-after:SECONDS, unready, oom"
+                 image-pull, config-error, ready-after:SECONDS, unready, oom"
             )),
         }
     }

@@ -52,7 +52,7 @@ pub(super) fn status(pod: &Pod, life: &Life, now: Timestamp, complaint: Option<&
     };
     let began = |kind| condition(kind, true, life.began, None);
     // A pod is Pending until each of its containers has run once.
-    let has_run = !matches!(life.stage, Stage::Pulling { .. }) || life.last.is_some();
+    let has_run = !matches!(life.stage, Stage::Pulling { .. } | Stage::Unconfigured) || life.last.is_some();
     let ip = ip(pod);
     PodStatus {
         phase: Some(if has_run { "Running" } else { "Pending" }.to_owned()),
@@ -128,6 +128,7 @@ fn afflicted(pod: &Pod, container: &Container, life: &Life, now: Timestamp) -> C
             format!("failed to pull and unpack image \"{image}\": {image}: not found"),
         ),
         Stage::Pulling { .. } => waiting("ImagePullBackOff", format!("Back-off pulling image \"{image}\"")),
+        Stage::Unconfigured => waiting("CreateContainerConfigError", format!("configmap \"{name}\" not found")),
         // `status` has no containers for such a pod.
         Stage::Unscheduled => ContainerState::default(),
     };
@@ -139,7 +140,7 @@ fn afflicted(pod: &Pod, container: &Container, life: &Life, now: Timestamp) -> C
         } else {
             image_id(image)
         },
-        container_id: (life.last.is_some() || !matches!(life.stage, Stage::Pulling { .. }))
+        container_id: (life.last.is_some() || !matches!(life.stage, Stage::Pulling { .. } | Stage::Unconfigured))
             .then(|| container_id(pod, name, life.restarts)),
         ready: life.ready,
         started: Some(running),

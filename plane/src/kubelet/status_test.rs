@@ -143,6 +143,13 @@ fn other_failures_have_their_own_words() {
         "ErrImagePull"
     );
 
+    let unconfigured = seen("config-error", 9);
+    assert_eq!(unconfigured["phase"], "Pending");
+    assert_eq!(
+        unconfigured["containerStatuses"][1]["state"]["waiting"]["reason"],
+        "CreateContainerConfigError"
+    );
+
     let pending = seen("pending", 9);
     assert_eq!(pending["phase"], "Pending");
     assert_eq!(pending["containerStatuses"], Value::Null);

@@ -1,0 +1,102 @@
+//! A fix is pushed at the worst of moments: around the deadline of the version that it mends, with Curfew's verdict on
+//! its way or already given, and seconds before Flagger looks (`docs/flagger.md#l9`). Flagger takes up the fix when it
+//! looks, and what was said of the version before must not be held against it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use plane::Handle;
+use serde_json::json;
+
+use crate::{
+    planes,
+    stage::{APP, App, Seen, Stage},
+};
+
+const DEADLINE: u64 = 20;
+/// When the fix is pushed, after the look with which the rollout began. Flagger looks every ten seconds from then on: after
+/// 20, when the deadline is about to pass, and after 30, with the verdict before it.
+const MOMENTS: [u64; 7] = [19, 20, 21, 23, 25, 27, 29];
+/// How often Flagger looks.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+fn applied(seen: &Seen) -> &str {
+    seen.canary["status"]["lastAppliedSpec"].as_str().unwrap_or_default()
+}
+
+fn image(deployment: Deployment) -> Option<String> {
+    deployment.spec?.template.spec?.containers.pop()?.image
+}
+
+/// Answers whether a verdict on the broken version had to be taken back.
+async fn mended_after(plane: &Handle, seconds: u64) -> bool {
+    let stage = Stage::open(plane, &format!("fix-after-{seconds}")).await;
+    let app = App {
+        deadline: i64::try_from(DEADLINE).unwrap(),
+        ..App::default()
+    };
+    let mut deployment = app.deployment();
+    // One of two may be missing, as one of four may by default: Flagger itself waits for ever.
+    deployment["spec"]["strategy"] = json!({"rollingUpdate": {"maxUnavailable": 1}});
+    stage.create(&deployment).await;
+    stage.create(&app.canary()).await;
+    // Flagger's first look, and the first thing that it does then.
+    let look = stage.phase("Initializing", 30).await.at;
+    stage.phase("Initialized", 90).await;
+    stage.push("crash-one").await;
+    let broken = stage.phase("Progressing", 30).await;
+    let looks = broken.at.duration_since(look).as_secs() / INTERVAL.as_secs();
+    let look = look + INTERVAL * u32::try_from(looks).unwrap();
+
+    tokio::time::sleep_until((look + Duration::from_secs(seconds)).into()).await;
+    stage.push("ready").await;
+    let mut fix = image(stage.deployments().get(APP).await.unwrap());
+
+    // Only the version that was broken may be failed, and that only by a look that could not see the fix.
+    let mut last = ("Progressing".to_owned(), applied(&broken).to_owned());
+    let swallowed = stage
+        .until("its rollout ends", 90, |seen| {
+            let of_fix = applied(seen) != applied(&broken);
+            let fails = seen.phase() == "Failed" && last.0 != "Failed" && of_fix;
+            assert!(
+                !fails || last.1 == applied(&broken),
+                "{}: the fix was failed",
+                stage.namespace
+            );
+            last = (seen.phase().to_owned(), applied(seen).to_owned());
+            (fails || seen.phase() == "Succeeded").then_some(fails)
+        })
+        .await;
+    if swallowed {
+        // A look that took long, on a busy machine: the fix came in its midst (docs/flagger.md#swallowed).
+        let told = stage.event("RollbackConfirmed").await;
+        assert!(told.contains("change the template once more"), "{told}");
+        stage.push("ready").await;
+        fix = image(stage.deployments().get(APP).await.unwrap());
+        stage.phase("Succeeded", 90).await;
+    }
+    let judged_fix = |seen: &Seen| {
+        let verdict = seen.verdict();
+        verdict.is_some_and(|verdict| !verdict["revision"].as_str().unwrap().starts_with(applied(&broken)))
+    };
+    assert!(!stage.ever(judged_fix), "{}: the fix was judged", stage.namespace);
+    let primary = image(stage.deployments().get("web-primary").await.unwrap());
+    assert_eq!(primary, fix, "{}: what was promoted is not the fix", stage.namespace);
+    let target = stage.deployments().get(APP).await.unwrap();
+    let conditions = target.status.and_then(|status| status.conditions).unwrap_or_default();
+    let left = conditions
+        .iter()
+        .find(|condition| condition.reason.as_deref() == Some("ProgressDeadlineExceeded"));
+    assert_eq!(left, None, "{}: a verdict was left behind", stage.namespace);
+    stage.ever(|seen| seen.verdict_with("withheld").is_some())
+}
+
+#[tokio::test]
+async fn a_fix_pushed_around_the_deadline_is_never_failed() {
+    let Some(plane) = planes::shared().await else { return };
+    let taken_back = futures::future::join_all(MOMENTS.map(|seconds| mended_after(&plane, seconds))).await;
+    assert!(
+        taken_back.contains(&true),
+        "no fix came between a verdict and Flagger's look"
+    );
+}

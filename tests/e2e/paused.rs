@@ -1,0 +1,78 @@
+//! A target that its owner has paused (`docs/flagger.md#f17`): Flagger waits for it, and that is nobody's failure. Curfew
+//! says so once and counts no time, until the owner lets it go on: then the deadline applies as to any other.
+
+use plane::OUTCOME;
+use serde_json::json;
+
+use crate::{
+    curfew_says::{assert_verdict, seconds_between},
+    planes,
+    stage::{APP, App, STAMPED, Stage},
+};
+
+const DEADLINE: i64 = 15;
+
+/// Pushes a version to a target that is paused, and watches it stand still for longer than its deadline.
+async fn paused_beyond_the_deadline(stage: &Stage, outcome: &str) {
+    stage
+        .install(&App {
+            pods: 4,
+            deadline: DEADLINE,
+            ..App::default()
+        })
+        .await;
+    let image = format!("app:{:08x}", fastrand::u32(..));
+    let template = json!({
+        "metadata": {"annotations": {OUTCOME: outcome}},
+        "spec": {"containers": [{"name": "log", "image": "log:1"}, {"name": "app", "image": image}]},
+    });
+    stage
+        .change_target(&json!({"paused": true, "template": template}))
+        .await;
+    stage.phase("Progressing", 30).await;
+    // Flagger scales it up, and Kubernetes does so with pods of the old version.
+    stage.replicas(APP, 4).await;
+    let told = stage.event("ActionWithheld").await;
+    assert!(told.starts_with("the target is paused: "), "{told}");
+    stage
+        .never("it was judged while it was paused", 25, |seen| {
+            seen.phase() != "Progressing" || seen.verdict().is_some()
+        })
+        .await;
+    assert_eq!(stage.now().stamp("deadline"), None, "no deadline is pending");
+    let told = stage.curfews_events().await;
+    assert_eq!(told.len(), 1, "it is told once: {told:?}");
+    stage.change_target(&json!({"paused": false})).await;
+}
+
+#[tokio::test]
+async fn a_target_that_goes_on_after_a_pause_is_promoted() {
+    let Some(plane) = planes::shared().await else { return };
+    let stage = Stage::open(&plane, "paused").await;
+    paused_beyond_the_deadline(&stage, "ready").await;
+    stage.phase("Succeeded", 90).await;
+    assert!(
+        !stage.ever(|seen| seen.stamp("verdict").is_some()),
+        "there was a verdict"
+    );
+}
+
+#[tokio::test]
+async fn the_deadline_of_a_target_that_was_paused_counts_from_the_end_of_the_pause() {
+    let Some(plane) = planes::shared().await else { return };
+    let stage = Stage::open(&plane, "unpaused").await;
+    paused_beyond_the_deadline(&stage, "crash-one").await;
+    let unpaused = curfew::enforcer::clock::now().to_string();
+    stage
+        .until("a deadline is stamped", STAMPED, |seen| {
+            seen.stamp("deadline").map(drop)
+        })
+        .await;
+    let verdict = stage.rolled_back(60).await;
+    let reason = assert_verdict(&verdict, "rollback", "confirmed");
+    assert!(reason.contains("container app: "), "{reason}");
+    let had = seconds_between(&unpaused, verdict["deadline"].as_str().unwrap());
+    assert!((DEADLINE - 1..=DEADLINE + 5).contains(&had), "it had {had} s");
+    stage.replicas(APP, 0).await;
+    stage.next_version_succeeds(90).await;
+}
