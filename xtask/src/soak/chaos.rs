@@ -46,12 +46,13 @@ pub async fn rage(
     restarts_until: Seconds,
     end: Seconds,
 ) -> Result<()> {
+    let mut deck = Vec::new();
     loop {
         sleep(Duration::from_secs_f64(8.0 + 10.0 * rng.f64())).await;
         if record.now() > end - QUIET {
             return std::future::pending().await;
         }
-        let kind = pick(&mut rng, record.now() < restarts_until);
+        let kind = pick(&mut deck, &mut rng, record.now() < restarts_until);
         let length = Duration::from_secs_f64(2.0 + 5.0 * rng.f64());
         let start = record.now();
         commit(plane, kind, length, &mut rng).await?;
@@ -59,20 +60,30 @@ pub async fn rage(
     }
 }
 
-fn pick(rng: &mut Rng, may_restart: bool) -> Kind {
-    let all = [
-        Kind::NetworkSlow,
-        Kind::NetworkCut,
-        Kind::NetworkRefused,
-        Kind::CurfewStopped,
-        Kind::FlaggerRestarted,
-        Kind::ControllersStopped,
-        Kind::ApiServerStopped,
-        Kind::CurfewKilled,
-        Kind::CurfewRestarted,
-    ];
-    let among = if may_restart { all.len() } else { all.len() - 2 };
-    all[rng.usize(..among)]
+/// Every kind comes once before any comes again, and restarts come early while there is time for them.
+fn pick(deck: &mut Vec<Kind>, rng: &mut Rng, may_restart: bool) -> Kind {
+    loop {
+        let Some(kind) = deck.pop() else {
+            let mut others = [
+                Kind::NetworkSlow,
+                Kind::NetworkCut,
+                Kind::NetworkRefused,
+                Kind::CurfewStopped,
+                Kind::FlaggerRestarted,
+                Kind::ControllersStopped,
+                Kind::ApiServerStopped,
+            ];
+            rng.shuffle(&mut others);
+            deck.extend(others);
+            for restart in [Kind::CurfewRestarted, Kind::CurfewKilled] {
+                deck.insert(deck.len() - rng.usize(..3), restart);
+            }
+            continue;
+        };
+        if may_restart || !kind.restarts_curfew() {
+            return kind;
+        }
+    }
 }
 
 async fn commit(plane: &Plane, kind: Kind, length: Duration, rng: &mut Rng) -> Result<()> {
@@ -122,6 +133,24 @@ pub async fn feel_the_pulse(record: Arc<Record>, faults: Arc<Faults>) {
         let after = record.now();
         if after - before > BEAT.as_secs_f64() + BUSY {
             faults.note(Kind::MachineBusy, before, after);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_broken_once_before_anything_is_again_and_restarts_come_early() {
+        for seed in 0..100 {
+            let (mut deck, mut rng) = (Vec::new(), Rng::with_seed(seed));
+            let mut first: Vec<_> = (0..9).map(|_| pick(&mut deck, &mut rng, true)).collect();
+            assert_eq!(first[..4].iter().filter(|kind| kind.restarts_curfew()).count(), 2, "{first:?}");
+            first.sort_unstable();
+            first.dedup();
+            assert_eq!(first.len(), 9);
+            assert!((0..20).all(|_| !pick(&mut deck, &mut rng, false).restarts_curfew()));
         }
     }
 }
