@@ -146,7 +146,11 @@ mod tests {
         for seed in 0..100 {
             let (mut deck, mut rng) = (Vec::new(), Rng::with_seed(seed));
             let mut first: Vec<_> = (0..9).map(|_| pick(&mut deck, &mut rng, true)).collect();
-            assert_eq!(first[..4].iter().filter(|kind| kind.restarts_curfew()).count(), 2, "{first:?}");
+            assert_eq!(
+                first[..4].iter().filter(|kind| kind.restarts_curfew()).count(),
+                2,
+                "{first:?}"
+            );
             first.sort_unstable();
             first.dedup();
             assert_eq!(first.len(), 9);

@@ -54,7 +54,7 @@ pub struct Violation {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Wrong {
     /// Nothing was breached.
-    WrongRollback,
+    Unfounded,
     /// A rollout that breached was left alone.
     Missed,
     Late,
@@ -261,7 +261,7 @@ impl<'a> Checker<'a> {
                 } else {
                     let why =
                         "a fix failed by the verdict on the version before it, which was not taken back".to_owned();
-                    self.violation(Wrong::WrongRollback, &version, now, why);
+                    self.violation(Wrong::Unfounded, &version, now, why);
                 }
             }
             "Failed" => self.conduct.by_flagger += 1,
@@ -324,7 +324,7 @@ impl<'a> Checker<'a> {
             self.undecided(now, "a verdict within the rounding of its deadline");
         } else if !is_breach {
             let why = format!("a verdict after {spent:.1} s of unready time and no crash limit");
-            self.violation(Wrong::WrongRollback, &version, now, why);
+            self.violation(Wrong::Unfounded, &version, now, why);
         }
         if now - self.held_since > RACE + self.excused(self.held_since, now) {
             let why = "a verdict on a Canary that is suspended or being deleted".to_owned();
@@ -334,7 +334,7 @@ impl<'a> Checker<'a> {
         let is_fixed = version.image.is_some() && !self.scene.is_synced(&version) && self.window(now).is_none();
         if is_fixed && waits > RACE && waits < TAKEN_UP {
             let why = format!("a verdict {waits:.1} s after a fix was pushed that Flagger has not looked at");
-            self.violation(Wrong::WrongRollback, &version, now, why);
+            self.violation(Wrong::Unfounded, &version, now, why);
         }
         if late {
             let why = format!("a verdict {:.1} s after it was due", self.account.overdue);

@@ -100,18 +100,18 @@ fn a_verdict_at_its_deadline_is_right() {
 #[test]
 fn a_verdict_before_its_deadline_is_wrong() {
     let film = Film::new(1).verdict(25.0, 1).failed(38.0);
-    assert_eq!(film.wrongs(&[], 60.0), [Wrong::WrongRollback]);
+    assert_eq!(film.wrongs(&[], 60.0), [Wrong::Unfounded]);
     // No fault excuses it.
     let faults = [
         fault(Kind::CurfewKilled, 12.0, 14.0),
         fault(Kind::NetworkCut, 20.0, 24.0),
     ];
-    assert_eq!(film.wrongs(&faults, 60.0), [Wrong::WrongRollback]);
+    assert_eq!(film.wrongs(&faults, 60.0), [Wrong::Unfounded]);
     // So is one on a target that is fine, whichever way it is handed over.
     let healthy = Film::new(2)
         .canary(25.0, |canary| canary.failed_checks = 2)
         .failed(38.0);
-    assert_eq!(healthy.wrongs(&[], 60.0), [Wrong::WrongRollback]);
+    assert_eq!(healthy.wrongs(&[], 60.0), [Wrong::Unfounded]);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn ready_time_postpones_the_deadline_by_a_quarter() {
     assert_eq!(film().verdict(40.3, 1).failed(45.0).wrongs(&[], 60.0), []);
     assert_eq!(
         film().verdict(37.0, 1).failed(45.0).wrongs(&[], 60.0),
-        [Wrong::WrongRollback]
+        [Wrong::Unfounded]
     );
     assert_eq!(film().verdict(43.0, 1).failed(45.0).wrongs(&[], 60.0), [Wrong::Late]);
 }
@@ -177,10 +177,10 @@ fn ready_time_postpones_the_deadline_by_a_quarter() {
 #[test]
 fn progress_and_longer_deadlines_postpone_it_and_shorter_ones_bring_it() {
     let advanced = || Film::new(1).canary(25.0, |canary| canary.iterations = 1);
-    assert_eq!(advanced().verdict(30.2, 1).wrongs(&[], 31.0), [Wrong::WrongRollback]);
+    assert_eq!(advanced().verdict(30.2, 1).wrongs(&[], 31.0), [Wrong::Unfounded]);
     assert_eq!(advanced().verdict(45.2, 1).wrongs(&[], 46.0), []);
     let longer = || Film::new(1).canary(25.0, |canary| canary.deadline = 30.0);
-    assert_eq!(longer().verdict(30.2, 1).wrongs(&[], 31.0), [Wrong::WrongRollback]);
+    assert_eq!(longer().verdict(30.2, 1).wrongs(&[], 31.0), [Wrong::Unfounded]);
     assert_eq!(longer().verdict(40.2, 1).wrongs(&[], 41.0), []);
     let shorter = || Film::new(1).canary(25.0, |canary| canary.deadline = 10.0);
     assert_eq!(shorter().verdict(25.2, 1).wrongs(&[], 26.0), []);
@@ -192,7 +192,7 @@ fn a_suspended_canary_owes_nothing_and_is_left_alone() {
     let held = || Film::new(1).canary(25.0, |canary| canary.suspended = true);
     assert_eq!(held().wrongs(&[], 80.0), []);
     let acted_on = held().verdict(40.0, 1).wrongs(&[], 41.0);
-    assert_eq!(acted_on, [Wrong::WrongRollback, Wrong::Forbidden]);
+    assert_eq!(acted_on, [Wrong::Unfounded, Wrong::Forbidden]);
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn a_fix_that_was_pushed_is_waited_for() {
     };
     let pushed = || Film::new(1).at(28.0, fix(false));
     assert_eq!(pushed().wrongs(&[], 40.0), []);
-    assert_eq!(pushed().at(30.5, fix(true)).wrongs(&[], 31.0), [Wrong::WrongRollback]);
+    assert_eq!(pushed().at(30.5, fix(true)).wrongs(&[], 31.0), [Wrong::Unfounded]);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_fix_is_not_failed_by_the_verdict_on_what_it_fixes() {
             canary.phase = "Failed".to_owned();
         })
     };
-    assert_eq!(fails(fixed()).wrongs(&[], 60.0), [Wrong::WrongRollback]);
+    assert_eq!(fails(fixed()).wrongs(&[], 60.0), [Wrong::Unfounded]);
     let taken_back = fixed().at(
         35.2,
         Fact::Target(Workload {
@@ -296,5 +296,5 @@ fn the_third_crash_is_a_breach_and_is_to_be_seen_by_whoever_looks_at_pods() {
         .at(11.0, pod(true, &[]))
         .at(15.0, pod(false, &[15.0]))
         .verdict(16.0, 2);
-    assert_eq!(early.wrongs(&[], 20.0), [Wrong::WrongRollback]);
+    assert_eq!(early.wrongs(&[], 20.0), [Wrong::Unfounded]);
 }

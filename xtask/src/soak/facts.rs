@@ -180,8 +180,8 @@ impl TargetPod {
         let status = object.status.clone().unwrap_or_default();
         let containers = status.container_statuses.unwrap_or_default();
         let afflicted = containers.iter().find(|container| container.name == CONTAINER);
-        let states = afflicted.map(|container| [container.last_state.clone(), container.state.clone()]);
-        let ends = states
+        let runs = afflicted.map(|container| [container.last_state.clone(), container.state.clone()]);
+        let ends = runs
             .into_iter()
             .flatten()
             .flatten()

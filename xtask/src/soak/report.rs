@@ -178,17 +178,17 @@ mod tests {
     use crate::soak::facts::Fact;
     use crate::soak::resources::Sample;
 
-    fn growth(memory: u64) -> Option<Growth> {
+    fn growth(memory: u64) -> Growth {
         let sample = |memory| Sample {
             at: 0.0,
             pid: 1,
             memory,
             files: 20,
         };
-        Some(Growth {
+        Growth {
             warm: sample(30_000),
             end: sample(memory),
-        })
+        }
     }
 
     fn complaints(conduct: Conduct, growth: Option<Growth>) -> Vec<String> {
@@ -224,12 +224,12 @@ mod tests {
             undecided: vec![String::new(); 2],
             ..fine()
         };
-        assert_eq!(complaints(fine(), growth(30_000)), Vec::<String>::new());
-        assert_eq!(complaints(violated, growth(30_000)).len(), 1);
-        assert_eq!(complaints(undecided, growth(30_000)).len(), 1);
-        assert_eq!(complaints(fine(), growth(60_000)).len(), 1);
+        assert_eq!(complaints(fine(), Some(growth(30_000))), Vec::<String>::new());
+        assert_eq!(complaints(violated, Some(growth(30_000))).len(), 1);
+        assert_eq!(complaints(undecided, Some(growth(30_000))).len(), 1);
+        assert_eq!(complaints(fine(), Some(growth(60_000))).len(), 1);
         assert_eq!(complaints(fine(), None).len(), 1);
-        assert_eq!(complaints(Conduct::default(), growth(30_000)).len(), 1);
+        assert_eq!(complaints(Conduct::default(), Some(growth(30_000))).len(), 1);
     }
 
     #[test]

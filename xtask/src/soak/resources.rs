@@ -19,6 +19,9 @@ const MEMORY: u64 = 12 * 1024;
 /// is lost with every fault or every rollout passes this soon.
 const FILES: u64 = 32;
 
+/// The middle of so many looks is no accident.
+const LOOKS: usize = 5;
+
 /// One look.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
@@ -72,8 +75,6 @@ impl Growth {
         let own: Vec<_> = samples.iter().filter(|sample| sample.pid == last).copied().collect();
         let warm_at = own.first()?.at + WARM_UP;
         let warm: Vec<_> = own.into_iter().filter(|sample| sample.at >= warm_at).collect();
-        // The middle of five looks is no accident.
-        const LOOKS: usize = 5;
         if warm.len() < 2 * LOOKS {
             return None;
         }

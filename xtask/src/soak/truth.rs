@@ -187,7 +187,7 @@ impl Version {
     pub fn see_canary(&mut self, canary: &Canary, scene: &Scene, now: Seconds) -> bool {
         let (phase, weight, iterations) = best(canary);
         let further =
-            phase > self.best.0 || (phase == self.best.0 && (weight > self.best.1 || iterations > self.best.2));
+            (phase && !self.best.0) || (phase == self.best.0 && (weight > self.best.1 || iterations > self.best.2));
         let wanted = scene.target.as_ref().map_or(0, |target| target.wanted);
         if !further || wanted == 0 {
             return false;
