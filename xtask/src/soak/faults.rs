@@ -96,14 +96,24 @@ impl Fault {
         self.over() - self.start
     }
 
-    /// While what happens may be seen late, or not at all: recovery takes as long as the fault did, at the most.
+    /// Until when it is felt: recovery takes as long as the fault did, at the most. One who starts anew has nothing to
+    /// recover from.
+    fn felt_until(&self) -> Seconds {
+        if self.kind.restarts_curfew() {
+            self.over()
+        } else {
+            self.over() + self.length()
+        }
+    }
+
+    /// While what happens may be seen late, or not at all.
     pub fn blind(&self) -> Option<(Seconds, Seconds)> {
         let start = if self.kind.restarts_curfew() {
             self.start - STAMPS_LAG
         } else {
             self.start
         };
-        self.kind.hinders_curfew().then(|| (start, self.over() + self.length()))
+        self.kind.hinders_curfew().then(|| (start, self.felt_until()))
     }
 }
 
@@ -124,7 +134,7 @@ pub fn excused_flagger(faults: &[Fault], due: Seconds, now: Seconds) -> Seconds 
 }
 
 fn hindrance<'a>(faults: impl Iterator<Item = &'a Fault>, due: Seconds, now: Seconds) -> Seconds {
-    let felt = faults.filter(|fault| fault.start <= now && fault.over() + fault.length() >= due);
+    let felt = faults.filter(|fault| fault.start <= now && fault.felt_until() >= due);
     merged(felt.map(|fault| (fault.start, fault.over())))
         .into_iter()
         .map(|(start, end)| end - start)
@@ -193,6 +203,6 @@ mod tests {
             fault(Kind::CurfewRestarted, 20.0, 23.0),
             fault(Kind::NetworkSlow, 40.0, 42.0),
         ];
-        assert_eq!(blind(&faults), [(8.0, 26.0), (40.0, 44.0)]);
+        assert_eq!(blind(&faults), [(8.0, 23.0), (40.0, 44.0)]);
     }
 }
