@@ -8,7 +8,14 @@ use super::pods::PodSeen;
 
 /// The failed exits of a revision's containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Crashes(BTreeMap<(String, String), History>);
+pub struct Crashes {
+    /// By pod and container.
+    histories: BTreeMap<(String, String), History>,
+    /// The pods that were there while no other template was live than this revision's.
+    own: BTreeSet<String>,
+    /// Pods of earlier revisions. While a fix replaces them they go on failing, which is not the fix's fault.
+    earlier: BTreeSet<String>,
+}
 
 /// What is known of one container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -22,13 +29,32 @@ struct History {
 // === impl Crashes ===
 
 impl Crashes {
+    /// The failures of the next revision, while there are still pods of this one.
+    #[must_use]
+    pub fn of_next_revision(&self) -> Self {
+        Self::beside(self.own.union(&self.earlier).cloned())
+    }
+
+    /// None yet, beside pods that are of earlier revisions, or may be.
+    #[must_use]
+    pub fn beside(earlier: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            earlier: earlier.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
     /// Adds what the pods say now. A pod's status holds the last two runs of a container at most, so pods must be looked
-    /// at whenever the target changes.
-    pub fn note(&mut self, pods: &[PodSeen], since: Timestamp) {
-        for pod in pods {
+    /// at whenever the target changes. While a fix was pushed that Flagger has not taken up (not `synced`), pods may be
+    /// of either.
+    pub fn note(&mut self, pods: &[PodSeen], since: Timestamp, synced: bool) {
+        for pod in pods.iter().filter(|pod| !self.earlier.contains(&pod.name)) {
+            if synced {
+                self.own.insert(pod.name.clone());
+            }
             for container in &pod.containers {
                 let key = (pod.name.clone(), container.name.clone());
-                let history = self.0.entry(key).or_default();
+                let history = self.histories.entry(key).or_default();
                 history.was_ready |= container.ready;
                 if history.was_ready {
                     let failed = container.exits.iter().filter(|exit| exit.failed && exit.at >= since);
@@ -42,7 +68,7 @@ impl Crashes {
     #[must_use]
     pub fn limit_reached(&self, limit: u32, window: SignedDuration) -> Option<Timestamp> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
-        self.0
+        self.histories
             .values()
             .filter_map(|history| {
                 let failed: Vec<_> = history.failed.iter().copied().collect();
@@ -87,15 +113,22 @@ mod tests {
         }
     }
 
+    fn named(name: &str, ready: bool, exits: &[(i64, bool)]) -> PodSeen {
+        PodSeen {
+            name: name.to_owned(),
+            ..pod(ready, exits)
+        }
+    }
+
     const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
     #[test]
     fn the_third_failed_exit_is_the_deadline() {
         let mut crashes = Crashes::default();
-        crashes.note(&[pod(true, &[])], at(0));
+        crashes.note(&[pod(true, &[])], at(0), true);
         for exit in [4, 9, 23] {
             assert_eq!(crashes.limit_reached(3, HOUR), None);
-            crashes.note(&[pod(false, &[(exit, true)])], at(0));
+            crashes.note(&[pod(false, &[(exit, true)])], at(0), true);
         }
         assert_eq!(crashes.limit_reached(3, HOUR), Some(at(23)));
     }
@@ -103,9 +136,9 @@ mod tests {
     #[test]
     fn one_exit_seen_twice_is_one() {
         let mut crashes = Crashes::default();
-        crashes.note(&[pod(true, &[])], at(0));
+        crashes.note(&[pod(true, &[])], at(0), true);
         for _ in 0..5 {
-            crashes.note(&[pod(false, &[(4, true), (9, true)])], at(0));
+            crashes.note(&[pod(false, &[(4, true), (9, true)])], at(0), true);
         }
         assert_eq!(crashes.limit_reached(3, HOUR), None);
         assert_eq!(crashes.limit_reached(2, HOUR), Some(at(9)));
@@ -114,17 +147,17 @@ mod tests {
     #[test]
     fn a_clean_exit_is_no_crash() {
         let mut crashes = Crashes::default();
-        crashes.note(&[pod(true, &[(4, false), (9, false), (23, false)])], at(0));
+        crashes.note(&[pod(true, &[(4, false), (9, false), (23, false)])], at(0), true);
         assert_eq!(crashes.limit_reached(1, HOUR), None);
     }
 
     #[test]
     fn what_never_was_ready_belongs_to_the_readiness_clock() {
         let mut crashes = Crashes::default();
-        crashes.note(&[pod(false, &[(4, true), (9, true), (23, true)])], at(0));
+        crashes.note(&[pod(false, &[(4, true), (9, true), (23, true)])], at(0), true);
         assert_eq!(crashes.limit_reached(1, HOUR), None);
-        crashes.note(&[pod(true, &[])], at(0));
-        crashes.note(&[pod(false, &[(43, true)])], at(0));
+        crashes.note(&[pod(true, &[])], at(0), true);
+        crashes.note(&[pod(false, &[(43, true)])], at(0), true);
         assert_eq!(crashes.limit_reached(1, HOUR), Some(at(43)));
     }
 
@@ -134,6 +167,7 @@ mod tests {
         crashes.note(
             &[pod(true, &[(0, true), (3000, true), (3700, true), (6000, true)])],
             at(0),
+            true,
         );
         assert_eq!(crashes.limit_reached(3, HOUR), Some(at(6000)));
         assert_eq!(crashes.limit_reached(4, HOUR), None);
@@ -142,7 +176,45 @@ mod tests {
     #[test]
     fn exits_from_before_the_rollout_do_not_count() {
         let mut crashes = Crashes::default();
-        crashes.note(&[pod(true, &[(4, true), (9, true), (23, true)])], at(10));
+        crashes.note(&[pod(true, &[(4, true), (9, true), (23, true)])], at(10), true);
         assert_eq!(crashes.limit_reached(1, HOUR), Some(at(23)));
+    }
+
+    #[test]
+    fn pods_that_a_fix_replaces_do_not_fail_the_fix() {
+        let mut broken = Crashes::default();
+        broken.note(&[named("web-1-a", true, &[(4, true)])], at(0), true);
+        // The fix is pushed, and its pods come before Flagger has taken it up.
+        broken.note(
+            &[
+                named("web-1-a", true, &[(4, true), (9, true)]),
+                named("web-2-a", true, &[]),
+            ],
+            at(0),
+            false,
+        );
+        let mut fix = broken.of_next_revision();
+        fix.note(
+            &[
+                named("web-1-a", false, &[(9, true), (23, true)]),
+                named("web-2-a", true, &[]),
+            ],
+            at(0),
+            true,
+        );
+        assert_eq!(fix.limit_reached(1, HOUR), None);
+        // Its own failures are its own, and the next fix does not inherit them either.
+        fix.note(&[named("web-2-a", false, &[(30, true)])], at(0), true);
+        assert_eq!(fix.limit_reached(1, HOUR), Some(at(30)));
+        let mut next = fix.of_next_revision();
+        next.note(
+            &[
+                named("web-1-a", true, &[(40, true)]),
+                named("web-2-a", true, &[(40, true)]),
+            ],
+            at(0),
+            true,
+        );
+        assert_eq!(next.limit_reached(1, HOUR), None);
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn carry_forward(
     if live.taken_up_since(&before.revision) {
         rollout.revision = live.clone();
         rollout.progress = seen;
-        rollout.crashes = Crashes::default();
+        rollout.crashes = before.crashes.of_next_revision();
         rollout.revision_since = now;
         rollout.was_ready = false;
         rollout.unproven_until = None;
@@ -99,10 +99,15 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
     // A rollout that has only just begun has the template that it began with.
     let just_begun = now.duration_since(phase_started) <= LOOK_MARGIN;
     let unproven_until = proven_after(canary, now).filter(|_| !watched && !just_begun);
+    // After a restart in the middle of an update nobody knows whose pods these are.
+    let is_updating = scene.target.is_some_and(|target| target.total > target.updated);
+    let unknown = scene.pods.filter(|_| !watched && is_updating).unwrap_or_default();
+    let crashes = Crashes::beside(unknown.iter().map(|pod| pod.name.clone()));
     if !watched && let Some(recalled) = Rollout::recall(canary, promoted, live, now) {
         let started_at = started_at(canary, promoted, Some(recalled.started_at), now);
         return Rollout {
             started_at,
+            crashes,
             unproven_until: None,
             ..recalled
         };
@@ -127,7 +132,7 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
             .filter(|_| watched || just_begun),
         budget: Budget::new(Course::Frozen, if watched { now } else { progressed_at }),
         running: Budget::new(Course::Frozen, started_at),
-        crashes: Crashes::default(),
+        crashes,
         revision_since: phase_started,
         // What was found running may have been ready before; when, nobody saw.
         was_ready: !watched && !just_begun,

@@ -211,7 +211,9 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         seen = target_seen(scene, &effective, &rollout, now);
         rollout.budget = turned(rollout.budget, scene, &effective, seen, watched, now);
         rollout.running = rollout.running.turn(running_course(canary), now);
-        rollout.crashes.note(scene.pods.unwrap_or_default(), rollout.started_at);
+        rollout
+            .crashes
+            .note(scene.pods.unwrap_or_default(), rollout.started_at, synced);
         if seen == TargetSeen::Ready && !rollout.was_ready {
             rollout.was_ready = true;
             stamp.note_ready_after(now.duration_since(rollout.revision_since));

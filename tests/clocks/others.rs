@@ -64,6 +64,42 @@ fn three_failed_exits_of_a_container_that_was_ready_end_a_rollout() {
 }
 
 #[test]
+fn pods_that_a_fix_replaces_do_not_fail_the_fix() {
+    // The fix is taken up at 25 s; what has crashed twice is still there then, and crashes for the third time at 33 s.
+    let crashed = |restarted: bool| {
+        let mut film = Film::begin();
+        film.spec("progressDeadlineSeconds", json!(600));
+        ready(&mut film);
+        for (second, exits) in [(14, vec![14]), (19, vec![14, 19]), (25, vec![]), (33, vec![19, 33])] {
+            film.until(second);
+            if second == 25 {
+                film.push("v3").flagger(&[("lastAppliedSpec", json!("v3"))]);
+                film.target.as_mut().expect("a target")["status"]["updatedReplicas"] = json!(1);
+                if restarted {
+                    film.restart().look();
+                }
+                continue;
+            }
+            let exit = |second: &i64| Exit {
+                at: Film::at(*second),
+                failed: true,
+            };
+            film.containers = vec![ContainerSeen {
+                name: "app".to_owned(),
+                ready: false,
+                exits: exits.iter().map(exit).collect(),
+            }];
+            film.look();
+            film.containers[0].ready = true;
+            film.until(second + 1).look();
+        }
+        film.until(60).rolled_back_at()
+    };
+    assert_eq!(crashed(false), None);
+    assert_eq!(crashed(true), None);
+}
+
+#[test]
 fn a_gate_is_reported_when_the_policy_sets_a_limit() {
     let mut film = Film::begin();
     film.policy.clocks.gate.limit = Some(Duration::from_hours(1));

@@ -5,6 +5,7 @@ mod curfew;
 mod demo;
 mod ends;
 mod plane;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ struct Arguments {
 enum Command {
     Demo(demo::Arguments),
     Plane(plane::Arguments),
+    Soak(soak::Arguments),
     Test(test::Arguments),
 }
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Plane(arguments) => plane::run(arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
         Command::Test(arguments) => test::run(arguments),
     };
     result.unwrap_or_else(|error| {

@@ -1,9 +1,10 @@
 //! `cargo xtask test`: everything that the gate runs.
 //!
 //! Steps run one after another, since most of them are Cargo and Cargo uses every core by itself; the end-to-end tests
-//! run side by side in one shared plane. A step whose tool is missing is left out and named; with `CI=true` that is a
+//! run side by side in one shared plane, and the soak beside them on a plane of its own, since both mostly wait. A step whose tool is missing is left out and named; with `CI=true` that is a
 //! failure. All steps run even when one fails, so that one run tells everything.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,9 @@ use crate::ends::Ends;
 
 /// How many end-to-end tests run at the same time: most of what they do is wait.
 const THREADS: &str = "64";
+
+/// How the end-to-end tests are built and run.
+const END_TO_END: [&str; 6] = ["test", "--locked", "--package", "canary-curfew", "--test", "e2e"];
 
 /// Run everything that the gate runs; say what was left out and why.
 #[derive(Args)]
@@ -39,6 +43,18 @@ enum Run {
     },
     /// The end-to-end tests in a shared plane.
     EndToEnd,
+    /// A short soak on a plane of its own, beside the step before it.
+    Soak,
+}
+
+/// What a step has before it runs.
+enum Prepared {
+    Nothing,
+    /// The built Curfew.
+    Binary(PathBuf),
+    /// Why it cannot run.
+    Obstacle(String),
+    Failed,
 }
 
 /// What came of a step.
@@ -119,6 +135,10 @@ const STEPS: &[Step] = &[
         name: "end-to-end tests",
         run: Run::EndToEnd,
     },
+    Step {
+        name: "soak",
+        run: Run::Soak,
+    },
     cargo(
         "plane tests",
         &["cargo", "test", "--locked", "--package", "plane", "--tests"],
@@ -154,11 +174,25 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         anyhow::bail!("no step has that in its name; the steps are: {}", names.join(", "));
     }
     let mut results = Vec::new();
-    for step in STEPS.iter().filter(wanted) {
-        eprintln!("\n── {} ──", step.name);
-        let begun = Instant::now();
-        let outcome = step.run()?;
-        results.push((step.name, outcome, begun.elapsed()));
+    let mut steps = STEPS.iter().filter(wanted).peekable();
+    while let Some(step) = steps.next() {
+        let beside = steps.next_if(|next| step.has_beside(next));
+        let all: Vec<_> = std::iter::once(step).chain(beside).collect();
+        let names: Vec<_> = all.iter().map(|step| step.name).collect();
+        eprintln!("\n── {} ──", names.join(", and beside them the "));
+        let ready = all.iter().map(|step| step.prepare()).collect::<Result<Vec<_>>>()?;
+        std::thread::scope(|scope| {
+            let running: Vec<_> = std::iter::zip(&all, ready)
+                .map(|(step, ready)| scope.spawn(|| step.timed(ready)))
+                .collect();
+            for (step, running) in std::iter::zip(&all, running) {
+                let (outcome, took) = running
+                    .join()
+                    .map_err(|_| anyhow::anyhow!("{} panicked", step.name))??;
+                results.push((step.name, outcome, took));
+            }
+            anyhow::Ok(())
+        })?;
     }
     let strict = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     eprint!("\n{}", summary(&results));
@@ -172,7 +206,43 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 // === impl Step ===
 
 impl Step {
-    fn run(&self) -> Result<Outcome> {
+    /// Whether another step runs at the same time as this one.
+    fn has_beside(&self, next: &Self) -> bool {
+        matches!((&self.run, &next.run), (Run::EndToEnd, Run::Soak))
+    }
+
+    /// Builds what the step needs, so that nothing competes with planes for the processors.
+    fn prepare(&self) -> Result<Prepared> {
+        match &self.run {
+            Run::Command { .. } => Ok(Prepared::Nothing),
+            Run::EndToEnd | Run::Soak => {
+                let runtime = tokio::runtime::Runtime::new().context("cannot start a runtime")?;
+                if let Some(obstacle) = runtime.block_on(plane::obstacle()) {
+                    return Ok(Prepared::Obstacle(obstacle));
+                }
+                let binary = crate::curfew::build()?;
+                if matches!(self.run, Run::EndToEnd) {
+                    let mut cargo = Command::new("cargo");
+                    let built = cargo
+                        .args(END_TO_END)
+                        .arg("--no-run")
+                        .status()
+                        .context("cannot run cargo")?;
+                    if !built.success() {
+                        return Ok(Prepared::Failed);
+                    }
+                }
+                Ok(Prepared::Binary(binary))
+            }
+        }
+    }
+
+    fn timed(&self, prepared: Prepared) -> Result<(Outcome, Duration)> {
+        let begun = Instant::now();
+        Ok((self.run(prepared)?, begun.elapsed()))
+    }
+
+    fn run(&self, prepared: Prepared) -> Result<Outcome> {
         match &self.run {
             Run::Command { folder, argv } => {
                 if let Some(missing) = missing(argv) {
@@ -190,7 +260,20 @@ impl Step {
                     Outcome::Failed
                 })
             }
-            Run::EndToEnd => end_to_end(),
+            Run::EndToEnd => end_to_end(prepared),
+            Run::Soak => soak(prepared),
+        }
+    }
+}
+
+// === impl Prepared ===
+
+impl Prepared {
+    /// What comes of a step that has nothing to run with.
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Obstacle(obstacle) => Outcome::LeftOut(obstacle),
+            Self::Nothing | Self::Binary(_) | Self::Failed => Outcome::Failed,
         }
     }
 }
@@ -213,22 +296,21 @@ fn missing(argv: &[&str]) -> Option<String> {
     (!answers(wanted)).then(|| format!("`{}` does not work here: {mend}", wanted.join(" ")))
 }
 
-fn end_to_end() -> Result<Outcome> {
+fn soak(prepared: Prepared) -> Result<Outcome> {
+    let binary = match prepared {
+        Prepared::Binary(binary) => binary,
+        other => return Ok(other.outcome()),
+    };
+    let passed = crate::soak::soak(&crate::soak::Arguments::GATE, binary)?;
+    Ok(if passed { Outcome::Passed } else { Outcome::Failed })
+}
+
+fn end_to_end(prepared: Prepared) -> Result<Outcome> {
+    let binary = match prepared {
+        Prepared::Binary(binary) => binary,
+        other => return Ok(other.outcome()),
+    };
     let runtime = tokio::runtime::Runtime::new().context("cannot start a runtime")?;
-    if let Some(obstacle) = runtime.block_on(plane::obstacle()) {
-        return Ok(Outcome::LeftOut(obstacle));
-    }
-    let binary = crate::curfew::build()?;
-    // Built before the plane starts, so that nothing competes with it for the processors.
-    let test = ["test", "--locked", "--package", "canary-curfew", "--test", "e2e"];
-    let built = Command::new("cargo")
-        .args(test)
-        .arg("--no-run")
-        .status()
-        .context("cannot run cargo")?;
-    if !built.success() {
-        return Ok(Outcome::Failed);
-    }
     runtime.block_on(async {
         let mut ends = Ends::listen()?;
         let curfew = CurfewOptions {
@@ -246,7 +328,7 @@ fn end_to_end() -> Result<Outcome> {
         };
         let mut command = tokio::process::Command::new("cargo");
         command
-            .args(test)
+            .args(END_TO_END)
             .args(["--", "--test-threads", THREADS])
             .env(plane::SHARED_PLANE, plane.dir());
         let status = attend(&plane, command, &mut ends).await;
@@ -305,13 +387,23 @@ mod tests {
     }
 
     #[test]
+    fn the_soak_runs_beside_the_end_to_end_tests_and_nothing_else_does() {
+        let beside: Vec<_> = STEPS
+            .windows(2)
+            .filter(|steps| steps[0].has_beside(&steps[1]))
+            .map(|steps| (steps[0].name, steps[1].name))
+            .collect();
+        assert_eq!(beside, [("end-to-end tests", "soak")]);
+    }
+
+    #[test]
     fn every_test_file_is_run_by_a_step() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
         let run: Vec<_> = STEPS
             .iter()
             .filter_map(|step| match &step.run {
                 Run::Command { argv, .. } => Some(argv.iter().copied()),
-                Run::EndToEnd => None,
+                Run::EndToEnd | Run::Soak => None,
             })
             .flatten()
             .chain(["e2e", "oracle", "corpus"])
