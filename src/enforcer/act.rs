@@ -221,10 +221,9 @@ async fn roll_back(
     let reason = why(fresh.scene(), breach.clock);
     memory.latch(breach);
     memory.restrained_until = None;
-    memory.pulled_at = Some(Instant::now());
-    memory.pulls = memory.pulls.saturating_add(1);
     let mut first = None;
     let pulled = levers::pull(context, fresh, levers, &reason, &mut memory.before, &mut first).await;
+    memory.asserted(&pulled);
     // Whatever of it got there, by this request or by one whose answer was lost, Flagger has been told something: that
     // must not be forgotten.
     let is_told = first.is_some() || matches!(pulled, Ok(Pulled::InPlace));
@@ -322,6 +321,16 @@ impl Memory {
         }
     }
 
+    /// Notes that the levers were asserted, so that it is waited before they are asserted again. That somebody else wrote at
+    /// the same moment is no reason to wait: it is judged again at once.
+    fn asserted(&mut self, pulled: &Result<Pulled, Error>) {
+        if pulled.as_ref().is_err_and(Error::is_conflict) {
+            return;
+        }
+        self.pulled_at = Some(Instant::now());
+        self.pulls = self.pulls.saturating_add(1);
+    }
+
     /// Keeps words for the user until what they tell of stands on the Canary.
     fn say(&mut self, topic: Topic, note: String) {
         self.words.push((topic, note));
@@ -368,6 +377,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::Status;
     use serde_json::json;
 
     use super::*;
@@ -400,6 +410,24 @@ mod tests {
         let plain = "Flagger rolled back after the verdict of 2026-11-23T14:01:00Z";
         assert_eq!(rolled_back(&verdict, "5c7d9f6b8"), plain);
         assert!(rolled_back(&verdict, "77b5c").contains("change the template once more"));
+    }
+
+    #[test]
+    fn a_lever_that_somebody_elses_write_refused_is_pulled_again_at_once() {
+        let canary = Canary::from_json(json!({"metadata": {"name": "web"}}));
+        let refused = |code| {
+            let status = Status::failure("refused", "Refused").with_code(code);
+            Err(Error::Api("write", kube::Error::Api(Box::new(status))))
+        };
+        for (pulled, waits) in [(Ok(Pulled::InPlace), true), (refused(403), true), (refused(409), false)] {
+            let mut memory = Memories::default().take(&canary, Timestamp::UNIX_EPOCH);
+            memory.asserted(&pulled);
+            assert_eq!(
+                (memory.pulled_at.is_some(), memory.pulls > 0),
+                (waits, waits),
+                "{pulled:?}"
+            );
+        }
     }
 
     #[test]

@@ -16,14 +16,14 @@ use crate::{
 const DEADLINE: i64 = 20;
 
 /// A stage with a rollout that waits.
-async fn waiting(stage: &Stage, team: &Receiver) {
+async fn waiting(stage: &Stage, team: &Receiver, labels: Value) {
     team.answer("rollout", REFUSE);
     let gate = json!({"name": "rollout", "type": "confirm-rollout", "url": team.url("rollout")});
     let app = App {
         pods: 4,
         deadline: DEADLINE,
         analysis: json!({"interval": "10s", "threshold": 3, "iterations": 1, "webhooks": [gate]}),
-        labels: json!({"plane.curfew.dev/gate": "roll-back"}),
+        labels,
         ..App::default()
     };
     let mut canary = app.canary();
@@ -57,7 +57,7 @@ fn phase_start(seen: &Seen) -> String {
 async fn alone(plane: &Handle) {
     let stage = Stage::alone(plane, "approval").await;
     let team = Receiver::open().await;
-    waiting(&stage, &team).await;
+    waiting(&stage, &team, json!({})).await;
     set_status(&stage, json!({"phase": "Failed"})).await;
     stage.phase("Failed", 10).await;
     stage.phase("Waiting", 30).await;
@@ -69,7 +69,7 @@ async fn a_rollout_approved_after_hours_has_its_whole_deadline() {
     tokio::join!(alone(&plane), async {
         let stage = Stage::open(&plane, "approval").await;
         let team = Receiver::open().await;
-        waiting(&stage, &team).await;
+        waiting(&stage, &team, json!({"plane.curfew.dev/gate": "roll-back"})).await;
         reported(&stage, "gate", 45).await;
 
         // Five hours pass.
