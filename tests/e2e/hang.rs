@@ -51,10 +51,10 @@ async fn rolled_back(stage: &Stage) {
     stage
         .until("a deadline is stamped", STAMPED, |seen| {
             let (from, to) = (seen.stamp("progressed-at")?, seen.stamp("deadline")?);
-            // Whole seconds, rounded up, and the pods take a moment to be there and unready.
+            // Whole seconds, rounded up, and the pods take a moment to be there and unready, some on a loaded machine.
             let seconds = seconds_between(from, to);
             assert!(
-                (DEADLINE..=DEADLINE + 3).contains(&seconds),
+                (DEADLINE..=DEADLINE + 10).contains(&seconds),
                 "{seconds} s until the deadline"
             );
             assert_eq!(seen.stamp("clock"), Some("readiness"));
