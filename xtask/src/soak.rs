@@ -147,6 +147,8 @@ async fn on_plane(arguments: &Arguments, plane: &Plane) -> Result<bool> {
 
     let faults = Arc::new(Faults::default());
     tokio::spawn(chaos::feel_the_pulse(Arc::clone(&record), Arc::clone(&faults)));
+    let pulse = chaos::ask_after_the_api_server(client.clone(), Arc::clone(&record), Arc::clone(&faults));
+    tokio::spawn(pulse);
     let mut teams = teams(&client, &canaries, &record, &mut rng, names)?;
     let begun = Instant::now();
     move_in(&mut teams).await?;

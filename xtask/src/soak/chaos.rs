@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fastrand::Rng;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client};
 use plane::{Component, Mode, Plane};
 use tokio::time::sleep;
 
@@ -15,6 +17,8 @@ use super::record::Record;
 /// How often this process looks whether the machine lets it run, and from when on it does not.
 const BEAT: Duration = Duration::from_millis(50);
 const BUSY: Seconds = 0.25;
+/// How often the API server is asked.
+const BUSY_ASK: Duration = Duration::from_millis(200);
 
 /// What was broken so far.
 #[derive(Default)]
@@ -121,7 +125,7 @@ async fn commit(plane: &Plane, kind: Kind, length: Duration, rng: &mut Rng) -> R
         Kind::NetworkCut => spoil(Mode::Blackhole).await,
         Kind::NetworkRefused => spoil(Mode::Refuse).await,
         // Nobody does that.
-        Kind::MachineBusy => Ok(()),
+        Kind::MachineBusy | Kind::ApiServerSlow => Ok(()),
     }
 }
 
@@ -134,6 +138,21 @@ pub async fn feel_the_pulse(record: Arc<Record>, faults: Arc<Faults>) {
         if after - before > BEAT.as_secs_f64() + BUSY {
             faults.note(Kind::MachineBusy, before, after);
         }
+    }
+}
+
+/// Notes when the API server takes long to answer: then all that is asked of it takes long.
+pub async fn ask_after_the_api_server(client: Client, record: Arc<Record>, faults: Arc<Faults>) {
+    let namespaces = Api::<Namespace>::all(client);
+    loop {
+        let before = record.now();
+        // What it answers does not matter.
+        let _ = namespaces.get_opt("default").await;
+        let after = record.now();
+        if after - before > BUSY {
+            faults.note(Kind::ApiServerSlow, before, after);
+        }
+        sleep(BUSY_ASK).await;
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Kind {
     NetworkRefused,
     /// Nobody did that: this machine did not let its processes run for a while.
     MachineBusy,
+    /// Nobody did that either: the API server took long to answer the admin.
+    ApiServerSlow,
 }
 
 /// Something that was broken for a while.
@@ -57,6 +59,7 @@ impl Kind {
             Self::NetworkCut => "network cut",
             Self::NetworkRefused => "connections refused",
             Self::MachineBusy => "machine busy",
+            Self::ApiServerSlow => "API server slow",
         }
     }
 
@@ -75,7 +78,8 @@ impl Kind {
             | Self::NetworkSlow
             | Self::NetworkCut
             | Self::NetworkRefused
-            | Self::MachineBusy => true,
+            | Self::MachineBusy
+            | Self::ApiServerSlow => true,
             Self::FlaggerRestarted | Self::ControllersStopped => false,
         }
     }

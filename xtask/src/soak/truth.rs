@@ -219,11 +219,12 @@ impl Version {
         let crashes = self.crashes.entry(name.to_owned()).or_default();
         crashes.up_since = pod.up.then(|| crashes.up_since.unwrap_or(now));
         crashes.was_up |= pod.up;
-        for exit in pod.exits.iter().filter(|exit| **exit >= self.begun - ROUNDING) {
+        for at in &pod.exits {
             #[expect(clippy::cast_possible_truncation, reason = "seconds of a soak")]
-            let exit = exit.round() as i64;
-            // What was seen once must not be found anew when the view is clear again.
-            if crashes.most.insert(exit) && crashes.was_seen_up && !blind {
+            let exit = at.round() as i64;
+            // The version's own pods may fail before Flagger takes it up. What was seen once must not be found anew when
+            // the view is clear again.
+            if crashes.most.insert(exit) && crashes.was_seen_up && !blind && *at >= self.begun {
                 crashes.least.insert(exit);
             }
         }
