@@ -112,13 +112,8 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
             ..recalled
         };
     }
-    // Without weight and iterations there was no progress since the phase began; with them, every progress was a
-    // write of the status.
-    let progressed_at = if canary.status.canary_weight > 0 || canary.status.iterations > 0 {
-        canary.status.last_transition_time.unwrap_or(now).min(now)
-    } else {
-        phase_started
-    };
+    // Every progress, and every revision that was taken up, was a write of the status.
+    let progressed_at = canary.status.last_transition_time.unwrap_or(phase_started).min(now);
     let started_at = started_at(canary, promoted, None, now);
     Rollout {
         promoted_since: promoted.rollout_started.unwrap_or(phase_started),

@@ -527,6 +527,21 @@ fn a_rollout_found_running_takes_its_start_from_the_status_and_waits_one_interva
 }
 
 #[test]
+fn a_fix_that_was_taken_up_while_nobody_looked_has_its_time_from_then() {
+    let mut film = Film::begin();
+    film.ready(3).until(30).restart();
+    // The fix is taken up at 40, while pods of the version before it have been unready since the beginning.
+    film.now = Film::at(40);
+    film.push("v3").flagger(&[("lastAppliedSpec", json!("v3"))]);
+    film.now = Film::at(50);
+    film.forget().look();
+    film.until(99);
+    assert_eq!(film.rolled_back_at(), None, "{:?}", film.remedies);
+    film.until(101);
+    assert_eq!(film.rolled_back_at(), Some(100), "{:?}", film.remedies);
+}
+
+#[test]
 fn a_healthy_rollout_found_running_is_left_alone() {
     let mut film = Film::begin();
     film.stamp = Stamp::default();
