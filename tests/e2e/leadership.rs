@@ -4,18 +4,23 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::{
-    api::{coordination::v1::Lease, events::v1::Event},
+    api::{coordination::v1::Lease, events::v1::Event, rbac::v1::Role},
     jiff::Timestamp,
 };
-use kube::{Api, api::ListParams};
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams},
+};
 use plane::{
     Component, CurfewOptions, Instance, Mode, Options, Plane, Signal,
     audit::{self, Entry},
 };
+use serde_json::json;
 
 use crate::{
     curfew_says::{Metrics, assert_verdict},
     idle::CURFEW,
+    kubectl::Kubectl,
     planes,
     stage::{APP, App, STAMPED, Seen, Stage},
 };
@@ -230,6 +235,68 @@ async fn a_leader_that_was_stopped_and_goes_on_writes_nothing() {
     assert_eq!(writes(&asked), Vec::<&Entry>::new());
     assert!(Metrics::of(&plane).await.value("curfew_leader") < 0.5);
     told_once(&stage, "second").await;
+}
+
+#[tokio::test]
+async fn one_that_may_not_use_the_lease_says_so_and_does_the_rest() {
+    let Some(plane) = planes::own(Options::default()).await else {
+        return;
+    };
+    let stage = Stage::open(&plane, "forbidden").await;
+    let roles: Api<Role> = Api::namespaced(stage.client.clone(), "curfew-system");
+    let permit = async |rules: serde_json::Value| {
+        let patch = Patch::Merge(json!({"rules": rules}));
+        roles.patch("curfew", &PatchParams::default(), &patch).await.unwrap();
+    };
+    let all = json!(roles.get("curfew").await.unwrap().rules);
+    permit(json!([])).await;
+    plane.restart_curfew_with(&named("first")).await.unwrap();
+    let mend = "allow it to get, create and patch leases of coordination.k8s.io in the namespace curfew-system";
+    stage
+        .eventually("it says what is missing", 10, async || {
+            let log = std::fs::read_to_string(plane.log("curfew")).unwrap();
+            log.lines()
+                .any(|line| {
+                    ["ERROR", "this Curfew cannot lead", "forbidden", mend]
+                        .iter()
+                        .all(|it| line.contains(it))
+                })
+                .then_some(())
+        })
+        .await;
+    let (status, ready) = plane::get(&format!("{}/readyz?verbose", plane.curfew_admin_url()))
+        .await
+        .unwrap();
+    assert_eq!(status, 200, "the webhook works: {ready}");
+    assert!(
+        ready.contains("[!]leader cannot read the Lease") && ready.contains(mend),
+        "{ready}"
+    );
+    stage.create(&App::default().deployment()).await;
+    let mut careless = App::default().canary();
+    careless["spec"]["progressDeadlineSeconds"] = json!(1);
+    let kubectl = Kubectl {
+        plane: &plane,
+        user: "admin",
+        namespace: &stage.namespace,
+    };
+    kubectl.apply(&careless, &[]).await.refused();
+    stage.create(&App::default().canary()).await;
+    stage.phase("Initialized", 90).await;
+    stage.push("ready").await;
+    stage.phase("Progressing", 30).await;
+    stage
+        .never("it was looked after", 5, |seen| seen.stamp("revision").is_some())
+        .await;
+    assert!(Metrics::of(&plane).await.value("curfew_leader") < 0.5);
+
+    permit(all).await;
+    stage
+        .until("it is looked after", 15, |seen| {
+            seen.stamp("revision").is_some().then_some(())
+        })
+        .await;
+    assert_eq!(leader(&stage).await, "first");
 }
 
 /// The way to the API server that does not lead through the plane's proxy.
