@@ -44,9 +44,9 @@ pub struct Election {
 }
 
 /// An election under way.
-struct Campaign<'a, Prepare, Tell> {
+struct Campaign<'a, Forget, Tell> {
     election: &'a Election,
-    prepare: Prepare,
+    forget: Forget,
     tell: Tell,
     begun: Instant,
     elector: Elector,
@@ -75,17 +75,17 @@ impl Election {
         self.leadership.clone()
     }
 
-    /// Stands for election until `stop`, then gives up what it holds. `prepare` comes before each beginning of leadership;
-    /// `tell` hears who leads, or why that is not known.
+    /// Stands for election until `stop`, then gives up what it holds. `forget` comes before each beginning of leadership
+    /// and after its end; `tell` hears who leads, or why that is not known.
     pub async fn run(
         self,
-        prepare: impl Fn() + Send,
+        forget: impl Fn() + Send,
         tell: impl Fn(Result<String, String>) + Send,
         stop: impl Future<Output = ()> + Send,
     ) {
         let mut campaign = Campaign {
             election: &self,
-            prepare,
+            forget,
             tell,
             begun: Instant::now(),
             elector: Elector::new(self.identity.clone()),
@@ -134,7 +134,7 @@ impl Election {
 
 // === impl Campaign ===
 
-impl<Prepare: Fn() + Send, Tell: Fn(Result<String, String>) + Send> Campaign<'_, Prepare, Tell> {
+impl<Forget: Fn() + Send, Tell: Fn(Result<String, String>) + Send> Campaign<'_, Forget, Tell> {
     async fn run(&mut self) {
         loop {
             // A leader whose time is over while it tries has lost, whatever becomes of the try.
@@ -200,7 +200,7 @@ impl<Prepare: Fn() + Send, Tell: Fn(Result<String, String>) + Send> Campaign<'_,
             identity,
             ..
         } = self.election;
-        if leadership.lead(sure, RENEW_DEADLINE, &self.prepare) {
+        if leadership.lead(sure, RENEW_DEADLINE, &self.forget) {
             tracing::info!(
                 namespace,
                 lease = NAME,
@@ -214,6 +214,7 @@ impl<Prepare: Fn() + Send, Tell: Fn(Result<String, String>) + Send> Campaign<'_,
     /// Leads no more, if its time is over or another has the Lease.
     fn notice(&self) {
         if !self.elector.leads(self.now()) && self.election.leadership.end() {
+            (self.forget)();
             let (namespace, identity) = (&self.election.namespace, &self.election.identity);
             tracing::warn!(
                 namespace,

@@ -42,17 +42,19 @@ impl Tasks {
     ) -> oneshot::Sender<()> {
         let (stop, stopped) = oneshot::channel();
         let (enforcer_ends, enforcer_ended) = oneshot::channel();
-        let memories = Arc::clone(&context.memories);
+        let (memories, rollouts) = (Arc::clone(&context.memories), Arc::clone(&context.rollouts));
         self.spawn(ENFORCER, async move {
             enforcer::run(context, queue, dropped(stopped)).await;
             drop(enforcer_ends);
             Ok(())
         });
         self.spawn(ELECTION, async move {
+            let forget = move || {
+                memories.clear();
+                rollouts.clear();
+            };
             let tell = move |state| readiness.tell("leader", state);
-            election
-                .run(move || memories.clear(), tell, dropped(enforcer_ended))
-                .await;
+            election.run(forget, tell, dropped(enforcer_ended)).await;
             Ok(())
         });
         stop
