@@ -114,7 +114,7 @@ fn nothing_may_be_done_that_the_code_does_not_do() {
             "get daemonsets",
             "get deployments",
             "get httproutes",
-            "get leases",
+            "get leases flagger-leader-election",
             "get services",
             "get virtualservices",
             "list canaries",

@@ -78,8 +78,9 @@ async fn hanging(plane: &Plane, story: &str) -> (Stage, Seen) {
     stage.push("crash-one").await;
     stage.phase("Progressing", 40).await;
     let stamped = stage
-        .until("a deadline is stamped", STAMPED, |seen| {
-            seen.stamp("deadline").is_some().then(|| seen.clone())
+        .until("its deadline is stamped", STAMPED, |seen| {
+            // What stands there of the adoption is of no interest.
+            (seen.stamp("progressed-at").is_some() && seen.stamp("deadline").is_some()).then(|| seen.clone())
         })
         .await;
     (stage, stamped)
