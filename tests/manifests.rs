@@ -67,13 +67,14 @@ fn every_manifest_is_listed_and_there() {
     }
 }
 
-#[test]
-fn nothing_may_be_done_that_the_code_does_not_do() {
+/// What a role of this kind allows: verbs, resources, and the name that they are limited to.
+fn allowed(kind: &str) -> Vec<String> {
     let role = documents("kustomize/rbac.yaml")
         .into_iter()
-        .find(|document| document["kind"] == "ClusterRole");
+        .find(|document| document["kind"] == kind);
     let mut allowed: Vec<String> = Vec::new();
     for rule in role.expect("a role")["rules"].as_array().expect("rules") {
+        let limited = rule["resourceNames"][0].as_str();
         for (resource, verb) in rule["resources"]
             .as_array()
             .expect("resources")
@@ -87,22 +88,33 @@ fn nothing_may_be_done_that_the_code_does_not_do() {
             })
         {
             allowed.push(format!(
-                "{} {}",
+                "{} {}{}",
                 verb.as_str().expect("a verb"),
-                resource.as_str().expect("a resource")
+                resource.as_str().expect("a resource"),
+                limited.map(|name| format!(" {name}")).unwrap_or_default()
             ));
         }
     }
     allowed.sort();
+    allowed
+}
+
+#[test]
+fn nothing_may_be_done_that_the_code_does_not_do() {
+    let lease = |verb: &str| format!("{verb} leases {}", curfew::enforcer::election::NAME);
     assert_eq!(
-        allowed,
+        allowed("Role"),
+        ["create leases".to_owned(), lease("get"), lease("patch")]
+    );
+    assert_eq!(
+        allowed("ClusterRole"),
         [
             "create events",
             "get canaries",
             "get daemonsets",
             "get deployments",
             "get httproutes",
-            "get leases",
+            "get leases flagger-leader-election",
             "get services",
             "get virtualservices",
             "list canaries",

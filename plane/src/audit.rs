@@ -24,6 +24,8 @@ pub struct Entry {
     pub name: String,
     /// With parameters.
     pub uri: String,
+    /// What asked; Curfew adds the name of its pod or machine.
+    pub user_agent: String,
     /// The answer's HTTP status.
     pub code: u16,
     /// The answer has begun and not ended.
@@ -58,6 +60,7 @@ fn parse(line: &str) -> Result<Entry> {
         namespace: text(&object["namespace"]),
         name: text(&object["name"]),
         uri: text(&event["requestURI"]),
+        user_agent: text(&event["userAgent"]),
         code: event["responseStatus"]["code"]
             .as_u64()
             .and_then(|code| code.try_into().ok())

@@ -44,16 +44,14 @@ pub(crate) fn launch(
         "--log-format=json".to_owned(),
     ]);
     args.extend_from_slice(extra);
-    let mut env = env.clone();
-    env.push((
-        "KUBECONFIG".to_owned(),
-        layout.kubeconfig(CURFEW.file).display().to_string(),
-    ));
+    let kubeconfig = layout.kubeconfig(CURFEW.file).display().to_string();
+    // The last one of a name is the one that holds: the options may name another way to the API server.
+    let env = [("KUBECONFIG".to_owned(), kubeconfig)].into_iter().chain(env.clone());
     Ok(Launch {
         name: name.to_owned(),
         program,
         args,
-        env,
+        env: env.collect(),
         dir: None,
         log: layout.log(name),
     })

@@ -36,6 +36,8 @@ pub(super) async fn act(
     memory: &mut Memory,
     now: Timestamp,
 ) -> Result<bool, Error> {
+    // The fresh reads took their time.
+    context.must_lead()?;
     let mut wrote = false;
     for breach in &look.judgement.reports {
         wrote |= report(context, fresh, *breach, memory, now);

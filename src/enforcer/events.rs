@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use kube::{Api, Resource, api::PostParams};
 
-use super::{Context, ask};
+use super::Context;
 use crate::flagger::canary::Canary;
 
 /// Who reports, as Events name it.
@@ -82,6 +82,10 @@ impl Topic {
 /// Tells something about a Canary. An Event that cannot be written is logged, and nothing waits for it.
 pub async fn tell(context: &Context, canary: &Canary, topic: Topic, note: &str) {
     let (namespace, name, reason) = (canary.namespace(), canary.name(), topic.reason());
+    // The one that leads tells it.
+    if !context.leadership.is_leader() {
+        return;
+    }
     tracing::info!(namespace, name, reason, note, "told");
     let now = context.now();
     let event = Event {
@@ -105,7 +109,8 @@ pub async fn tell(context: &Context, canary: &Canary, topic: Topic, note: &str) 
         ..Event::default()
     };
     let events: Api<Event> = Api::namespaced(context.client.clone(), namespace);
-    if let Err(error) = ask("write an Event", events.create(&PostParams::default(), &event)).await {
+    let params = PostParams::default();
+    if let Err(error) = context.write("write an Event", events.create(&params, &event)).await {
         tracing::warn!(namespace, name, reason, %error, "an Event was not written");
     }
 }

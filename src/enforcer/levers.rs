@@ -13,7 +13,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    Context, Error, FIELD_MANAGER, ask,
+    Context, Error, FIELD_MANAGER,
     fresh::{Fresh, read_canary},
 };
 use crate::{
@@ -225,7 +225,9 @@ pub async fn scale_to_zero(context: &Context, fresh: &Fresh) -> Result<(), Error
         Kind::Deployment => {
             let patch = Patch::Merge(json!({"metadata": precondition, "spec": {"replicas": 0}}));
             let deployments: Api<Deployment> = Api::namespaced(client, namespace);
-            ask("scale the Deployment", deployments.patch_scale(name, &params, &patch)).await?;
+            context
+                .write("scale the Deployment", deployments.patch_scale(name, &params, &patch))
+                .await?;
         }
         Kind::DaemonSet => {
             let selector = json!({SCALE_TO_ZERO_SELECTOR: "true"});
@@ -234,7 +236,9 @@ pub async fn scale_to_zero(context: &Context, fresh: &Fresh) -> Result<(), Error
                 "spec": {"template": {"spec": {"nodeSelector": selector}}},
             }));
             let daemon_sets: Api<DaemonSet> = Api::namespaced(client, namespace);
-            ask("park the DaemonSet", daemon_sets.patch(name, &params, &patch)).await?;
+            context
+                .write("park the DaemonSet", daemon_sets.patch(name, &params, &patch))
+                .await?;
         }
     }
     Ok(())
@@ -251,11 +255,8 @@ async fn patch_status(context: &Context, canary: &Canary, status: Value) -> Resu
         "status": status,
     }));
     let params = PatchParams::apply(FIELD_MANAGER);
-    ask(
-        "write the Canary's status",
-        canaries.patch_status(canary.name(), &params, &patch),
-    )
-    .await
+    let answer = canaries.patch_status(canary.name(), &params, &patch);
+    context.write("write the Canary's status", answer).await
 }
 
 async fn patch_progressing(context: &Context, deployment: &Value, condition: Value) -> Result<(), Error> {
@@ -283,7 +284,10 @@ async fn patch_conditions(context: &Context, deployment: &Value, conditions: &[V
     let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), namespace.unwrap_or_default());
     let params = PatchParams::apply(FIELD_MANAGER);
     let answer = deployments.patch_status(name.unwrap_or_default(), &params, &patch);
-    ask("write the Deployment's conditions", answer).await.map(|_| ())
+    context
+        .write("write the Deployment's conditions", answer)
+        .await
+        .map(|_| ())
 }
 
 fn progressing(deployment: &Value) -> Option<&Value> {

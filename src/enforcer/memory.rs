@@ -16,13 +16,22 @@ use crate::{
 
 /// The memories of all Canaries, by namespace and name.
 #[derive(Debug, Default)]
-pub struct Memories(Mutex<HashMap<(String, String), Memory>>);
+pub struct Memories(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    memories: HashMap<(String, String), Memory>,
+    /// How often everything was forgotten.
+    forgotten: u64,
+}
 
 /// What is remembered of a Canary.
 #[derive(Debug)]
 pub struct Memory {
     /// Which object it is about: a Canary of the same name may be another one.
     uid: Option<String>,
+    /// How often everything had been forgotten when it began.
+    forgotten: u64,
     /// Its stamp, exact.
     pub stamp: Stamp,
     /// The target's pods, and when they were listed.
@@ -74,11 +83,15 @@ impl Memories {
     /// Takes out what is remembered of a Canary; of one that is new, what it carries itself.
     #[must_use]
     pub fn take(&self, canary: &Canary, now: Timestamp) -> Memory {
-        let known = self.0.lock().remove(&key(canary));
+        let (known, forgotten) = {
+            let mut kept = self.0.lock();
+            (kept.memories.remove(&key(canary)), kept.forgotten)
+        };
         known
             .filter(|memory| memory.uid == canary.metadata.uid)
             .unwrap_or_else(|| Memory {
                 uid: canary.metadata.uid.clone(),
+                forgotten,
                 stamp: Stamp::recall(canary, now),
                 pods: None,
                 pods_of: None,
@@ -97,20 +110,35 @@ impl Memories {
             })
     }
 
-    /// Puts it back.
+    /// Puts it back, unless everything was forgotten meanwhile.
     pub fn keep(&self, canary: &Canary, memory: Memory) {
-        self.0.lock().insert(key(canary), memory);
+        let mut kept = self.0.lock();
+        if memory.forgotten == kept.forgotten {
+            kept.memories.insert(key(canary), memory);
+        }
+    }
+
+    /// Forgets everything, for one that begins to lead: another may have led in between, and what it did stands in the
+    /// stamps alone.
+    pub fn clear(&self) {
+        let mut kept = self.0.lock();
+        kept.memories.clear();
+        kept.forgotten += 1;
     }
 
     /// How often in a row looking after a Canary failed.
     #[must_use]
     pub fn failures(&self, canary: &Canary) -> u32 {
-        self.0.lock().get(&key(canary)).map_or(0, |memory| memory.failures)
+        self.0
+            .lock()
+            .memories
+            .get(&key(canary))
+            .map_or(0, |memory| memory.failures)
     }
 
     /// Forgets a Canary that is gone.
     pub fn forget(&self, canary: &Canary) {
-        self.0.lock().remove(&key(canary));
+        self.0.lock().memories.remove(&key(canary));
     }
 }
 
@@ -142,4 +170,30 @@ fn version(canary: &Canary) -> Option<u128> {
 
 fn key(canary: &Canary) -> (String, String) {
     (canary.namespace().to_owned(), canary.name().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_forgotten_does_not_come_back() {
+        let canary = Canary::from_json(json!({"metadata": {"namespace": "shop", "name": "web", "uid": "1"}}));
+        let (memories, now) = (Memories::default(), Timestamp::UNIX_EPOCH);
+        let mut memory = memories.take(&canary, now);
+        memory.pulls = 3;
+        memories.keep(&canary, memory);
+        let memory = memories.take(&canary, now);
+        assert_eq!(memory.pulls, 3);
+        // It is being looked after while another term begins.
+        memories.clear();
+        memories.keep(&canary, memory);
+        assert_eq!(memories.take(&canary, now).pulls, 0);
+        let mut memory = memories.take(&canary, now);
+        memory.pulls = 1;
+        memories.keep(&canary, memory);
+        assert_eq!(memories.take(&canary, now).pulls, 1);
+    }
 }

@@ -4,12 +4,18 @@
 //! on cached objects, with the pure functions of [`crate::deadline`]. Only when they ask for something is the
 //! API server asked: [`fresh`] reads everything again, the same functions judge again, and [`levers`] writes, each
 //! write with a precondition. Stamps go through [`stamps`], words to users through [`events`].
+//!
+//! Everybody watches, and only the leader does all this: [`election`] holds the Lease, as [`lease`] decides, and
+//! [`leadership`] is asked before a look and again before every write. Who begins to lead knows nothing but the stamps.
 
 mod act;
 pub mod clock;
+pub mod election;
 pub mod events;
 pub mod evidence;
 pub mod fresh;
+pub mod leadership;
+pub mod lease;
 pub mod levers;
 pub mod link;
 pub mod memory;
@@ -22,14 +28,17 @@ pub mod watch;
 
 use std::{sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
     Client,
-    runtime::{Config, applier, controller::Action},
+    runtime::{Config, applier, controller::Action, reflector::ObjectRef},
 };
 
-use self::{link::Link, memory::Memories, metrics::Metrics, reconcile::reconcile, rollouts::Rollouts, watch::Watches};
+use self::{
+    leadership::Leadership, link::Link, memory::Memories, metrics::Metrics, reconcile::reconcile, rollouts::Rollouts,
+    watch::Watches,
+};
 use crate::policy::Policies;
 
 /// Canaries that are worked on at the same time. Most of that time is spent waiting for the API server.
@@ -61,6 +70,8 @@ pub struct Context {
     pub rollouts: Arc<Rollouts>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Whether this one may do anything.
+    pub leadership: Leadership,
     /// Under which name Events are reported.
     pub instance: String,
 }
@@ -75,8 +86,11 @@ pub enum Error {
     #[error("the Canary is gone")]
     Gone,
     /// The API server did not answer in time.
-    #[error("cannot {0}: no answer within {API_TIMEOUT:?}")]
-    Timeout(&'static str),
+    #[error("cannot {0}: no answer within {1:?}")]
+    Timeout(&'static str, Duration),
+    /// Another Curfew leads, or none that is known.
+    #[error("this Curfew does not lead")]
+    NotLeader,
 }
 
 /// How long the API server may take for one request.
@@ -90,9 +104,21 @@ pub(crate) async fn ask<T>(
     what: &'static str,
     answer: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, Error> {
-    match tokio::time::timeout(API_TIMEOUT, answer).await {
+    ask_within(API_TIMEOUT, what, answer).await
+}
+
+/// Asks the API server, which may take that long.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) async fn ask_within<T>(
+    patience: Duration,
+    what: &'static str,
+    answer: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(patience, answer).await {
         Ok(answer) => answer.map_err(|error| Error::Api(what, error)),
-        Err(_) => Err(Error::Timeout(what)),
+        Err(_) => Err(Error::Timeout(what, patience)),
     }
 }
 
@@ -104,6 +130,28 @@ impl Context {
     pub fn now(&self) -> Timestamp {
         self.link.now()
     }
+
+    /// Fails unless this one leads.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn must_lead(&self) -> Result<(), Error> {
+        if self.leadership.is_leader() {
+            Ok(())
+        } else {
+            Err(Error::NotLeader)
+        }
+    }
+
+    /// Asks the API server to change something, which only the leader does: everything that is written goes through here.
+    pub(crate) async fn write<T>(
+        &self,
+        what: &'static str,
+        answer: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Error> {
+        self.must_lead()?;
+        ask(what, answer).await
+    }
 }
 
 // === impl Error ===
@@ -112,19 +160,44 @@ impl Error {
     /// Whether somebody else changed the object in between.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api(_, kube::Error::Api(status)) if status.code == 409)
+        self.status() == Some(409)
+    }
+
+    /// Whether there is no such object.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(404)
+    }
+
+    /// The HTTP status, if the API server answered.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Api(_, kube::Error::Api(status)) => Some(status.code),
+            Self::Api(..) | Self::Gone | Self::Timeout(..) | Self::NotLeader => None,
+        }
     }
 }
 
-/// Runs until `queue` ends.
-pub async fn run(context: Arc<Context>, queue: watch::Queue) {
+/// Runs until `stop`, and finishes what is under way then.
+pub async fn run(context: Arc<Context>, queue: watch::Queue, stop: impl Future<Output = ()> + Send + 'static) {
     let store = context.watches.canaries.clone();
+    let all = store.clone();
+    let taken_over = context.leadership.beginnings().flat_map(move |()| {
+        let canaries = all.state();
+        stream::iter(canaries.into_iter().map(|canary| Ok(ObjectRef::from_obj(&*canary))))
+    });
+    let queue = stream::select(queue, taken_over).take_until(Box::pin(stop));
     // Everything that is stored is looked at once more when all of it is there: what a Canary needs may have come
     // after it.
     applier(
         |canary, context| Box::pin(reconcile(canary, context)),
         |canary, error: &Error, context| {
             let (namespace, name) = (canary.namespace(), canary.name());
+            if matches!(error, Error::NotLeader) {
+                tracing::debug!(namespace, name, "left to the one that leads");
+                return Action::await_change();
+            }
             let failures = context.memories.failures(&canary);
             if error.is_conflict() && failures < 3 {
                 tracing::debug!(namespace, name, %error, "somebody else was faster; judging again");

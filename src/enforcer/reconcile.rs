@@ -64,6 +64,10 @@ pub(super) struct Look {
 /// # Errors
 /// The API server did not do what was asked; whatever was to be done is judged again from scratch.
 pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Action, Error> {
+    // Whoever begins to lead looks at everything.
+    if !context.leadership.is_leader() {
+        return Ok(Action::await_change());
+    }
     if !context.watches.all_listed() {
         return Ok(Action::requeue(CACHES_SOON));
     }
@@ -73,7 +77,7 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
         // The watch will catch up and wake us; should it not, a deadline must not be slept through.
         Ok(Action::requeue(BEHIND))
     } else {
-        look_after(&canary, &context, &mut memory, now).await
+        Box::pin(look_after(&canary, &context, &mut memory, now)).await
     };
     memory.failures = if done.is_ok() {
         0

@@ -9,7 +9,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Context, Error, FIELD_MANAGER, ask, memory::Memory};
+use super::{Context, Error, FIELD_MANAGER, memory::Memory};
 use crate::{
     deadline::{Clock, stamp::VERDICT},
     flagger::canary::Canary,
@@ -58,12 +58,8 @@ pub async fn write(
         "annotations": changes,
     }}));
     let params = PatchParams::apply(FIELD_MANAGER);
-    match ask(
-        "write the Canary's stamp",
-        canaries.patch(canary.name(), &params, &patch),
-    )
-    .await
-    {
+    let answer = canaries.patch(canary.name(), &params, &patch);
+    match context.write("write the Canary's stamp", answer).await {
         Ok(after) => memory.saw(&after),
         // The watch is behind; what it shows next is written on.
         Err(error) if error.is_conflict() => return Ok(Some(BEHIND)),

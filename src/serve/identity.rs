@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{Api, Client, api::PostParams};
+use rustls::crypto::ring;
 use tokio::time::{Duration, sleep};
 
 use super::{one_line, readiness::Readiness, register::Registration};
@@ -54,6 +55,20 @@ pub async fn find_out(client: Client, identity: Identity, readiness: Readiness, 
         }
         sleep(RETRY).await;
     }
+}
+
+/// A name under which nobody else holds the Lease: this machine's or pod's, and something random after it, as
+/// controller-runtime has it. A process that comes back is another one, and waits like any other.
+///
+/// # Errors
+/// The system gives no randomness.
+pub fn holder(instance: &str) -> Result<String, String> {
+    let mut random = [0; 8];
+    ring::default_provider()
+        .secure_random
+        .fill(&mut random)
+        .map_err(|error| format!("no random numbers: {error:?}"))?;
+    Ok(format!("{instance}_{:016x}", u64::from_be_bytes(random)))
 }
 
 async fn ask(client: &Client) -> Result<String, kube::Error> {

@@ -12,6 +12,7 @@ use prometheus_client::{
 };
 
 use crate::{
+    enforcer::leadership::Leadership,
     flagger::canary::Canary,
     policy::{Mode, Rule},
 };
@@ -52,6 +53,10 @@ struct FindingLabels {
 /// Counts the running rollouts when it is asked, from the cache.
 struct Rollouts(Store<Canary>);
 
+/// Looks whether this one leads when it is asked: leadership ends by itself.
+#[derive(Debug)]
+struct Leads(Leadership);
+
 // === impl Registry ===
 
 impl Registry {
@@ -72,6 +77,11 @@ impl Registry {
     /// Counts running rollouts, by phase.
     pub fn count_rollouts(&mut self, canaries: Store<Canary>) {
         self.0.register_collector(Box::new(Rollouts(canaries)));
+    }
+
+    /// Tells whether this one leads.
+    pub fn tell_leader(&mut self, leadership: Leadership) {
+        self.0.register_collector(Box::new(Leads(leadership)));
     }
 
     /// Everything, in the text format of `OpenMetrics`.
@@ -174,5 +184,20 @@ impl Collector for Rollouts {
             ConstGauge::new(count).encode(family.encode_family(&[("phase", phase)])?)?;
         }
         Ok(())
+    }
+}
+
+// === impl Leads ===
+
+impl Collector for Leads {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let leads = ConstGauge::new(i64::from(self.0.is_leader()));
+        let encoder = encoder.encode_descriptor(
+            "leader",
+            "Whether this one looks after the Canaries",
+            None,
+            MetricType::Gauge,
+        )?;
+        leads.encode(encoder)
     }
 }

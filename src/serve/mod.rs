@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod readiness;
 pub mod register;
 pub mod shutdown;
+mod tasks;
 pub mod tls;
 pub mod webhook;
 
@@ -21,8 +22,8 @@ use std::{
     time::Duration,
 };
 
+use axum::http::{HeaderValue, header};
 use kube::{Client, client::ClientBuilder};
-use tokio::task::JoinSet;
 
 pub use self::args::Args;
 use self::{
@@ -30,12 +31,14 @@ use self::{
     metrics::{AdmissionMetrics, Registry},
     readiness::Readiness,
     register::Registration,
+    tasks::{Tasks, WEBHOOK},
     tls::Certificate,
     webhook::Webhook,
 };
 use crate::{
     enforcer::{
         self,
+        election::Election,
         link::Link,
         memory::Memories,
         rollouts::Rollouts,
@@ -44,11 +47,10 @@ use crate::{
     policy::{Policies, file},
 };
 
-/// The task that answers reviews.
-const WEBHOOK: &str = "the webhook";
-
 /// How long a stopping server waits for requests under way.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long it waits for everything: until nobody asks any more, and then for requests under way.
+const PATIENCE: Duration = Duration::from_secs(21);
 
 /// Why `serve` ended.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +90,8 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let admin_listener = listen("--admin-addr", admin_addr)?;
     let webhook_addr = local_address(&webhook_listener)?;
     let link = Link::default();
-    let client = client(&link).await?;
+    let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| "curfew".to_owned());
+    let client = client(&link, &instance).await?;
 
     let mut registry = Registry::new();
     let readiness = Readiness::new();
@@ -100,6 +103,9 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let (watches, queue) = start_watches(&client, &memories, &rollouts, &readiness);
     enforcer::metrics::Metrics::tell(registry.inner(), link.clone(), Arc::clone(&rollouts));
     registry.count_rollouts(watches.canaries.clone());
+    let holder = identity::holder(&instance).map_err(Error::BadStart)?;
+    let election = Election::new(client.clone(), namespace, holder);
+    registry.tell_leader(election.leadership());
     let context = Arc::new(enforcer::Context {
         client: client.clone(),
         policies: Arc::clone(&policies),
@@ -108,7 +114,8 @@ pub async fn run(args: Args) -> Result<(), Error> {
         link,
         rollouts,
         metrics: enforcer::metrics::Metrics::new(registry.inner()),
-        instance: std::env::var("HOSTNAME").unwrap_or_else(|_| "curfew".to_owned()),
+        leadership: election.leadership(),
+        instance,
     });
     let webhook = Webhook {
         policies,
@@ -131,10 +138,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
         "the admin listener",
         admin::serve(admin_listener, readiness.clone(), registry, admin_handle.clone()),
     );
-    tasks.spawn("the enforcer", async move {
-        enforcer::run(context, queue).await;
-        Ok(())
-    });
+    let stop_enforcer = tasks.spawn_enforcer(context, queue, election, readiness.clone());
     tokio::spawn(identity::find_out(
         client.clone(),
         identity.clone(),
@@ -153,10 +157,13 @@ pub async fn run(args: Args) -> Result<(), Error> {
         let _ = tokio::time::timeout(DRAIN, registration.remove(&client)).await;
     }
     let stages = async {
-        stopping.until_quiet().await;
-        webhook_handle.graceful_shutdown(Some(DRAIN));
-        // The webhook may be what ended.
-        let _ = tokio::time::timeout(DRAIN + Duration::from_secs(1), tasks.wait_for(WEBHOOK)).await;
+        // Whoever leads next need not wait until nobody asks the webhook any more.
+        drop(stop_enforcer);
+        let quiet = async {
+            stopping.until_quiet().await;
+            webhook_handle.graceful_shutdown(Some(DRAIN));
+        };
+        let _ = tokio::join!(quiet, tokio::time::timeout(PATIENCE, tasks.until_ended()));
         admin_handle.graceful_shutdown(Some(Duration::ZERO));
     };
     tokio::select! {
@@ -214,13 +221,17 @@ fn local_address(listener: &TcpListener) -> Result<SocketAddr, Error> {
         .map_err(|error| Error::BadStart(error.to_string()))
 }
 
-async fn client(link: &Link) -> Result<Client, Error> {
-    let config = kube::Config::infer().await.map_err(|error| {
+async fn client(link: &Link, instance: &str) -> Result<Client, Error> {
+    let mut config = kube::Config::infer().await.map_err(|error| {
         Error::BadStart(format!(
             "no way to the cluster: {}; run inside a cluster, or set KUBECONFIG to a kubeconfig file",
             one_line(&error)
         ))
     })?;
+    // So that audit logs tell replicas apart.
+    if let Ok(agent) = HeaderValue::from_str(&format!("curfew/{} ({instance})", env!("CARGO_PKG_VERSION"))) {
+        config.headers.push((header::USER_AGENT, agent));
+    }
     ClientBuilder::try_from(config)
         .map(|builder| builder.with_layer(link).build())
         .map_err(|error| Error::BadStart(format!("the kubeconfig cannot be used: {}", one_line(&error))))
@@ -238,33 +249,4 @@ fn one_line(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The parts that should run until they are told to stop.
-#[derive(Default)]
-struct Tasks(JoinSet<(&'static str, std::io::Result<()>)>);
-
-// === impl Tasks ===
-
-impl Tasks {
-    fn spawn(&mut self, name: &'static str, task: impl Future<Output = std::io::Result<()>> + Send + 'static) {
-        self.0.spawn(async move { (name, task.await) });
-    }
-
-    async fn first_to_end(&mut self) -> Error {
-        match self.0.join_next().await {
-            Some(Ok((name, Ok(())))) => Error::TaskEnded(name.to_owned()),
-            Some(Ok((name, Err(error)))) => Error::TaskEnded(format!("{name} ({error})")),
-            Some(Err(error)) => Error::TaskEnded(format!("a task ({error})")),
-            None => Error::TaskEnded("everything".to_owned()),
-        }
-    }
-
-    async fn wait_for(&mut self, wanted: &str) {
-        while let Some(ended) = self.0.join_next().await {
-            if ended.is_ok_and(|(name, _)| name == wanted) {
-                return;
-            }
-        }
-    }
 }

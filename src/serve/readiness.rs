@@ -18,7 +18,14 @@ const WAITED_FOR: [&str; 8] = [
 
 /// The state of everything that readiness depends on.
 #[derive(Clone, Debug)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>);
+pub struct Readiness(Arc<Mutex<States>>);
+
+#[derive(Debug, Default)]
+struct States {
+    waited_for: BTreeMap<&'static str, Result<(), String>>,
+    /// What is told besides, and what nothing waits for.
+    told: BTreeMap<&'static str, Result<String, String>>,
+}
 
 // === impl Readiness ===
 
@@ -27,22 +34,28 @@ impl Readiness {
     #[must_use]
     pub fn new() -> Self {
         let waiting = || Err("waiting".to_owned());
-        Self(Arc::new(Mutex::new(
-            WAITED_FOR.into_iter().map(|name| (name, waiting())).collect(),
-        )))
+        Self(Arc::new(Mutex::new(States {
+            waited_for: WAITED_FOR.into_iter().map(|name| (name, waiting())).collect(),
+            told: BTreeMap::new(),
+        })))
     }
 
     /// Notes how something is.
     pub fn set(&self, name: &'static str, state: Result<(), String>) {
-        self.0.lock().insert(name, state);
+        self.0.lock().waited_for.insert(name, state);
     }
 
     /// Notes why something that is waited for does not come. What was there once counts as there: its caches serve
     /// on.
     pub fn fail_if_waiting(&self, name: &'static str, why: String) {
-        if let Some(state @ Err(_)) = self.0.lock().get_mut(name) {
+        if let Some(state @ Err(_)) = self.0.lock().waited_for.get_mut(name) {
             *state = Err(why);
         }
+    }
+
+    /// Notes how something is that is worth telling, and on which readiness does not depend.
+    pub fn tell(&self, name: &'static str, state: Result<String, String>) {
+        self.0.lock().told.insert(name, state);
     }
 
     /// What is missing, each with its reason; empty when ready.
@@ -50,6 +63,7 @@ impl Readiness {
     pub fn missing(&self) -> Vec<String> {
         let states = self.0.lock();
         states
+            .waited_for
             .iter()
             .filter_map(|(name, state)| Some(format!("{name}: {}", state.as_ref().err()?)))
             .collect()
@@ -59,10 +73,17 @@ impl Readiness {
     #[must_use]
     pub fn verbose(&self) -> String {
         let mut text = String::new();
-        for (name, state) in self.0.lock().iter() {
+        let states = self.0.lock();
+        for (name, state) in &states.waited_for {
             let _ = match state {
                 Ok(()) => writeln!(text, "[+]{name} ok"),
                 Err(why) => writeln!(text, "[-]{name} {why}"),
+            };
+        }
+        for (name, state) in &states.told {
+            let _ = match state {
+                Ok(what) => writeln!(text, "[+]{name} ok: {what}"),
+                Err(why) => writeln!(text, "[!]{name} {why}"),
             };
         }
         text
@@ -98,5 +119,8 @@ mod tests {
         readiness.set("canaries", Ok(()));
         readiness.fail_if_waiting("canaries", "the watch broke later".to_owned());
         assert_eq!(readiness.missing(), Vec::<String>::new());
+        readiness.tell("leader", Err("cannot write the Lease".to_owned()));
+        assert_eq!(readiness.missing(), Vec::<String>::new());
+        assert!(readiness.verbose().ends_with("[!]leader cannot write the Lease\n"));
     }
 }

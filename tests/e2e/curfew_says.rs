@@ -13,7 +13,12 @@ pub struct Metrics(String);
 impl Metrics {
     /// Those of the plane's Curfew.
     pub async fn of(plane: &Handle) -> Self {
-        let url = format!("{}/metrics", plane.curfew_admin_url());
+        Self::at(plane.curfew_admin_url()).await
+    }
+
+    /// Those of the Curfew with this plain listener.
+    pub async fn at(admin_url: &str) -> Self {
+        let url = format!("{admin_url}/metrics");
         let (status, text) = plane::get(&url).await.expect("Curfew's metrics");
         assert_eq!(status, 200, "{text}");
         Self(text)

@@ -36,6 +36,7 @@ mod hooks;
 mod idle;
 mod installed_late;
 mod kubectl;
+mod leadership;
 mod mirrored;
 mod paused;
 mod permissions;

@@ -6,14 +6,17 @@ use plane::{Component, Options};
 use serde_json::json;
 
 use crate::{
-    curfew_says::{assert_verdict, seconds_between},
+    curfew_says::{Metrics, assert_verdict, seconds_between},
     planes,
     stage::{App, STAMPED, Seen, Stage},
 };
 
 const HANDED_OVER: i64 = 10;
 const SHORT: i64 = 20;
-const LONG: i64 = 120;
+const LONG: i64 = 180;
+
+/// How long a Lease is waited for whose holder was killed.
+const LEASE: u64 = 15;
 
 fn app(deadline: i64, interval: &str) -> App {
     App {
@@ -74,6 +77,12 @@ async fn a_deadline_that_passes_while_curfew_is_down_holds() {
     handed.phase("Failed", 30).await;
 
     plane.restart(Component::Curfew).await.unwrap();
+    // It is another one than the one that was killed, whose Lease has to expire first.
+    short
+        .eventually("it leads", LEASE + 10, async || {
+            (Metrics::of(&plane).await.value("curfew_leader") > 0.5).then_some(())
+        })
+        .await;
     let ready = std::time::Instant::now();
     let verdict = short
         .until("Flagger is handed the verdict", 10, |seen| {
