@@ -203,3 +203,63 @@ impl Tape {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(uid: &str, version: u32) -> DynamicObject {
+        let object = json!({"metadata": {"name": uid, "uid": uid, "resourceVersion": version.to_string(),
+            "managedFields": [{"manager": "x"}]}});
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_watch_that_begins_again_records_only_what_is_new() {
+        use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tape");
+        let tape = Tape {
+            file: Mutex::new(Ok(BufWriter::new(File::create(&path).unwrap()))),
+            listed: watch::Sender::new(0),
+        };
+        let mut ear = Ear {
+            types: json!({"apiVersion": "v1", "kind": "Pod"}),
+            known: HashMap::new(),
+            listing: HashMap::new(),
+        };
+        let first = [Init, InitApply(object("a", 1)), InitApply(object("b", 2)), InitDone];
+        let then = [Apply(object("a", 3)), Apply(object("c", 4)), Delete(object("c", 5))];
+        // "b" went away and "d" came while nobody watched.
+        let again = [Init, InitApply(object("a", 3)), InitApply(object("d", 6)), InitDone];
+        for event in first.into_iter().chain(then).chain(again) {
+            ear.hear(event, &tape);
+        }
+        drop(tape);
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let heard: Vec<_> = lines
+            .map(|line| {
+                assert_eq!(
+                    (&line["object"]["kind"], &line["object"]["apiVersion"]),
+                    (&json!("Pod"), &json!("v1"))
+                );
+                assert!(line["object"]["metadata"]["managedFields"].is_null(), "{line}");
+                assert!(line["at"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{line}");
+                let text = |value: &Value| value.as_str().unwrap().to_owned();
+                format!("{} {}", text(&line["type"]), text(&line["object"]["metadata"]["uid"]))
+            })
+            .collect();
+        let expected = [
+            "ADDED a",
+            "ADDED b",
+            "MODIFIED a",
+            "ADDED c",
+            "DELETED c",
+            "ADDED d",
+            "DELETED b",
+        ];
+        assert_eq!(heard, expected);
+    }
+}
