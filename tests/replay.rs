@@ -415,6 +415,42 @@ fn a_recording_that_begins_in_mid_rollout_is_judged_from_what_its_objects_carry(
     assert!(later > seconds(-1) && later < seconds(15), "{later} later: {found}");
 }
 
+#[test]
+fn a_rollout_to_which_nothing_happens_is_judged_all_the_same() {
+    // The enforcer looks once a minute, whatever happens; otherwise it would not know what happened meanwhile.
+    let begin: Timestamp = "2026-11-23T14:00:00Z".parse().expect("a time");
+    let entry = |second: i64, mut object: Value| {
+        let name = object["metadata"]["name"].as_str().unwrap_or("web").to_owned();
+        object["metadata"] = json!({"name": name, "namespace": "shop"});
+        json!({"at": (begin + seconds(second)).to_string(), "type": "ADDED", "object": object}).to_string()
+    };
+    let deployment = |name: &str, available: i64| {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {"replicas": 2},
+            "status": {"replicas": 2, "updatedReplicas": 2, "availableReplicas": available}})
+    };
+    let canary = json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary",
+        "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "progressDeadlineSeconds": 600, "analysis": {"interval": "10s"}},
+        "status": {"phase": "Progressing", "lastTransitionTime": begin.to_string(), "conditions": [{"type": "Promoted",
+            "status": "Unknown", "lastTransitionTime": begin.to_string(), "lastUpdateTime": begin.to_string()}]}});
+    let recording = [
+        entry(0, deployment("web-primary", 2)),
+        entry(0, deployment("web", 1)),
+        entry(0, canary),
+        entry(
+            700,
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other"}}),
+        ),
+    ];
+    let report = report(&recording.join("\n"), &[]);
+    let verdict = verdict(&report);
+    assert_eq!(
+        (&verdict["clock"], time(&verdict["at"])),
+        (&json!("readiness"), begin + seconds(600)),
+        "{report:#}"
+    );
+}
+
 // === bad input ===
 
 #[test]
