@@ -115,9 +115,44 @@ fn a_log_level_that_is_none_is_refused() {
 
 #[test]
 fn wrong_usage_ends_with_2() {
-    for args in [&[][..], &["serv"], &["serve", "--webhook-addr", "here"], &["policy"]] {
+    for args in [
+        &[][..],
+        &["serv"],
+        &["serve", "--webhook-addr", "here"],
+        &["policy"],
+        &["replay"],
+        &["replay", "-o", "yaml", "-"],
+    ] {
         assert_eq!(curfew(args).status.code(), Some(2), "{args:?}");
     }
+}
+
+#[test]
+fn a_replay_says_which_file_is_wrong_and_where() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let said = refused(&["replay", "/nonexistent/recording.json"]);
+    assert!(
+        said.starts_with("curfew: /nonexistent/recording.json: No such file"),
+        "{said}"
+    );
+    let yaml = file(&dir, "canaries.yaml", "apiVersion: flagger.app/v1beta1\n");
+    let said = refused(&["replay", &yaml]);
+    assert!(
+        said.contains("canaries.yaml: line 1, column 1: this is not JSON") && said.contains("record with -o json"),
+        "{said}"
+    );
+    let canary = r#"{"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": "web"}}"#;
+    let canary = file(&dir, "canaries.json", canary);
+    let said = refused(&["replay", &canary, "--policy", &yaml]);
+    assert!(
+        said.starts_with("curfew: --policy ") && said.contains("canaries.yaml: "),
+        "{said}"
+    );
+    assert_eq!(curfew(&["replay", &canary]).status.code(), Some(0));
+    // A second file that cannot be read does not hide what the first one says.
+    let output = curfew(&["replay", &canary, &yaml]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("web  no phase yet"));
 }
 
 #[test]

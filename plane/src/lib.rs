@@ -9,7 +9,7 @@
 //! [`Plane::start`] gives the owner a [`Plane`], which ends with its value or, in a static, with its process: no process
 //! outlives it, whatever happens.
 //! [`Handle::attach`] (or `Plane::attach`) gives guests a [`Handle`] to a plane that somebody else owns.
-//! The kubelet's stand-in obeys the annotation [`OUTCOME`] on pods.
+//! The kubelet's stand-in obeys the annotation [`OUTCOME`] on pods. A [`Recording`] writes down what happens.
 //!
 //! Everything listens on loopback, except Flagger's own metrics listener, whose address is not an option of Flagger's.
 
@@ -29,6 +29,7 @@ mod plane;
 mod ports;
 mod process;
 mod proxy;
+mod record;
 mod tools;
 
 pub use flagger::VERSION as FLAGGER_VERSION;
@@ -40,6 +41,7 @@ pub use options::{CurfewOptions, Options};
 pub use plain_http::get;
 pub use plane::{Component, Instance, Plane};
 pub use proxy::{Mode, Proxy};
+pub use record::Recording;
 
 /// Why no plane can start on this machine, as far as can be told without trying: the tools are not built, and Go is
 /// missing or too old. A test suite that leaves its planes out says so with this sentence.

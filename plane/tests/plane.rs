@@ -12,7 +12,7 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, P
 use kube::{Client, ResourceExt as _};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use plane::{Component, CurfewOptions, Handle, Mode, OUTCOME, Options, Plane};
+use plane::{Component, CurfewOptions, Handle, Mode, OUTCOME, Options, Plane, Recording};
 use serde_json::{Value, json};
 
 /// Whether planes can start here. Without Go the test is left out, which a CI must not do.
@@ -113,6 +113,8 @@ async fn workloads_behave_as_on_a_cluster() {
     }
     let plane = start(Options::default()).await;
     let client = plane.client("admin").await.unwrap();
+    let file = plane.dir().join("recording.jsonl");
+    let recording = Recording::start(&plane, &file).await.unwrap();
     tokio::join!(
         one_pod_of_four_crashes(&client),
         a_daemon_set_completes(&client),
@@ -121,7 +123,60 @@ async fn workloads_behave_as_on_a_cluster() {
         users_have_their_permissions(&plane),
         the_audit_log_tells_who_asked(&plane),
     );
+    recording.finish().await.unwrap();
+    it_was_recorded(&std::fs::read_to_string(&file).unwrap());
     plane.stop().await;
+}
+
+/// A recording holds every state of everything that matters, in the order of time.
+fn it_was_recorded(recording: &str) {
+    let lines: Vec<Value> = recording
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(lines.is_sorted_by_key(|line| line["at"].as_str()));
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["object"]["metadata"]["managedFields"].is_null())
+    );
+    let of = |kind: &str, name: &str| {
+        let mine = lines.iter().filter(|line| {
+            let object = &line["object"];
+            object["kind"] == kind
+                && object["metadata"]["name"]
+                    .as_str()
+                    .is_some_and(|it| it.starts_with(name))
+        });
+        mine.collect::<Vec<_>>()
+    };
+    let canary = of("Canary", "web");
+    assert_eq!(canary[0]["type"], "ADDED");
+    assert!(canary[1..].iter().all(|line| line["type"] == "MODIFIED"));
+    let mut phases: Vec<_> = canary
+        .iter()
+        .filter_map(|line| line["object"]["status"]["phase"].as_str())
+        .collect();
+    phases.dedup();
+    let all = [
+        "Initializing",
+        "Initialized",
+        "Progressing",
+        "Promoting",
+        "Finalising",
+        "Succeeded",
+    ];
+    assert_eq!(phases, all);
+    // The target's pods are gone in the end.
+    assert!(of("Pod", "web-").iter().any(|line| line["type"] == "DELETED"));
+    for (kind, name) in [
+        ("Namespace", "tenant"),
+        ("Deployment", "web-primary"),
+        ("Event", "web"),
+        ("DaemonSet", ""),
+    ] {
+        assert!(!of(kind, name).is_empty(), "{kind} {name}");
+    }
 }
 
 async fn one_pod_of_four_crashes(client: &Client) {

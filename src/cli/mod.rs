@@ -1,6 +1,7 @@
 //! The command line.
 
 mod policy;
+mod replay;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ enum Command {
     Serve(serve::Args),
     /// Show the policy that holds where no other does
     Policy(policy::Args),
+    Replay(replay::Args),
 }
 
 /// What a bad start, wrong usage and unreadable input end with.
@@ -33,6 +35,7 @@ pub fn run(Cli { command }: Cli) -> ExitCode {
     match command {
         Command::Serve(args) => run_serve(args),
         Command::Policy(args) => policy::run(args),
+        Command::Replay(args) => replay::run(args),
     }
 }
 

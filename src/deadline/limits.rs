@@ -1,12 +1,14 @@
 //! What holds for one rollout: the spec's deadline, the policy's clocks and the user's annotation together.
 
-use jiff::SignedDuration;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Clock, stamp::ROLLOUT_DEADLINE};
 use crate::{
     flagger::{canary::Canary, duration, effective::Effective},
     policy::{
-        EnforcementPolicy,
+        EnforcementPolicy, Guard, Policies, Subject,
         canary_policy::{Action, Enforcement},
     },
 };
@@ -105,6 +107,30 @@ impl Limits {
             ),
             rollout: limit(clocks.rollout.action, rollout(canary, policy)),
             suspended: limit(clocks.suspended.action, clocks.suspended.limit.map(signed)),
+        }
+    }
+
+    /// The limits of a Canary under whichever policy is in force for it now; none while it is exempt.
+    #[must_use]
+    pub fn in_force(
+        canary: &Canary,
+        namespace_labels: &BTreeMap<String, String>,
+        policies: &Policies,
+        now: Timestamp,
+    ) -> Self {
+        let labels = canary.metadata.labels.clone().unwrap_or_default();
+        let subject = Subject {
+            namespace: canary.namespace(),
+            namespace_labels,
+            name: canary.name(),
+            labels: &labels,
+        };
+        let policy = policies.applying(subject);
+        let limits = Self::of(canary, &policy.spec.enforcement);
+        if policy.exemption(subject, Guard::Enforcement, now).is_some() {
+            limits.off()
+        } else {
+            limits
         }
     }
 

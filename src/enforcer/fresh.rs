@@ -126,7 +126,8 @@ pub async fn pods(context: &Context, workload: &Workload) -> Result<Vec<PodSeen>
 }
 
 /// Whether a pod is one of those that its `ReplicaSet` counts: not on its way out, and not done with.
-fn counts(pod: &Pod) -> bool {
+#[must_use]
+pub fn counts(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
 }

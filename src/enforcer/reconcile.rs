@@ -32,7 +32,7 @@ use crate::{
     },
     flagger::{canary::Canary, effective::Effective, workload::Workload},
     policy::{
-        CanaryPolicy, Guard, Subject,
+        Subject,
         canary_policy::{Breaker, Enforcement},
     },
 };
@@ -327,35 +327,22 @@ fn cached(canary: &Canary, context: &Context) -> (Option<Arc<Workload>>, Option<
     (workload(&canary.spec.target.name), workload(&canary.primary_name()))
 }
 
-/// The policy that applies to a Canary.
-fn with_policy<T>(context: &Context, canary: &Canary, take: impl FnOnce(&CanaryPolicy, Subject<'_>) -> T) -> T {
-    let namespace_labels = context.watches.namespaces.labels(canary.namespace());
-    let labels = canary.metadata.labels.clone().unwrap_or_default();
-    let subject = Subject {
-        namespace: canary.namespace(),
-        namespace_labels: &namespace_labels,
-        name: canary.name(),
-        labels: &labels,
-    };
-    take(context.policies.applying(subject), subject)
-}
-
 fn limits(context: &Context, canary: &Canary, now: Timestamp) -> Limits {
-    with_policy(context, canary, |policy, subject| {
-        let limits = Limits::of(canary, &policy.spec.enforcement);
-        if policy.exemption(subject, Guard::Enforcement, now).is_some() {
-            limits.off()
-        } else {
-            limits
-        }
-    })
+    let namespace_labels = context.watches.namespaces.labels(canary.namespace());
+    Limits::in_force(canary, &namespace_labels, &context.policies, now)
 }
 
 /// The name and the breaker's settings of the policy that applies to a Canary.
 pub(super) fn breaker_of(context: &Context, canary: &Canary) -> (String, Breaker) {
-    with_policy(context, canary, |policy, _| {
-        (policy.name.clone(), policy.spec.enforcement.breaker)
-    })
+    let namespace_labels = context.watches.namespaces.labels(canary.namespace());
+    let labels = canary.metadata.labels.clone().unwrap_or_default();
+    let policy = context.policies.applying(Subject {
+        namespace: canary.namespace(),
+        namespace_labels: &namespace_labels,
+        name: canary.name(),
+        labels: &labels,
+    });
+    (policy.name.clone(), policy.spec.enforcement.breaker)
 }
 
 // === impl Look ===

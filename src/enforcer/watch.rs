@@ -177,28 +177,31 @@ impl Signs {
     }
 
     fn note(&self, event: &Event) {
-        let by_flagger = event.source.as_ref().and_then(|source| source.component.as_deref()) == Some("flagger");
-        let about = &event.involved_object;
-        let times = [
-            event.last_timestamp.as_ref().map(|time| time.0),
-            event.event_time.as_ref().map(|time| time.0),
-            event
-                .series
-                .as_ref()
-                .and_then(|series| series.last_observed_time.as_ref())
-                .map(|time| time.0),
-        ];
-        if let (true, Some(namespace), Some(name), Some(at)) = (
-            by_flagger,
-            &about.namespace,
-            &about.name,
-            times.into_iter().flatten().max(),
-        ) {
+        if let Some((canary, at)) = sign_of_life(event) {
             let mut signs = self.0.lock();
-            let last = signs.entry((namespace.clone(), name.clone())).or_insert(at);
+            let last = signs.entry(canary).or_insert(at);
             *last = at.max(*last);
         }
     }
+}
+
+/// Which Canary an Event of Flagger's is about, by namespace and name, and when it was last written; nothing of
+/// anybody else's.
+#[must_use]
+pub fn sign_of_life(event: &Event) -> Option<((String, String), Timestamp)> {
+    let by_flagger = event.source.as_ref().and_then(|source| source.component.as_deref()) == Some("flagger");
+    let about = by_flagger.then_some(&event.involved_object)?;
+    let times = [
+        event.last_timestamp.as_ref().map(|time| time.0),
+        event.event_time.as_ref().map(|time| time.0),
+        event
+            .series
+            .as_ref()
+            .and_then(|series| series.last_observed_time.as_ref())
+            .map(|time| time.0),
+    ];
+    let canary = (about.namespace.clone()?, about.name.clone()?);
+    Some((canary, times.into_iter().flatten().max()?))
 }
 
 // === impl Namespaces ===

@@ -1,11 +1,12 @@
 //! `cargo xtask plane`: a command with a fresh plane around it.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use plane::{CurfewOptions, Options, Plane};
+use plane::{CurfewOptions, Options, Plane, Recording};
 use tokio::process::Command;
 
 use crate::attend::{attend, ended_by, exit_code};
@@ -26,6 +27,9 @@ pub struct Arguments {
     /// Keep the plane's directory (logs, kubeconfigs) when it ends.
     #[arg(long)]
     keep: bool,
+    /// Write down every state of Canaries, their workloads and pods, with the time, for `curfew replay`.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// The command and its arguments.
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -40,6 +44,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         no_flagger,
         no_curfew,
         keep,
+        record,
         command,
     } = arguments;
     let binary = if no_curfew { None } else { Some(crate::curfew::build()?) };
@@ -54,14 +59,18 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         ..Options::default()
     };
     let runtime = tokio::runtime::Runtime::new().context("cannot start a runtime")?;
-    runtime.block_on(with_plane(options, &command))
+    runtime.block_on(with_plane(options, record, &command))
 }
 
-async fn with_plane(options: Options, command: &[OsString]) -> Result<ExitCode> {
+async fn with_plane(options: Options, record: Option<PathBuf>, command: &[OsString]) -> Result<ExitCode> {
     let mut ends = Ends::listen()?;
     let plane = tokio::select! {
         plane = Plane::start(options) => plane?,
         signal = ends.next() => return Ok(ended_by(signal)),
+    };
+    let recording = match record {
+        Some(path) => Some(Recording::start(&plane, &path).await?),
+        None => None,
     };
     let code = if let Some((program, args)) = command.split_first() {
         let mut command = Command::new(program);
@@ -73,8 +82,12 @@ async fn with_plane(options: Options, command: &[OsString]) -> Result<ExitCode> 
         Ok(ExitCode::SUCCESS)
     };
     eprintln!("plane: stopping");
+    let recorded = match recording {
+        Some(recording) => recording.finish().await,
+        None => Ok(()),
+    };
     plane.stop().await;
-    code
+    recorded.and(code)
 }
 
 fn explain(plane: &Plane) {

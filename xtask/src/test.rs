@@ -126,6 +126,8 @@ const STEPS: &[Step] = &[
             "--test",
             "manifests",
             "--test",
+            "replay",
+            "--test",
             "clocks",
             "--test",
             "webhook",

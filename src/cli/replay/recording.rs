@@ -1,0 +1,400 @@
+//! A recording: of every object what the clocks need, in the order of time.
+//!
+//! Objects are distilled as they are read, and a state that changes nothing that matters is dropped, so that a recording
+//! may be much larger than the memory. What Curfew itself once wrote on a Canary is left out: a replay tells what the
+//! policy at hand would have done.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io::{BufReader, Read},
+    iter::Peekable,
+    sync::Arc,
+    vec::IntoIter,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::core::v1::{Event, Pod},
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
+use kube::core::Selector;
+use serde_json::Value;
+
+use super::{
+    stream::{self, Entry, Stream, Unreadable},
+    times,
+};
+use crate::{
+    deadline::{
+        pods::PodSeen,
+        stamp::{PREFIX, ROLLOUT_DEADLINE},
+    },
+    enforcer::{fresh, watch::sign_of_life},
+    flagger::{canary::Canary, workload::Workload},
+};
+
+/// Creation times are whole seconds: what was created within the second in which a recording began may be new.
+const SAME_SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+/// What objects are told apart by. The order is that in which states of the same second from different files are
+/// taken: what a Canary refers to comes before it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The kinds that matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// For its labels, by which policies tell namespaces apart.
+    Namespace,
+    /// A target or a primary.
+    Deployment,
+    /// A target or a primary.
+    DaemonSet,
+    /// One of theirs.
+    Pod,
+    /// A sign of life, if Flagger wrote it.
+    Event,
+    /// What it is all about.
+    Canary,
+}
+
+/// What is kept of an object.
+#[derive(Debug, PartialEq)]
+pub enum State {
+    /// A namespace's labels.
+    Namespace(BTreeMap<String, String>),
+    /// A Deployment or `DaemonSet`, and which pods are its own.
+    Workload(Box<Workload>, Option<LabelSelector>),
+    /// A pod with its labels; none that is on its way out.
+    Pod(BTreeMap<String, String>, Option<Box<PodSeen>>),
+    /// Flagger wrote about a Canary (namespace and name), then.
+    Sign((String, String), Timestamp),
+    /// A Canary, without what Curfew wrote on it.
+    Canary(Box<Canary>),
+}
+
+/// One change of one object.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// When.
+    pub at: Timestamp,
+    /// Whether it was so before the recording began.
+    pub before: bool,
+    /// Of what.
+    pub key: Key,
+    /// What it is since; none: it is gone.
+    pub state: Option<Arc<State>>,
+}
+
+/// Everything that was recorded.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// In the order of time.
+    pub changes: Vec<Change>,
+    /// The namespaces of which pods were recorded.
+    pub pods_in: BTreeSet<String>,
+    /// Whether anything that Flagger says was recorded.
+    pub has_signs: bool,
+    /// How many states of objects there were.
+    pub objects: u64,
+    /// How many of them were of no kind that matters.
+    pub ignored: u64,
+    /// How many Canaries there were.
+    pub canaries: usize,
+    /// What whoever reads the report should know about the recording.
+    pub notes: Vec<String>,
+}
+
+/// Reads recordings.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    streams: Vec<Vec<Change>>,
+    last: HashMap<Key, Last>,
+    recording: Recording,
+    canaries: BTreeMap<(String, String), Arc<State>>,
+    ignored_kinds: BTreeMap<String, u64>,
+    with_curfew: bool,
+    unheard: bool,
+    untimed: BTreeMap<Kind, u64>,
+    has_namespaces: bool,
+}
+
+/// What was last read of an object.
+#[derive(Debug)]
+struct Last {
+    state: Arc<State>,
+    /// The newest time that it carried.
+    own_time: Option<Timestamp>,
+}
+
+// === impl Recorder ===
+
+impl Recorder {
+    /// Reads a file. What came before an error was read.
+    ///
+    /// # Errors
+    /// Why the rest cannot be read.
+    pub fn read(&mut self, reader: impl Read, now: Timestamp) -> Result<(), Unreadable> {
+        let mut changes = Vec::new();
+        let mut began = None;
+        let mut last = Timestamp::MIN;
+        let mut outcome = Ok(());
+        // Within this stream alone: another file may hold the same objects.
+        self.last.clear();
+        for entry in Stream::new(BufReader::new(reader)) {
+            match entry {
+                Ok(entry) => {
+                    began = began.or(entry.heard_at);
+                    if let Some(mut change) = self.change(&entry, began, now) {
+                        // States are in the order in which they were; one without a time came when the one before did.
+                        if !change.before {
+                            last = last.max(change.at);
+                            change.at = last;
+                        }
+                        changes.push(change);
+                    }
+                }
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        // What was there before the recording began was listed a moment after that.
+        changes.sort_by_key(|change| change.at);
+        self.streams.push(changes);
+        outcome
+    }
+
+    /// Everything that was read, in the order of time.
+    #[must_use]
+    pub fn finish(mut self, other_policy: bool) -> Recording {
+        self.recording.canaries = self.canaries.len();
+        self.recording.notes = self.notes(other_policy);
+        let streams = std::mem::take(&mut self.streams);
+        Recording {
+            changes: merged(streams),
+            ..self.recording
+        }
+    }
+
+    fn change(&mut self, entry: &Entry, began: Option<Timestamp>, now: Timestamp) -> Option<Change> {
+        self.recording.objects += 1;
+        let object = &entry.object;
+        let Some((key, state)) = distilled(object) else {
+            self.recording.ignored += 1;
+            let kind = object["kind"].as_str().unwrap_or("without a kind").to_owned();
+            *self.ignored_kinds.entry(kind).or_default() += 1;
+            return None;
+        };
+        let own_time = times::state_time(object, now);
+        // A state without any time takes that of the one before it.
+        let at = entry.heard_at.or(own_time).unwrap_or(Timestamp::MIN);
+        let before = entry.change == stream::Change::Added
+            && entry.heard_at.is_some()
+            && times::created(object)
+                .zip(began)
+                .is_some_and(|(created, began)| began.duration_since(created) > SAME_SECOND);
+        let at = began.filter(|_| before).unwrap_or(at);
+        self.note(&key, &state, object);
+        let state = (entry.change != stream::Change::Gone).then(|| Arc::new(state));
+        let known = self.last.get(&key);
+        match (&state, known) {
+            (Some(state), Some(known)) if *known.state == **state => return None,
+            (Some(_), Some(known))
+                if entry.heard_at.is_none()
+                    && known.own_time == own_time
+                    && !object["metadata"]["managedFields"].is_array() =>
+            {
+                *self.untimed.entry(key.kind).or_default() += 1;
+            }
+            _ => {}
+        }
+        self.unheard |= entry.heard_at.is_none();
+        match &state {
+            Some(state) => {
+                let state = Arc::clone(state);
+                self.last.insert(key.clone(), Last { state, own_time });
+            }
+            None => drop(self.last.remove(&key)),
+        }
+        if let (Kind::Canary, Some(state)) = (key.kind, &state) {
+            let name = (key.namespace.clone(), key.name.clone());
+            self.canaries.insert(name, Arc::clone(state));
+        }
+        Some(Change { at, before, key, state })
+    }
+
+    fn note(&mut self, key: &Key, state: &State, object: &Value) {
+        match state {
+            State::Pod(..) => drop(self.recording.pods_in.insert(key.namespace.clone())),
+            State::Sign(..) => self.recording.has_signs = true,
+            State::Namespace(_) => self.has_namespaces = true,
+            State::Workload(..) => {}
+            State::Canary(_) => {
+                let annotations = object["metadata"]["annotations"].as_object();
+                self.with_curfew |=
+                    annotations.is_some_and(|annotations| annotations.keys().any(|key| is_curfews(key)));
+            }
+        }
+    }
+
+    fn notes(&self, other_policy: bool) -> Vec<String> {
+        let mut notes = Vec::new();
+        let mut note = |applies: bool, text: String| {
+            if applies {
+                notes.push(text);
+            }
+        };
+        let ignored: Vec<_> = self
+            .ignored_kinds
+            .iter()
+            .map(|(kind, count)| format!("{kind} ({count})"))
+            .collect();
+        note(
+            !ignored.is_empty(),
+            format!("objects that do not matter here were left out: {}", ignored.join(", ")),
+        );
+        note(
+            self.unheard,
+            "the recording does not say when each state was heard of: times are those that the objects carry, to the second"
+                .to_owned(),
+        );
+        for (kind, count) in &self.untimed {
+            let text = format!(
+                "{count} changes of a {kind:?} carry no time and were given that of the state before, which may be too early; \
+                 record with --show-managed-fields"
+            );
+            note(true, text);
+        }
+        note(
+            self.with_curfew,
+            "Curfew ran while this was recorded: its annotations are left out, and what it did is part of what is replayed"
+                .to_owned(),
+        );
+        note(
+            !self.recording.has_signs && !self.canaries.is_empty(),
+            "there are no Events of Flagger's in the recording: the silence clock is not read".to_owned(),
+        );
+        note(
+            other_policy && !self.has_namespaces,
+            "there are no Namespaces in the recording: a policy that selects by their labels finds only their names"
+                .to_owned(),
+        );
+        for ((namespace, name), state) in &self.canaries {
+            let State::Canary(canary) = &**state else { continue };
+            let target = &canary.spec.target;
+            let is_workload = matches!(target.kind.as_str(), "Deployment" | "DaemonSet");
+            let recorded = self.streams.iter().flatten().any(|change| {
+                change.key.namespace == *namespace
+                    && change.key.name == target.name
+                    && matches!(change.key.kind, Kind::Deployment | Kind::DaemonSet)
+            });
+            if is_workload && !recorded {
+                note(
+                    true,
+                    format!(
+                        "{namespace}/{name}: its target, the {} {}, is not in the recording, and without it little can be judged",
+                        target.kind, target.name
+                    ),
+                );
+            } else if is_workload && !self.recording.pods_in.contains(namespace) {
+                note(
+                    true,
+                    format!(
+                        "{namespace}/{name}: there are no Pods of its namespace in the recording: no failed exits are \
+                         counted, and reasons name no pod"
+                    ),
+                );
+            }
+        }
+        notes
+    }
+}
+
+/// Puts streams, each in the order of time, together in the order of time.
+fn merged(streams: Vec<Vec<Change>>) -> Vec<Change> {
+    let mut streams: Vec<Peekable<IntoIter<Change>>> = streams
+        .into_iter()
+        .map(|stream| stream.into_iter().peekable())
+        .collect();
+    let mut all = Vec::new();
+    loop {
+        let next = streams
+            .iter_mut()
+            .filter_map(|stream| {
+                let order = stream.peek().map(|change| (change.at, change.key.kind))?;
+                Some((order, stream))
+            })
+            .min_by_key(|(order, _)| *order);
+        match next.and_then(|(_, stream)| stream.next()) {
+            Some(change) => all.push(change),
+            None => return all,
+        }
+    }
+}
+
+fn is_curfews(annotation: &str) -> bool {
+    annotation.starts_with(PREFIX) && annotation != ROLLOUT_DEADLINE
+}
+
+/// What matters of an object; nothing if its kind does not.
+fn distilled(object: &Value) -> Option<(Key, State)> {
+    let group = object["apiVersion"].as_str()?;
+    let (kind, state) = match (group, object["kind"].as_str()?) {
+        ("v1", "Namespace") => (Kind::Namespace, State::Namespace(labels(object))),
+        ("apps/v1", "Deployment") => (Kind::Deployment, workload(Workload::deployment(object), object)),
+        ("apps/v1", "DaemonSet") => (Kind::DaemonSet, workload(Workload::daemon_set(object), object)),
+        ("v1", "Pod") => (Kind::Pod, pod(object)?),
+        ("v1", "Event") => {
+            let event: Event = serde_json::from_value(object.clone()).ok()?;
+            let (canary, at) =
+                sign_of_life(&event).filter(|_| event.involved_object.kind.as_deref() == Some("Canary"))?;
+            (Kind::Event, State::Sign(canary, at))
+        }
+        (group, "Canary") if group.starts_with("flagger.app/") => {
+            let mut canary = Canary::from_json(object.clone());
+            canary.metadata.resource_version = None;
+            if let Some(annotations) = &mut canary.metadata.annotations {
+                annotations.retain(|key, _| !is_curfews(key));
+            }
+            (Kind::Canary, State::Canary(Box::new(canary)))
+        }
+        _ => return None,
+    };
+    let metadata = &object["metadata"];
+    let key = Key {
+        kind,
+        namespace: metadata["namespace"].as_str().unwrap_or_default().to_owned(),
+        name: metadata["name"].as_str()?.to_owned(),
+    };
+    Some((key, state))
+}
+
+fn workload(mut workload: Workload, object: &Value) -> State {
+    workload.metadata.resource_version = None;
+    let selector = serde_json::from_value(object["spec"]["selector"].clone()).ok();
+    // One that no API server takes selects nothing.
+    let selector = selector.filter(|selector: &LabelSelector| Selector::try_from(selector.clone()).is_ok());
+    State::Workload(Box::new(workload), selector)
+}
+
+fn pod(object: &Value) -> Option<State> {
+    let pod: Pod = serde_json::from_value(object.clone()).ok()?;
+    let seen = fresh::counts(&pod).then(|| Box::new(PodSeen::from(&pod)));
+    Some(State::Pod(pod.metadata.labels.unwrap_or_default(), seen))
+}
+
+fn labels(object: &Value) -> BTreeMap<String, String> {
+    let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
+    labels
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}

@@ -1,0 +1,315 @@
+//! Letting time pass over a recording: at every change, and at every moment at which the judgement wants to look again,
+//! the pure functions are asked as the enforcer asks them.
+//!
+//! Nothing is ever done: after the moment at which Curfew would have handed over its verdict, the recording goes on without
+//! it. So of each rollout the first verdict is told, and after that only what Flagger did.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{
+    recording::{Kind, Recording},
+    report::{Course, CourseKind, End, Event, Report, Summary, What, seconds_between},
+    stage::{Cast, Name, Stage},
+    tell::{Look, Told, tell},
+};
+use crate::{
+    deadline::{
+        judge,
+        limits::Limits,
+        observe,
+        observe::{Observation, Scene},
+        remedy,
+        stamp::Stamp,
+    },
+    flagger::phase::Phase,
+    policy::{Policies, canary_policy::Action},
+};
+
+/// Replays a recording under some policies.
+#[must_use]
+pub fn replay(recording: Recording, policies: &Policies) -> Report {
+    let Recording {
+        changes,
+        pods_in,
+        has_signs,
+        objects,
+        ignored,
+        canaries,
+        notes,
+    } = recording;
+    let mut player = Player {
+        policies,
+        has_signs,
+        stage: Stage::new(pods_in),
+        followed: BTreeMap::new(),
+        due: BTreeSet::new(),
+        courses: Vec::new(),
+        events: Vec::new(),
+    };
+    let mut times = changes.iter().map(|change| change.at);
+    // What carries no time was there before everything that does.
+    let (from, to) = (
+        times.find(|at| *at > Timestamp::MIN),
+        changes.last().map(|last| last.at),
+    );
+    let mut touched = BTreeSet::new();
+    let mut changes = changes.into_iter().peekable();
+    while let Some(change) = changes.next() {
+        let (at, before) = (change.at, change.before);
+        player.until(at, false);
+        if change.key.kind == Kind::Canary && change.state.is_none() {
+            player.gone(&(change.key.namespace.clone(), change.key.name.clone()), at);
+        }
+        touched.extend(player.stage.apply(change));
+        // What was there when the recording began was there at once.
+        if !changes
+            .peek()
+            .is_some_and(|next| before && next.before && next.at == at)
+        {
+            for name in std::mem::take(&mut touched) {
+                player.look(&name, at);
+            }
+        }
+    }
+    if let Some(to) = to {
+        player.until(to, true);
+        player.over(to);
+    }
+    let Player { courses, events, .. } = player;
+    let breaches = courses
+        .iter()
+        .map(|course| course.reports.len() + usize::from(course.verdict.is_some()))
+        .sum();
+    Report {
+        api_version: Report::version(),
+        kind: Report::KIND,
+        summary: Summary {
+            objects,
+            ignored,
+            canaries,
+            rollouts: courses.len(),
+            breaches,
+            from,
+            to,
+        },
+        notes,
+        rollouts: courses,
+        events,
+    }
+}
+
+struct Player<'a> {
+    policies: &'a Policies,
+    /// Whether there is anything to read the silence clock from.
+    has_signs: bool,
+    stage: Stage,
+    followed: BTreeMap<Name, Followed>,
+    /// When to look at which Canary again.
+    due: BTreeSet<(Timestamp, Name)>,
+    courses: Vec<Course>,
+    events: Vec<Event>,
+}
+
+/// What is known of a Canary.
+#[derive(Default)]
+struct Followed {
+    uid: Option<String>,
+    stamp: Stamp,
+    phase: Option<Phase>,
+    next: Option<Timestamp>,
+    course: Option<Following>,
+}
+
+/// The course that a Canary is on.
+struct Following {
+    index: usize,
+    identity: Identity,
+    told: Told,
+}
+
+/// What tells courses apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Identity {
+    Adoption,
+    /// A rollout by its start, and a revision by its own.
+    Rollout(Timestamp, Timestamp),
+}
+
+// === impl Player ===
+
+impl Player<'_> {
+    /// Lets time pass until a moment, looking where that was asked for; at that moment itself too, if so wanted.
+    fn until(&mut self, end: Timestamp, inclusive: bool) {
+        let is_due = |(at, _): &&(Timestamp, Name)| *at < end || inclusive && *at == end;
+        while let Some((at, name)) = self.due.first().filter(is_due).cloned() {
+            self.due.pop_first();
+            self.look(&name, at);
+        }
+    }
+
+    /// The Canary was deleted.
+    fn gone(&mut self, name: &Name, at: Timestamp) {
+        let Some(followed) = self.followed.remove(name) else {
+            return;
+        };
+        if let Some(next) = followed.next {
+            self.due.remove(&(next, name.clone()));
+        }
+        let course = (followed.course.as_ref()).and_then(|course| self.courses.get_mut(course.index));
+        let offset = course.as_ref().map(|course| course.offset(at));
+        if let Some(course) = course {
+            end(course, at, "deleted");
+        }
+        self.events.push(Event::new(name, at, offset, What::Deleted));
+    }
+
+    /// The recording is over.
+    fn over(&mut self, to: Timestamp) {
+        for course in self.courses.iter_mut().filter(|course| course.end.is_none()) {
+            let verdict = course.verdict.as_ref();
+            course.earlier_seconds = verdict.map(|verdict| seconds_between(verdict.at, to));
+        }
+    }
+
+    /// Looks at a Canary.
+    fn look(&mut self, name: &Name, now: Timestamp) {
+        let Some(cast) = self.stage.cast(name) else { return };
+        let Some(scene) = cast.scene() else { return };
+        if self
+            .followed
+            .get(name)
+            .is_some_and(|it| it.uid != scene.canary.metadata.uid)
+        {
+            // Another one of the same name.
+            self.gone(name, now);
+        }
+        let mut followed = self.followed.remove(name).unwrap_or_else(|| Followed {
+            uid: scene.canary.metadata.uid.clone(),
+            ..Followed::default()
+        });
+        if let Some(next) = followed.next.take() {
+            self.due.remove(&(next, name.clone()));
+        }
+        let limits = self.limits(&cast, scene, now);
+        let look = look(scene, &followed.stamp, &limits, now);
+        self.follow(&mut followed, name, &look, now);
+        if let Some(following) = &mut followed.course
+            && let Some(course) = self.courses.get_mut(following.index)
+        {
+            self.events.extend(tell(course, &mut following.told, &look, now));
+        }
+        followed.next = look.next(now);
+        if let Some(next) = followed.next {
+            self.due.insert((next, name.clone()));
+        }
+        followed.stamp = look.stamp;
+        self.followed.insert(name.clone(), followed);
+    }
+
+    fn limits(&self, cast: &Cast, scene: Scene<'_>, now: Timestamp) -> Limits {
+        let mut limits = Limits::in_force(scene.canary, &cast.namespace_labels, self.policies, now);
+        // While its target is not ready, Events are all that Flagger writes: without them nothing is known.
+        if !self.has_signs {
+            limits.silence.action = Action::Off;
+        }
+        limits
+    }
+
+    /// Keeps the book about phases and courses.
+    fn follow(&mut self, followed: &mut Followed, name: &Name, look: &Look<'_>, now: Timestamp) {
+        let phase = look.seen.phase.clone();
+        let identity = identity(&look.seen, &look.stamp);
+        let known = followed.course.as_ref().map(|course| course.identity);
+        let mut offset = None;
+        if known != identity {
+            if let Some(course) = followed.course.take().and_then(|it| self.courses.get_mut(it.index)) {
+                offset = Some(course.offset(now));
+                let moved_on = followed.phase.as_ref() != Some(&phase);
+                end(course, now, if moved_on { phase.as_str() } else { "another revision" });
+            }
+            followed.course = identity.map(|identity| {
+                self.courses.push(course(name, look, identity, now));
+                Following {
+                    index: self.courses.len() - 1,
+                    identity,
+                    told: Told::default(),
+                }
+            });
+        }
+        if followed.phase.as_ref() != Some(&phase) {
+            let course = followed.course.as_ref().and_then(|it| self.courses.get(it.index));
+            let offset = course.map(|course| course.offset(now)).or(offset);
+            self.events.push(Event {
+                phase: Some(phase.as_str().to_owned()),
+                ..Event::new(name, now, offset, What::Phase)
+            });
+            followed.phase = Some(phase);
+        }
+    }
+}
+
+/// Looks as the enforcer does.
+fn look<'a>(scene: Scene<'a>, before: &Stamp, limits: &Limits, now: Timestamp) -> Look<'a> {
+    let mut before = before.clone();
+    if let Some(rollout) = &mut before.rollout {
+        // The enforcer looks at a running rollout once a minute at least. Between two changes those looks find nothing new.
+        rollout.looked_at = now;
+    }
+    let (seen, stamp) = observe(scene, &before, now);
+    let judgement = judge(&seen, &stamp, limits, now);
+    let remedy = remedy(&judgement, &seen, &stamp, limits, now);
+    Look {
+        scene,
+        seen,
+        stamp,
+        judgement,
+        remedy,
+    }
+}
+
+fn identity(seen: &Observation, stamp: &Stamp) -> Option<Identity> {
+    match (&seen.phase, &stamp.rollout) {
+        (Phase::None | Phase::Initializing, _) => Some(Identity::Adoption),
+        (_, Some(rollout)) if seen.running => Some(Identity::Rollout(rollout.promoted_since, rollout.revision_since)),
+        _ => None,
+    }
+}
+
+fn course((namespace, name): &Name, look: &Look<'_>, identity: Identity, now: Timestamp) -> Course {
+    let created = look
+        .scene
+        .canary
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map(|time| time.0);
+    let rollout = look.stamp.rollout.as_ref();
+    let (kind, started_at) = match identity {
+        Identity::Adoption => (CourseKind::Adoption, created),
+        Identity::Rollout(..) => (CourseKind::Rollout, rollout.map(|rollout| rollout.started_at)),
+    };
+    Course {
+        namespace: namespace.clone(),
+        name: name.clone(),
+        kind,
+        started_at: started_at.unwrap_or(now).min(now),
+        revision: rollout
+            .filter(|_| kind == CourseKind::Rollout)
+            .map(|rollout| rollout.revision.to_string()),
+        verdict: None,
+        reports: Vec::new(),
+        end: None,
+        earlier_seconds: None,
+    }
+}
+
+fn end(course: &mut Course, at: Timestamp, how: &str) {
+    let verdict = course.verdict.as_ref();
+    course.earlier_seconds = verdict.map(|verdict| seconds_between(verdict.at, at));
+    course.end = Some(End {
+        at,
+        how: how.to_owned(),
+    });
+}

@@ -1,0 +1,145 @@
+//! What Curfew would have said or done after a look, each thing once, as the enforcer does.
+
+use jiff::Timestamp;
+
+use super::report::{Course, Event, Finding, What, written};
+use crate::deadline::{
+    Clock,
+    announce::{announcement, standstill},
+    judge::{Judgement, Pending},
+    observe::{Observation, Scene},
+    pods, reason,
+    remedy::{Remedy, Withheld, WithheldKind},
+    stamp::{Breach, Stamp},
+};
+
+/// One look, and what there was to see.
+pub struct Look<'a> {
+    /// What there was.
+    pub scene: Scene<'a>,
+    /// What was seen of it.
+    pub seen: Observation,
+    /// What is known since.
+    pub stamp: Stamp,
+    /// What the clocks say.
+    pub judgement: Judgement,
+    /// What is to be done.
+    pub remedy: Remedy,
+}
+
+/// What was told already in the course of a rollout, beyond what the course itself holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// That a deadline approaches: whose, counted from when.
+    approaching: Option<(Clock, Timestamp)>,
+    /// That a breach is withheld, and why.
+    withheld: Option<(Clock, WithheldKind)>,
+    /// That the rollout stands still: the word, and since which progress.
+    standstill: Option<(&'static str, Timestamp)>,
+}
+
+// === impl Look ===
+
+impl Look<'_> {
+    /// When something changes by itself.
+    #[must_use]
+    pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        let withheld = match &self.remedy {
+            Remedy::Withhold(_, why) => why.until(),
+            _ => None,
+        };
+        let standstill = standstill(&self.seen, &self.stamp).map(|(moment, _)| moment);
+        let moments = [self.judgement.look_at, withheld, standstill].into_iter().flatten();
+        moments.filter(|moment| *moment > now).min()
+    }
+}
+
+/// Notes what Curfew would have done in the course, and answers what it would have said. After its verdict it would have
+/// had nothing more to say.
+pub fn tell(course: &mut Course, told: &mut Told, look: &Look<'_>, now: Timestamp) -> Vec<Event> {
+    let mut events = Vec::new();
+    if course.verdict.is_some() {
+        return events;
+    }
+    let name = (course.namespace.clone(), course.name.clone());
+    let event = |course: &Course, what| Event::new(&name, now, Some(course.offset(now)), what);
+    let found = |course: &mut Course, what, breach: &Breach, reason: String, note: String| {
+        let finding = Finding::new(what, breach, reason, now);
+        let event = Event {
+            clock: Some(breach.clock),
+            deadline: Some(breach.deadline),
+            note: Some(note),
+            ..event(course, what)
+        };
+        course.note(finding);
+        event
+    };
+    let why = |breach: &Breach| reason::why(look.scene, breach.clock);
+    let report = |course: &mut Course, breach: &Breach| {
+        let why = why(breach);
+        let note = reason::exceeded(breach, &why);
+        (!course.has(What::WouldReport, breach.clock)).then(|| found(course, What::WouldReport, breach, why, note))
+    };
+
+    for breach in &look.judgement.reports {
+        events.extend(report(course, breach));
+    }
+    match &look.remedy {
+        Remedy::Report(breach) => events.extend(report(course, breach)),
+        Remedy::Withhold(breach, why) => {
+            let is_new = told.withheld != Some((breach.clock, why.kind()));
+            if is_new {
+                told.withheld = Some((breach.clock, why.kind()));
+                events.push(withheld(course, breach, *why, found));
+            }
+        }
+        Remedy::RollBack(breach, _) => {
+            let why = why(breach);
+            let note = reason::exceeded(breach, &why);
+            events.push(found(course, What::WouldRollBack, breach, why, note));
+        }
+        Remedy::Hold(breach) => {
+            let why = reason::held(look.scene);
+            events.push(found(course, What::WouldHold, breach, why.clone(), why));
+        }
+        // A verdict that nobody was handed is neither confirmed nor taken back.
+        Remedy::None | Remedy::LastResort(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => {}
+    }
+    if let Some(announced) = announcement(&look.judgement, &look.stamp)
+        && told.approaching != Some(announced)
+        && let Some(Pending { clock, deadline, .. }) = look.judgement.pending
+    {
+        told.approaching = Some(announced);
+        let why = pods::reason(look.scene.pods.unwrap_or_default());
+        let note = format!("the {} deadline passes at {}", clock.name(), written(deadline));
+        events.push(Event {
+            clock: Some(clock),
+            deadline: Some(deadline),
+            note: Some(why.map_or(note.clone(), |why| format!("{note}: {why}"))),
+            ..event(course, What::DeadlineApproaching)
+        });
+    }
+    if let Some((moment, word)) = standstill(&look.seen, &look.stamp)
+        && let Some(rollout) = &look.stamp.rollout
+        && moment <= now
+        && told.standstill != Some((word, rollout.progressed_at))
+    {
+        told.standstill = Some((word, rollout.progressed_at));
+        events.push(Event {
+            note: Some(word.to_owned()),
+            ..event(course, What::StandsStill)
+        });
+    }
+    events
+}
+
+fn withheld(
+    course: &mut Course,
+    breach: &Breach,
+    why: Withheld,
+    found: impl Fn(&mut Course, What, &Breach, String, String) -> Event,
+) -> Event {
+    let reason = reason::withheld(why);
+    let note = reason::exceeded(breach, &reason);
+    found(course, What::WouldWithhold, breach, reason, note)
+}
