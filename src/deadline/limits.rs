@@ -91,7 +91,7 @@ impl Limits {
             interval,
             crash_restarts: clocks.crashes.restarts,
             last_resort: policy.last_resort,
-            initialization: limit(clocks.initialization.action, None),
+            initialization: limit(clocks.initialization.action, Some(deadline)),
             readiness: limit(clocks.readiness.action, Some(deadline)),
             crashes: limit(clocks.crashes.action, Some(signed(clocks.crashes.window))),
             gate: limit(clocks.gate.action, clocks.gate.limit.map(signed)),

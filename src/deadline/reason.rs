@@ -25,6 +25,10 @@ pub fn exceeded(breach: &Breach, why: &str) -> String {
             "a container failed too often within {} s: {why}",
             breach.limit.as_secs()
         ),
+        Clock::Initialization => format!(
+            "most of the initialization deadline of {} s has passed: {why}; Flagger will give up",
+            breach.limit.as_secs()
+        ),
         clock => format!(
             "the {} deadline of {} s has passed: {why}",
             clock.name(),
@@ -43,13 +47,13 @@ pub fn why(scene: Scene<'_>, clock: Clock) -> String {
         Clock::Rollout if is_ready(scene) => {
             trouble(scene).unwrap_or_else(|| "the target is ready, but the rollout is not done".to_owned())
         }
-        Clock::Readiness | Clock::Rollout | Clock::Initialization => unready(scene),
+        Clock::Readiness | Clock::Rollout => unready(scene),
         Clock::Gate => "an approval is waited for".to_owned(),
         Clock::Stall => "the target is ready and Flagger looks at it, but nothing advances".to_owned(),
         Clock::Silence => {
             "no sign of life from Flagger on this Canary: it is down, stuck, or does not watch it".to_owned()
         }
-        Clock::Promotion => primary(scene.primary),
+        Clock::Initialization | Clock::Promotion => primary(scene.primary),
         Clock::Suspended => "the rollout is suspended with traffic or pods on the canary".to_owned(),
     }
 }

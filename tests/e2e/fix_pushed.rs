@@ -17,8 +17,18 @@ const DEADLINE: u64 = 20;
 /// When the fix is pushed, after the look with which the rollout began. Flagger looks every ten seconds from then on: after
 /// 20, when the deadline is about to pass, and after 30, with the verdict before it.
 const MOMENTS: [u64; 7] = [19, 20, 21, 23, 25, 27, 29];
-/// How often Flagger looks.
+/// How often Flagger looks, and how often where the fix waits for the verdict.
 const INTERVAL: Duration = Duration::from_secs(10);
+const LONG_INTERVAL: Duration = Duration::from_secs(40);
+
+/// When the fix is pushed.
+#[derive(Clone, Copy, Debug)]
+enum Pushed {
+    /// So many seconds after the look with which the rollout began.
+    After(u64),
+    /// As soon as the verdict is given, with Flagger's next look long to come.
+    AtVerdict,
+}
 
 fn applied(seen: &Seen) -> &str {
     seen.canary["status"]["lastAppliedSpec"].as_str().unwrap_or_default()
@@ -29,10 +39,15 @@ fn image(deployment: Deployment) -> Option<String> {
 }
 
 /// Answers whether a verdict on the broken version had to be taken back.
-async fn mended_after(plane: &Handle, seconds: u64) -> bool {
-    let stage = Stage::open(plane, &format!("fix-after-{seconds}")).await;
+async fn mended(plane: &Handle, pushed: Pushed) -> bool {
+    let (story, interval) = match pushed {
+        Pushed::After(seconds) => (format!("fix-after-{seconds}"), INTERVAL),
+        Pushed::AtVerdict => ("fix-at-verdict".to_owned(), LONG_INTERVAL),
+    };
+    let stage = Stage::open(plane, &story).await;
     let app = App {
         deadline: i64::try_from(DEADLINE).unwrap(),
+        analysis: json!({"interval": format!("{}s", interval.as_secs()), "threshold": 3, "iterations": 1}),
         ..App::default()
     };
     let mut deployment = app.deployment();
@@ -42,20 +57,29 @@ async fn mended_after(plane: &Handle, seconds: u64) -> bool {
     stage.create(&app.canary()).await;
     // Flagger's first look, and the first thing that it does then.
     let look = stage.phase("Initializing", 30).await.at;
-    stage.phase("Initialized", 90).await;
+    stage.phase("Initialized", 120).await;
+    stage.replicas_gone(APP).await;
     stage.push("crash-one").await;
-    let broken = stage.phase("Progressing", 30).await;
-    let looks = broken.at.duration_since(look).as_secs() / INTERVAL.as_secs();
-    let look = look + INTERVAL * u32::try_from(looks).unwrap();
-
-    tokio::time::sleep_until((look + Duration::from_secs(seconds)).into()).await;
+    let broken = stage.phase("Progressing", 60).await;
+    match pushed {
+        Pushed::After(seconds) => {
+            let looks = broken.at.duration_since(look).as_secs() / interval.as_secs();
+            let look = look + interval * u32::try_from(looks).unwrap();
+            tokio::time::sleep_until((look + Duration::from_secs(seconds)).into()).await;
+        }
+        Pushed::AtVerdict => {
+            stage
+                .until("the verdict is given", 60, |seen| seen.verdict_with("requested"))
+                .await;
+        }
+    }
     stage.push("ready").await;
     let mut fix = image(stage.deployments().get(APP).await.unwrap());
 
     // Only the version that was broken may be failed, and that only by a look that could not see the fix.
     let mut last = ("Progressing".to_owned(), applied(&broken).to_owned());
     let swallowed = stage
-        .until("its rollout ends", 90, |seen| {
+        .until("its rollout ends", 150, |seen| {
             let of_fix = applied(seen) != applied(&broken);
             let fails = seen.phase() == "Failed" && last.0 != "Failed" && of_fix;
             assert!(
@@ -94,9 +118,10 @@ async fn mended_after(plane: &Handle, seconds: u64) -> bool {
 #[tokio::test]
 async fn a_fix_pushed_around_the_deadline_is_never_failed() {
     let Some(plane) = planes::shared().await else { return };
-    let taken_back = futures::future::join_all(MOMENTS.map(|seconds| mended_after(&plane, seconds))).await;
+    let moments = MOMENTS.map(Pushed::After).into_iter().chain([Pushed::AtVerdict]);
+    let taken_back = futures::future::join_all(moments.map(|pushed| mended(&plane, pushed))).await;
     assert!(
-        taken_back.contains(&true),
-        "no fix came between a verdict and Flagger's look"
+        taken_back.ends_with(&[true]),
+        "a fix that came between the verdict and Flagger's look has it taken back"
     );
 }

@@ -39,7 +39,11 @@ async fn paused_beyond_the_deadline(stage: &Stage, outcome: &str) {
             seen.phase() != "Progressing" || seen.verdict().is_some()
         })
         .await;
-    assert_eq!(stage.now().stamp("deadline"), None, "no deadline is pending");
+    // Flagger's Events about what does not change are throttled, so that its silence may come into question.
+    assert!(
+        matches!(stage.now().stamp("clock"), None | Some("silence")),
+        "its time counts"
+    );
     let told = stage.curfews_events().await;
     assert_eq!(told.len(), 1, "it is told once: {told:?}");
     stage.change_target(&json!({"paused": false})).await;

@@ -13,12 +13,25 @@ use serde_json::json;
 use crate::{
     curfew_says::assert_verdict,
     planes,
-    stage::{App, Stage},
+    stage::{APP, App, Stage},
 };
 
-/// Flagger's own clock runs too where no pod is ready (`docs/flagger.md#f6`). It looks after 20 and after 30 seconds, so
-/// Curfew is first.
 const DEADLINE: i64 = 25;
+
+/// Brings an application onto the stage for whose Deployment any number of pods may be missing: otherwise Flagger's own
+/// clock would run too (`docs/flagger.md#f6`), and might be first.
+async fn install(stage: &Stage) {
+    let app = App {
+        deadline: DEADLINE,
+        ..App::default()
+    };
+    let mut deployment = app.deployment();
+    deployment["spec"]["strategy"] = json!({"rollingUpdate": {"maxUnavailable": "100%"}});
+    stage.create(&deployment).await;
+    stage.create(&app.canary()).await;
+    stage.phase("Initialized", 120).await;
+    stage.replicas_gone(APP).await;
+}
 
 async fn told(stage: &Stage, outcome: &str) -> String {
     stage.push(outcome).await;
@@ -33,12 +46,7 @@ async fn told(stage: &Stage, outcome: &str) -> String {
 /// Two pods with one trouble: the reason names one of them, which is cut out, and counts the other.
 async fn two_pods(plane: &Handle, outcome: &str, expected: &str) {
     let stage = Stage::open(plane, &format!("why-{outcome}")).await;
-    stage
-        .install(&App {
-            deadline: DEADLINE,
-            ..App::default()
-        })
-        .await;
+    install(&stage).await;
     let reason = told(&stage, outcome).await;
     let rest = reason.strip_prefix("2 of 2 pods not ready: web-").expect(&reason);
     let (_, said) = rest.split_once(" and 1 more ").expect(&reason);
@@ -49,12 +57,7 @@ async fn two_pods(plane: &Handle, outcome: &str, expected: &str) {
 
 async fn image_pull(plane: &Handle) {
     let stage = Stage::open(plane, "why-image-pull").await;
-    stage
-        .install(&App {
-            deadline: DEADLINE,
-            ..App::default()
-        })
-        .await;
+    install(&stage).await;
     let reason = told(&stage, "image-pull").await;
     assert!(
         reason.contains(" and 1 more container app: ImagePullBackOff, \"Back-off pulling image \\\"app:"),
@@ -65,12 +68,7 @@ async fn image_pull(plane: &Handle) {
 /// A quota that has room for one pod more than there are.
 async fn quota(plane: &Handle) {
     let stage = Stage::open(plane, "why-quota").await;
-    stage
-        .install(&App {
-            deadline: DEADLINE,
-            ..App::default()
-        })
-        .await;
+    install(&stage).await;
     stage.replicas("web-primary", 2).await;
     let hard = json!({"pods": "3"});
     stage

@@ -174,6 +174,8 @@ impl Stage {
         self.create(&app.deployment()).await;
         self.create(&app.canary()).await;
         self.phase("Initialized", 90).await;
+        // Flagger has asked for no replicas; what is pushed before they are gone would be an ordinary update.
+        self.replicas_gone(APP).await;
     }
 
     /// Creates an object as the admin.
@@ -348,10 +350,20 @@ impl Stage {
 
     /// Waits until a Deployment has so many replicas, all of them available.
     pub async fn replicas(&self, deployment: &str, wanted: i32) {
-        self.eventually(&format!("{deployment} has {wanted} replicas"), 30, async || {
+        self.eventually(&format!("{deployment} has {wanted} replicas"), 60, async || {
             let found = self.deployments().get(deployment).await.unwrap();
             let available = found.status.and_then(|status| status.available_replicas).unwrap_or(0);
             (found.spec?.replicas? == wanted && available == wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until a Deployment has no pods any more.
+    pub async fn replicas_gone(&self, deployment: &str) {
+        self.eventually(&format!("{deployment} has no pods"), 60, async || {
+            let found = self.deployments().get(deployment).await.unwrap();
+            let left = found.status.and_then(|status| status.replicas).unwrap_or(0);
+            (left == 0).then_some(())
         })
         .await;
     }
@@ -360,7 +372,7 @@ impl Stage {
     pub async fn replicas_available(&self, deployment: &str, wanted: i32) {
         self.eventually(
             &format!("{deployment} has {wanted} available replicas"),
-            30,
+            60,
             async || {
                 let found = self.deployments().get(deployment).await.unwrap();
                 (found.status?.available_replicas? == wanted).then_some(())
@@ -503,6 +515,11 @@ impl Seen {
     /// `status.canaryWeight`
     pub fn weight(&self) -> i64 {
         self.canary["status"]["canaryWeight"].as_i64().unwrap_or_default()
+    }
+
+    /// `status.iterations`
+    pub fn iterations(&self) -> i64 {
+        self.canary["status"]["iterations"].as_i64().unwrap_or_default()
     }
 
     /// `status.failedChecks`
