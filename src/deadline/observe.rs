@@ -439,7 +439,7 @@ fn turned(
         }
         _ => now,
     };
-    if budget.course == Course::Unready && certain <= budget.since {
+    if course == Course::Unready && budget.course == Course::Unready && certain <= budget.since {
         return budget;
     }
     let believed = Budget {
