@@ -176,11 +176,15 @@ pub(super) fn recalled_breach(before: &Stamp, rollout: &Rollout, effective: &Eff
     if verdict.revision != rollout.revision.to_string() {
         return None;
     }
-    let lengthened = verdict.clock == Clock::Readiness
-        && rollout
-            .budget
+    let budget = rollout.budget;
+    let reached = match budget.course {
+        Course::Unready => budget
             .reaches(limit)
-            .is_none_or(|reached| reached.duration_since(verdict.deadline) > ROUNDING);
+            .is_some_and(|reached| reached.duration_since(verdict.deadline) <= ROUNDING),
+        // The pods got ready since: what had been spent by then still tells whether this limit was reached.
+        Course::Ready | Course::Frozen => budget.spent.saturating_add(ROUNDING) >= limit,
+    };
+    let lengthened = verdict.clock == Clock::Readiness && !reached;
     // Of the other clocks it is not known what the limit was; it is taken to be what it is.
     let limit = if verdict.clock == Clock::Readiness {
         limit

@@ -6,6 +6,7 @@ use super::{
     budget::{Budget, Course},
     follow::{carry_forward, recalled_breach},
     pods::{self, PodSeen},
+    remedy::OURS,
     revision::Revision,
     stamp::{Rollout, Stamp},
 };
@@ -84,6 +85,8 @@ pub struct Observation {
     pub target: TargetSeen,
     /// Whether Kubernetes strips the condition that the lever on the target would set (`docs/flagger.md#l10`).
     pub no_deadline: bool,
+    /// Whether the target carries the condition that Curfew set on it (`docs/flagger.md#l1`).
+    pub lever_stands: bool,
     /// Whether the live template is the one that Flagger last took up. If not, a fix may have been pushed.
     pub synced: bool,
     /// Whether Flagger promotes as soon as the target is ready.
@@ -256,6 +259,7 @@ fn observation(
         standing: standing(canary),
         target: seen,
         no_deadline: target.is_some_and(Workload::has_no_deadline),
+        lever_stands: target.is_some_and(lever_stands),
         synced,
         skip_analysis: effective.skip_analysis,
         traffic_gate: spec
@@ -271,6 +275,12 @@ fn observation(
         adoption: adopting.then(|| adoption(canary, target, primary, effective)),
         surroundings,
     }
+}
+
+/// Whether a target carries our own condition.
+fn lever_stands(target: &Workload) -> bool {
+    let ours = |condition: &Condition| condition.message.starts_with(OURS);
+    target.deadline_exceeded() && target.progressing.as_ref().is_some_and(ours)
 }
 
 /// Flagger gives an unready primary its deadline from the last update of its `Available` condition, and Kubernetes
@@ -429,7 +439,7 @@ fn turned(
         }
         _ => now,
     };
-    if budget.course == Course::Unready && certain <= budget.since {
+    if course == Course::Unready && budget.course == Course::Unready && certain <= budget.since {
         return budget;
     }
     let believed = Budget {

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::flagger::{phase::Phase, workload::Kind};
 
+/// What the message of our own condition on a target begins with, so that it can be told from Kubernetes' own.
+pub const OURS: &str = "Curfew: ";
+
 /// What to do about a Canary now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Remedy {
@@ -103,7 +106,10 @@ pub enum TargetLever {
 /// What the judgement asks to be done. What it only asks to be told stands in [`Judgement::reports`].
 #[must_use]
 pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
-    let requested = requested(stamp) || left_over(seen, stamp);
+    // A lever without a verdict was left by a process that was ended between the two. It is bound to nothing
+    // (docs/flagger.md#l9): unless the rollout has breached, it would fail whatever comes next.
+    let orphaned = seen.running && seen.lever_stands;
+    let requested = requested(stamp) || left_over(seen, stamp) || orphaned;
     match (judgement.state, requested) {
         (State::Breached(breach), true)
             if wants_evidence(judgement, seen, stamp, limits, now)

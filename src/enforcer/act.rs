@@ -296,7 +296,10 @@ async fn withdraw(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Resu
     if let Some(rollout) = &mut memory.stamp.rollout {
         rollout.breach = None;
     }
-    if let Some(verdict) = &mut memory.stamp.verdict {
+    // A lever that a killed process left behind has no verdict of its own: an older one stays what it was.
+    if let Some(verdict) = &mut memory.stamp.verdict
+        && verdict.result == Outcome::Requested
+    {
         verdict.result = Outcome::Withheld;
         context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Withheld);
     }

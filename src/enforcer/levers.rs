@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     deadline::{
-        remedy::{Levers, TargetLever},
+        remedy::{Levers, OURS, TargetLever},
         revision::Revision,
         stamp,
     },
@@ -29,9 +29,6 @@ use crate::{
         workload::{Kind, SCALE_TO_ZERO_SELECTOR, TemplateHash},
     },
 };
-
-/// What our condition's message begins with, so that it can be told from Kubernetes' own.
-const OURS: &str = "Curfew: ";
 
 /// How far beyond its deadline a transition is put back.
 const BACKDATE_MARGIN: SignedDuration = SignedDuration::from_secs(2);

@@ -2,6 +2,7 @@
 
 use curfew::{
     deadline::{
+        budget::Course,
         observe::Surroundings,
         remedy::{Remedy, Withheld},
         stamp::Stamp,
@@ -160,4 +161,64 @@ fn pods_that_have_to_be_ready_for_a_while_are_no_sign_of_a_slow_controller() {
         Stamp::recall(&Canary::from_json(film.canary.clone()), film.now).rollout,
         None
     );
+}
+
+#[test]
+fn a_lever_that_a_killed_process_left_without_a_verdict_is_taken_back_or_taken_over() {
+    let ours = || {
+        json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
+            "message": "Curfew: 1 of 4 pods not ready"}])
+    };
+    let mut film = Film::begin();
+    film.until(60);
+    assert_eq!(film.rolled_back_at(), Some(60));
+    // The condition was set; then the process ended, before it wrote anything down.
+    film.target.as_mut().expect("a target")["status"]["conditions"] = ours();
+    film.remedies.clear();
+    let mut taken_over = film;
+    taken_over.restart().look();
+    assert!(matches!(taken_over.remedies[..], [(60, Remedy::RollBack(..))]));
+
+    let mut film = taken_over;
+    film.remedies.clear();
+    film.push("v3").forget();
+    film.flagger(&[("lastAppliedSpec", json!("v3"))]);
+    assert_eq!(film.remedies.last(), Some(&(60, Remedy::Withdraw)));
+
+    // Kubernetes' own condition of that name is none of ours.
+    film.target.as_mut().expect("a target")["status"]["conditions"][0]["message"] = json!("has timed out");
+    film.remedies.clear();
+    film.look();
+    assert_eq!(film.remedies, []);
+}
+
+#[test]
+fn a_verdict_holds_over_a_restart_although_the_pods_are_ready_by_then() {
+    let mut film = Film::begin();
+    film.until(60);
+    requested(&mut film);
+    film.until(70).ready(4);
+    film.remedies.clear();
+    film.restart().look();
+    assert!(
+        matches!(film.remedies[..], [(70, Remedy::RollBack(..))]),
+        "{:?}",
+        film.remedies
+    );
+
+    // A longer deadline takes it back all the same.
+    film.restart().spec("progressDeadlineSeconds", json!(300));
+    assert_eq!(film.remedies.last(), Some(&(70, Remedy::Withdraw)));
+}
+
+#[test]
+fn pods_that_are_ready_at_a_restart_are_not_counted_as_unready_until_the_next_look() {
+    let mut film = Film::begin();
+    film.until(20).ready(4).until(25);
+    film.ready(3);
+    // In the same second: Curfew ends, the pods get ready, and the next Curfew looks.
+    film.restart().ready(4).until(50);
+    let budget = film.stamp.rollout.as_ref().expect("a rollout").budget;
+    assert_eq!(budget.course, Course::Ready);
+    assert!(budget.since <= Film::at(25), "{budget:?}");
 }

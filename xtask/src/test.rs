@@ -133,6 +133,20 @@ const STEPS: &[Step] = &[
             "webhook",
         ],
     ),
+    cargo(
+        "model",
+        &[
+            "cargo",
+            "test",
+            "--locked",
+            "--package",
+            "canary-curfew",
+            "--test",
+            "model",
+            "--",
+            "--nocapture",
+        ],
+    ),
     Step {
         name: "end-to-end tests",
         run: Run::EndToEnd,
