@@ -25,6 +25,10 @@ use crate::deadline::{
 /// How long something that speaks against acting is believed to last.
 const RESTRAINED: SignedDuration = SignedDuration::from_secs(10);
 
+/// How long kubelets and controllers are given to tell what happened while the API server was gone: that pods got ready
+/// meanwhile, for one. What a controller tells later than that is not waited for, since the pods speak for themselves.
+const NEWS: SignedDuration = SignedDuration::from_secs(2);
+
 /// How often an adoption that is held is told of.
 const HOLD_SELDOM: Duration = Duration::from_mins(1);
 
@@ -51,6 +55,10 @@ pub(super) async fn act(
             memory.pulled_at = Some(Instant::now());
             memory.pulls = memory.pulls.saturating_add(1);
             withhold(context, breach, RemedyName::Rollback, Withheld::Blind, memory, now)
+        }
+        Remedy::RollBack(..) if memory.is_news_due(now) && !requested(&memory.stamp) => {
+            memory.restrained_until = now.checked_add(NEWS).ok();
+            false
         }
         Remedy::RollBack(breach, _) if let Some(why) = restraint(context, fresh, breach, memory, now) => {
             restrain(context, breach, RemedyName::Rollback, why, memory, now)

@@ -5,14 +5,17 @@ use std::{
     time::Instant,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::{events::Topic, levers::Before};
+use super::{Error, events::Topic, levers::Before};
 use crate::{
     deadline::{Clock, pods::PodSeen, remedy::WithheldKind, stamp::Stamp},
     flagger::canary::Canary,
 };
+
+/// Without an answer for so long, the API server was gone for everybody: one request of ours that got lost takes less.
+const OUTAGE: SignedDuration = SignedDuration::from_secs(10);
 
 /// The memories of all Canaries, by namespace and name.
 #[derive(Debug, Default)]
@@ -56,6 +59,8 @@ pub struct Memory {
     pub words: Vec<(Topic, String)>,
     /// How often in a row looking after it failed.
     pub failures: u32,
+    /// Since when the API server does not answer, when it was last asked.
+    pub unanswered_since: Option<Timestamp>,
     /// When the adoption was last held, as it was told.
     pub held_at: Option<Instant>,
     /// The annotations as last written, until the watch shows them.
@@ -103,6 +108,7 @@ impl Memories {
                 evidence_at: None,
                 words: Vec::new(),
                 failures: 0,
+                unanswered_since: None,
                 held_at: None,
                 written_at: None,
                 written: BTreeMap::new(),
@@ -150,6 +156,29 @@ impl Memory {
         self.seen_version = self.seen_version.max(version(canary));
     }
 
+    /// Notes whether looking after it failed.
+    pub fn note_outcome<T>(&mut self, done: &Result<T, Error>, now: Timestamp) {
+        let was_unanswered = self.unanswered_since.is_some();
+        self.unanswered_since = match done {
+            Err(error) if error.is_unanswered() => self.unanswered_since.or(Some(now)),
+            Ok(_) | Err(_) => None,
+        };
+        self.failures = match done {
+            Ok(_) => 0,
+            // One that answers again may refuse at first; how long it did not answer has nothing to do with that.
+            Err(_) if was_unanswered != self.unanswered_since.is_some() => 1,
+            Err(_) => self.failures.saturating_add(1),
+        };
+    }
+
+    /// Whether the API server has only just begun to answer again, after so long that kubelets and controllers have
+    /// something to tell it first.
+    #[must_use]
+    pub fn is_news_due(&self, now: Timestamp) -> bool {
+        self.unanswered_since
+            .is_some_and(|since| now.duration_since(since) >= OUTAGE)
+    }
+
     /// Whether something that is not about the rollout speaks against acting.
     #[must_use]
     pub fn is_restrained(&self, now: Timestamp) -> bool {
@@ -174,6 +203,7 @@ fn key(canary: &Canary) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::Status;
     use serde_json::json;
 
     use super::*;
@@ -195,5 +225,36 @@ mod tests {
         memory.pulls = 1;
         memories.keep(&canary, memory);
         assert_eq!(memories.take(&canary, now).pulls, 1);
+    }
+
+    #[test]
+    fn an_outage_is_over_with_the_first_answer_whatever_that_is() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).expect("a time");
+        let silent = || Err::<(), _>(Error::Timeout("read the Canary", std::time::Duration::from_secs(10)));
+        let refused = || {
+            Err(Error::Api(
+                "read the Canary",
+                kube::Error::Api(Status::failure("no", "Forbidden").boxed()),
+            ))
+        };
+        let canary = Canary::from_json(serde_json::json!({"metadata": {"name": "web"}}));
+        let mut memory = Memories::default().take(&canary, at(0));
+        for (second, outcome, failures, is_news_due) in [
+            (0, silent(), 1, false),
+            (9, silent(), 2, false),
+            (11, silent(), 3, true),
+            (12, refused(), 1, false),
+            (13, refused(), 2, false),
+            (14, silent(), 1, false),
+            (15, Ok(()), 0, false),
+            (40, silent(), 1, false),
+        ] {
+            memory.note_outcome(&outcome, at(second));
+            assert_eq!(
+                (memory.failures, memory.is_news_due(at(second))),
+                (failures, is_news_due),
+                "after {second} s"
+            );
+        }
     }
 }

@@ -46,8 +46,10 @@ const CONCURRENCY: u16 = 64;
 
 /// How long after a first error a Canary is looked at again; doubled with each further one.
 const RETRY: Duration = Duration::from_secs(1);
-/// The longest that this grows to.
+/// The longest that this grows to, while the API server refuses.
 const LONGEST_RETRY: Duration = Duration::from_mins(1);
+/// While it does not answer at all: when it does again, what passed meanwhile is late enough.
+const LONGEST_UNANSWERED: Duration = Duration::from_secs(2);
 /// After a conflict there is something new to judge.
 const AT_ONCE: Duration = Duration::from_millis(20);
 
@@ -157,6 +159,27 @@ impl Context {
 // === impl Error ===
 
 impl Error {
+    /// Whether the API server did not answer at all.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Api(_, kube::Error::Api(_)) | Self::Gone | Self::NotLeader => false,
+            Self::Api(..) | Self::Timeout(..) => true,
+        }
+    }
+
+    /// How long to wait after so many failures in a row.
+    fn wait(&self, failures: u32) -> Duration {
+        let longest = if self.is_unanswered() {
+            LONGEST_UNANSWERED
+        } else {
+            LONGEST_RETRY
+        };
+        RETRY
+            .saturating_mul(1 << failures.saturating_sub(1).min(6))
+            .min(longest)
+    }
+
     /// Whether somebody else changed the object in between.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
@@ -203,9 +226,7 @@ pub async fn run(context: Arc<Context>, queue: watch::Queue, stop: impl Future<O
                 tracing::debug!(namespace, name, %error, "somebody else was faster; judging again");
                 return Action::requeue(AT_ONCE);
             }
-            let wait = RETRY
-                .saturating_mul(1 << failures.saturating_sub(1).min(6))
-                .min(LONGEST_RETRY);
+            let wait = error.wait(failures);
             tracing::warn!(namespace, name, %error, ?wait, "cannot look after a Canary; trying again");
             Action::requeue(wait)
         },
@@ -221,4 +242,26 @@ pub async fn run(context: Arc<Context>, queue: watch::Queue, stop: impl Future<O
         futures::future::ready(())
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn one_that_refuses_is_asked_more_and_more_seldom_and_one_that_does_not_answer_goes_on_being_asked() {
+        let refused = || {
+            Error::Api(
+                "read the Canary",
+                kube::Error::Api(Status::failure("no", "Forbidden").boxed()),
+            )
+        };
+        let unanswered = || Error::Timeout("read the Canary", API_TIMEOUT);
+        for (failures, refusing, silent) in [(1, 1, 1), (2, 2, 2), (3, 4, 2), (7, 60, 2), (u32::MAX, 60, 2)] {
+            assert_eq!(refused().wait(failures), Duration::from_secs(refusing), "{failures}");
+            assert_eq!(unanswered().wait(failures), Duration::from_secs(silent), "{failures}");
+        }
+    }
 }

@@ -79,11 +79,7 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
     } else {
         Box::pin(look_after(&canary, &context, &mut memory, now)).await
     };
-    memory.failures = if done.is_ok() {
-        0
-    } else {
-        memory.failures.saturating_add(1)
-    };
+    memory.note_outcome(&done, now);
     // A Canary that went away meanwhile was forgotten already.
     if context.watches.canaries.get(&ObjectRef::from_obj(&*canary)).is_some() {
         context.memories.keep(&canary, memory);

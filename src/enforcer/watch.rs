@@ -10,6 +10,7 @@ use std::{
     marker::PhantomData,
     pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 
 use futures::{Stream, StreamExt, stream};
@@ -27,6 +28,7 @@ use kube::{
     runtime::{
         WatchStreamExt, reflector,
         reflector::{ObjectRef, Store},
+        utils::Backoff,
         watcher,
     },
 };
@@ -54,6 +56,13 @@ pub struct Watches {
     pub signs: Signs,
     unlisted: Arc<Mutex<BTreeSet<&'static str>>>,
 }
+
+/// The pause before a watch that failed is begun again. It never grows: when the API server is back, nobody may be blind
+/// to new rollouts for half a minute more, and a handful of watches is no burden.
+const BEGIN_AGAIN: Duration = Duration::from_secs(2);
+
+/// The same pause every time.
+struct Steadily;
 
 /// What is watched.
 const ALL: [&str; 5] = ["canaries", "daemonsets", "deployments", "events", "namespaces"];
@@ -159,6 +168,20 @@ impl Watches {
     }
 }
 
+// === impl Steadily ===
+
+impl Iterator for Steadily {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(BEGIN_AGAIN)
+    }
+}
+
+impl Backoff for Steadily {
+    fn reset(&mut self) {}
+}
+
 // === impl Signs ===
 
 impl Signs {
@@ -225,7 +248,7 @@ fn canaries(
 ) -> (Store<Canary>, Queue) {
     let (reader, writer) = reflector::store();
     let events = watcher(Api::<Canary>::all(client.clone()), watcher::Config::default())
-        .default_backoff()
+        .backoff(Steadily)
         .reflect(writer)
         .filter_map(move |event| {
             futures::future::ready(match event {
@@ -254,7 +277,7 @@ fn workloads<K: Target + Send + Sync + 'static>(
 ) -> (Store<Watched<K>>, Queue) {
     let (reader, writer) = reflector::store();
     let events = watcher(Api::<Watched<K>>::all(client.clone()), watcher::Config::default())
-        .default_backoff()
+        .backoff(Steadily)
         .reflect(writer)
         .map(move |event| {
             let names: Vec<Result<ObjectRef<Canary>, watcher::Error>> = match event {
@@ -287,7 +310,7 @@ fn namespaces(client: &Client, news: News) -> (Store<PartialObjectMeta<Namespace
         Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
         watcher::Config::default(),
     )
-    .default_backoff()
+    .backoff(Steadily)
     .map(move |event| event.map(|event| event.modify(|namespace| *namespace = slim(namespace.clone()))))
     .reflect(writer)
     .filter_map(move |event| {
@@ -304,7 +327,7 @@ fn namespaces(client: &Client, news: News) -> (Store<PartialObjectMeta<Namespace
 fn events(client: &Client, signs: Signs, news: News) -> Queue {
     let config = watcher::Config::default().fields("involvedObject.kind=Canary");
     let events = watcher(Api::<Event>::all(client.clone()), config)
-        .default_backoff()
+        .backoff(Steadily)
         .filter_map(move |event| {
             futures::future::ready(match event {
                 Ok(watcher::Event::Apply(event) | watcher::Event::InitApply(event)) => {
@@ -324,7 +347,7 @@ fn listed<T>(what: &'static str, news: &News) -> Option<T> {
     None
 }
 
-/// A watch that fails is tried again by itself, with a back-off; all that is left to do is to say so.
+/// A watch that fails is tried again by itself, after a pause; all that is left to do is to say so.
 fn failed<T>(what: &'static str, error: &watcher::Error, news: &News) -> Option<T> {
     tracing::warn!(what, %error, "a watch failed; trying again");
     news(what, Err(error.to_string()));

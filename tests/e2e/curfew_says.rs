@@ -33,6 +33,13 @@ impl Metrics {
         line.map_or(0.0, |value| value.parse().expect("a number"))
     }
 
+    /// Whether there is such a series.
+    pub fn has(&self, series: &str) -> bool {
+        self.0
+            .lines()
+            .any(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))
+    }
+
     /// Asserts that every verdict so far was handed over within a second of its deadline, and that there was one.
     pub fn assert_prompt(&self) {
         let all = self.value("curfew_enforcement_lag_seconds_count");

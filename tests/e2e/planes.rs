@@ -2,7 +2,7 @@
 
 use std::{env, time::Instant};
 
-use plane::{Handle, Options, Plane, SHARED_PLANE};
+use plane::{CurfewOptions, Handle, Options, Plane, SHARED_PLANE};
 use tokio::sync::OnceCell;
 
 /// The plane that was started here because none was handed in. It is never dropped: its guardian ends it with this
@@ -34,6 +34,24 @@ pub async fn own(options: Options) -> Option<Plane> {
     } else {
         None
     }
+}
+
+/// A plane for one story, whose Curfew has these policies beside those of every plane; none on a machine that cannot
+/// start planes.
+pub async fn with_policies(options: Options, more: &str) -> Option<Plane> {
+    let plane = own(options).await?;
+    let policy = plane.dir().join("policies.yaml");
+    std::fs::write(
+        &policy,
+        format!("{}---\n{more}", include_str!("../../plane/policy.yaml")),
+    )
+    .expect("a policy file");
+    let curfew = CurfewOptions {
+        policy: Some(policy),
+        ..CurfewOptions::default()
+    };
+    plane.restart_curfew_with(&curfew).await.expect("Curfew");
+    Some(plane)
 }
 
 /// Keeps the shared plane's logs: a story failed.

@@ -22,7 +22,7 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
-    runtime::{WatchStreamExt as _, watcher},
+    runtime::{WatchStreamExt as _, utils::Backoff, watcher},
 };
 use plane::{Handle, OUTCOME};
 use serde_json::{Value, json};
@@ -234,6 +234,15 @@ impl Stage {
             .unwrap();
     }
 
+    /// Writes the Canary's status in Flagger's place.
+    pub async fn set_status(&self, status: &Value) {
+        let patch = Patch::Merge(json!({"status": status}));
+        self.canaries()
+            .patch_status(APP, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
     /// Makes a running pod of the new version do something else, and says which.
     pub async fn turn(&self, pod: &str, outcome: &str) {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {OUTCOME: outcome}}}));
@@ -245,6 +254,18 @@ impl Stage {
         let target = ListParams::default().labels(&format!("app={APP}"));
         let pods = self.pods().list(&target).await.unwrap();
         pods.iter().map(ResourceExt::name_any).collect()
+    }
+
+    /// The name of a pod of the target that is not ready.
+    pub async fn unready_pod(&self) -> String {
+        let target = ListParams::default().labels(&format!("app={APP}"));
+        let pods = self.pods().list(&target).await.unwrap();
+        let is_ready = |pod: &Pod| {
+            let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+            conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Ready" && it.status == "True"))
+        };
+        let unready = pods.iter().find(|pod| !is_ready(pod));
+        unready.expect("a pod that is not ready").name_any()
     }
 
     // --- watching ---
@@ -303,6 +324,13 @@ impl Stage {
             .expect("a Canary")
     }
 
+    /// When a verdict with this result was first seen.
+    pub fn first_verdict_with(&self, result: &str) -> Instant {
+        let seen = self.history.seen.lock().unwrap();
+        let first = seen.iter().find(|seen| seen.verdict_with(result).is_some());
+        first.expect("a verdict").at
+    }
+
     /// Whether anything that was ever seen is so.
     pub fn ever(&self, mut look: impl FnMut(&Seen) -> bool) -> bool {
         self.history.seen.lock().unwrap().iter().any(&mut look)
@@ -346,6 +374,12 @@ impl Stage {
         });
         ours.map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default()))
             .collect()
+    }
+
+    /// How often Curfew told this about the Canary.
+    pub async fn told(&self, reason: &str) -> usize {
+        let events = self.curfews_events().await;
+        events.iter().filter(|(found, _)| found == reason).count()
     }
 
     /// Waits until a Deployment has so many replicas, all of them available.
@@ -471,10 +505,25 @@ fn canaries(client: &Client, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind))
 }
 
+/// A look-out that was cut off looks again at once, and not after half a minute.
+struct Steadily;
+
+impl Iterator for Steadily {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(POLL)
+    }
+}
+
+impl Backoff for Steadily {
+    fn reset(&mut self) {}
+}
+
 /// Keeps everything that a watch shows of the Canary.
 async fn look_on(api: Api<DynamicObject>, history: std::sync::Arc<History>) {
     let only = watcher::Config::default().fields(&format!("metadata.name={APP}"));
-    let events = watcher(api, only).default_backoff();
+    let events = watcher(api, only).backoff(Steadily);
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         if let Ok(watcher::Event::Apply(canary) | watcher::Event::InitApply(canary)) = event {
