@@ -93,6 +93,8 @@ pub struct Observation {
     pub skip_analysis: bool,
     /// Whether a `confirm-traffic-increase` hook may hold the traffic.
     pub traffic_gate: bool,
+    /// Whether one of Flagger's looks may be held by a hook.
+    pub hook: Hook,
     /// Whether traffic or pods are on the canary.
     pub on_canary: bool,
     /// Whether by its pods the target has long been ready, although its own status does not say so: its controller does not
@@ -153,6 +155,18 @@ pub struct Adoption {
     pub hold_by: Option<Timestamp>,
 }
 
+/// Whether a hook may hold one of Flagger's looks, which began with a ready target and writes what it found then when the
+/// hook has answered (`docs/flagger.md#hooks`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hook {
+    /// There is none, or no look ever got as far as that.
+    None,
+    /// Not after this moment, if the target stays unready: Flagger calls no hook while it is.
+    Until(Timestamp),
+    /// The target is ready, so that there may be one at any moment.
+    May,
+}
+
 /// Whether anybody may act on a Canary at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
@@ -195,6 +209,7 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
     let running = canary.status.phase.rank().is_some() && canary.status.promoted.is_some();
     let mut synced = false;
     let mut seen = TargetSeen::Missing;
+    let mut hook = Hook::None;
 
     if running && let Some(promoted) = &canary.status.promoted {
         // While the target is not there, its template is taken to be what it was.
@@ -217,6 +232,7 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         rollout
             .crashes
             .note(scene.pods.unwrap_or_default(), rollout.started_at, synced);
+        hook = hook_seen(&rollout, &effective);
         if seen == TargetSeen::Ready && !rollout.was_ready {
             rollout.was_ready = true;
             stamp.note_ready_after(now.duration_since(rollout.revision_since));
@@ -224,7 +240,12 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         stamp.rollout = Some(rollout);
     }
     stamp.suspended_since = (standing(canary) == Standing::Suspended).then(|| before.suspended_since.unwrap_or(now));
-    (observation(scene, &effective, running, seen, synced, now), stamp)
+    let observation = Observation {
+        synced,
+        hook,
+        ..observation(scene, &effective, running, seen, now)
+    };
+    (observation, stamp)
 }
 
 fn observation(
@@ -232,7 +253,6 @@ fn observation(
     effective: &Effective,
     running: bool,
     seen: TargetSeen,
-    synced: bool,
     now: Timestamp,
 ) -> Observation {
     let Scene {
@@ -260,7 +280,8 @@ fn observation(
         target: seen,
         no_deadline: target.is_some_and(Workload::has_no_deadline),
         lever_stands: target.is_some_and(lever_stands),
-        synced,
+        synced: false,
+        hook: Hook::None,
         skip_analysis: effective.skip_analysis,
         traffic_gate: spec
             .analysis
@@ -274,6 +295,19 @@ fn observation(
         scaled_object: (spec.autoscaler.as_ref()).is_some_and(|autoscaler| autoscaler.kind == "ScaledObject"),
         adoption: adopting.then(|| adoption(canary, target, primary, effective)),
         surroundings,
+    }
+}
+
+/// Until when a look that a hook holds may go on, by what is known of the target.
+fn hook_seen(rollout: &Rollout, effective: &Effective) -> Hook {
+    if effective.hook_time.is_zero() || !(rollout.was_ready || rollout.budget.course == Course::Ready) {
+        return Hook::None;
+    }
+    let held = SignedDuration::try_from(effective.hook_time).unwrap_or(SignedDuration::MAX);
+    let end = rollout.budget.since.checked_add(held.saturating_add(LOOK_MARGIN));
+    match (rollout.budget.course, end) {
+        (Course::Unready, Ok(end)) => Hook::Until(end),
+        (Course::Unready, Err(_)) | (Course::Ready | Course::Frozen, _) => Hook::May,
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     breaker::Cause,
     judge::{Judgement, State},
     limits::Limits,
-    observe::{Observation, TargetSeen},
+    observe::{Hook, Observation, TargetSeen},
     revision::Revision,
     stamp::{Breach, Stamp},
     verdict::{Outcome, RemedyName},
@@ -50,6 +50,8 @@ pub enum Withheld {
     Unproven(Timestamp),
     /// Flagger does not look at the canary now, and would find the verdict when all may be well again.
     NotLooking(TargetSeen),
+    /// A hook may hold one of Flagger's looks, until this moment if it is known.
+    Hook(Option<Timestamp>),
     /// The target's pods cannot be looked at.
     Blind,
     /// By its pods the target is ready, but its controller does not say so.
@@ -71,6 +73,8 @@ pub enum WithheldKind {
     Unproven,
     /// Flagger does not look at the canary.
     NotLooking,
+    /// A hook may hold a look.
+    Hook,
     /// The pods cannot be looked at.
     Blind,
     /// The controller does not keep up.
@@ -101,6 +105,9 @@ pub enum TargetLever {
     ExceedDeadline,
     /// Set the Canary's `lastTransitionTime` back, from which Flagger counts for a `DaemonSet` (`docs/flagger.md#l6`).
     BackdateTransition,
+    /// Not yet: a look that a hook holds may still promote, and would find the lever afterwards. After this moment, if it
+    /// is known.
+    Later(Option<Timestamp>),
 }
 
 /// What the judgement asks to be done. What it only asks to be told stands in [`Judgement::reports`].
@@ -182,7 +189,7 @@ pub fn wants_evidence(
 }
 
 fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, now: Timestamp) -> Remedy {
-    let Some(levers) = levers(breach, seen) else {
+    let Some(levers) = levers(breach, seen, now) else {
         // A target that is gone for a moment is no reason to forget what was handed over.
         return if requested(stamp) {
             Remedy::None
@@ -201,12 +208,29 @@ fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, now: Timestamp) 
     if seen.controllers_behind && breach.clock == Clock::Readiness && !requested(stamp) {
         return Remedy::Withhold(breach, Withheld::ControllersBehind);
     }
+    // Without the failed checks there is nothing to hand over meanwhile.
+    if let (false, TargetLever::Later(until), false) = (levers.fail_checks, levers.target, requested(stamp)) {
+        return Remedy::Withhold(breach, Withheld::Hook(until));
+    }
     match seen.target {
         TargetSeen::Ready | TargetSeen::Unready | TargetSeen::Growing(_) => Remedy::RollBack(breach, levers),
         // What was handed over already stays: taking it back for a moment would only delay the end.
         _ if requested(stamp) => Remedy::RollBack(breach, levers),
         TargetSeen::Unobserved | TargetSeen::Paused | TargetSeen::PrimaryNotReady | TargetSeen::Missing => {
             Remedy::Withhold(breach, Withheld::NotLooking(seen.target))
+        }
+    }
+}
+
+// === impl Levers ===
+
+impl Levers {
+    /// From when on the target's lever may be pulled, if that is later.
+    #[must_use]
+    pub const fn later(self) -> Option<Timestamp> {
+        match self.target {
+            TargetLever::Later(until) => until,
+            TargetLever::None | TargetLever::ExceedDeadline | TargetLever::BackdateTransition => None,
         }
     }
 }
@@ -221,6 +245,7 @@ impl Withheld {
             Self::FixPushed(_) => WithheldKind::FixPushed,
             Self::Unproven(_) => WithheldKind::Unproven,
             Self::NotLooking(_) => WithheldKind::NotLooking,
+            Self::Hook(_) => WithheldKind::Hook,
             Self::Blind => WithheldKind::Blind,
             Self::ControllersBehind => WithheldKind::ControllersBehind,
             Self::Skewed(_) => WithheldKind::Skewed,
@@ -234,6 +259,7 @@ impl Withheld {
     pub const fn until(self) -> Option<Timestamp> {
         match self {
             Self::FixPushed(until) | Self::Unproven(until) | Self::Breaker(until, _) => Some(until),
+            Self::Hook(until) => until,
             Self::NotLooking(_) | Self::Blind | Self::ControllersBehind | Self::Skewed(_) | Self::Stale(_) => None,
         }
     }
@@ -266,7 +292,7 @@ fn left_over(seen: &Observation, stamp: &Stamp) -> bool {
 }
 
 /// The levers that work on this target now (`docs/design.md#remedies`); none if nothing does.
-fn levers(breach: Breach, seen: &Observation) -> Option<Levers> {
+fn levers(breach: Breach, seen: &Observation, now: Timestamp) -> Option<Levers> {
     let fail_checks = !seen.skip_analysis;
     let about_pods = matches!(breach.clock, Clock::Readiness | Clock::Crashes);
     let target = match seen.kind {
@@ -281,6 +307,16 @@ fn levers(breach: Breach, seen: &Observation) -> Option<Levers> {
         Some(Kind::Deployment | Kind::DaemonSet) => TargetLever::None,
         None if seen.service => TargetLever::None,
         None => return None,
+    };
+    // What a held look does after the lever is put there, the lever must not meet: in `Promoting` it is honoured too
+    // (docs/flagger.md#l9). One that stands already was there before the look began.
+    let target = match (target, seen.hook) {
+        (TargetLever::ExceedDeadline, _) if seen.lever_stands => target,
+        (TargetLever::ExceedDeadline | TargetLever::BackdateTransition, Hook::Until(end)) if now < end => {
+            TargetLever::Later(Some(end))
+        }
+        (TargetLever::ExceedDeadline | TargetLever::BackdateTransition, Hook::May) => TargetLever::Later(None),
+        (target, Hook::None | Hook::Until(_) | Hook::May) => target,
     };
     (fail_checks || target != TargetLever::None).then_some(Levers { fail_checks, target })
 }

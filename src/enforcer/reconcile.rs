@@ -231,6 +231,7 @@ fn is_settled(look: &Look, scene: Scene<'_>, limits: &Limits, memory: &Memory, n
                     TargetLever::None => true,
                     TargetLever::ExceedDeadline => scene.target.is_some_and(Workload::deadline_exceeded),
                     TargetLever::BackdateTransition => levers::backdated(scene.canary, now).is_none(),
+                    TargetLever::Later(until) => until.is_none_or(|until| now < until),
                 };
                 let in_place = (!levers.fail_checks || failed) && target_told;
                 let just_pulled = memory
@@ -291,6 +292,7 @@ async fn list_pods(
 fn next_look(look: &Look, memory: &Memory, waits: [Option<Duration>; 2], now: Timestamp) -> Action {
     let withheld = match &look.remedy {
         Remedy::Withhold(_, why) => why.until(),
+        Remedy::RollBack(_, levers) => levers.later(),
         _ => None,
     };
     let since = look.stamp.rollout.as_ref().map(|rollout| rollout.progressed_at);

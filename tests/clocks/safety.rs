@@ -4,7 +4,7 @@ use curfew::{
     deadline::{
         budget::Course,
         observe::Surroundings,
-        remedy::{Remedy, Withheld},
+        remedy::{Remedy, TargetLever, Withheld},
         stamp::Stamp,
         verdict::{Outcome, RemedyName},
     },
@@ -112,6 +112,61 @@ fn a_last_resort_that_was_cut_short_is_finished() {
     film.restart();
     film.look();
     assert_eq!(film.remedies.last(), Some(&(120, Remedy::FinishLastResort)));
+}
+
+/// Where a hook may take two minutes.
+fn hooked() -> Film {
+    let mut film = Film::begin();
+    film.spec(
+        "analysis",
+        json!({"interval": "10s", "threshold": 5, "maxWeight": 50, "stepWeight": 10,
+            "webhooks": [{"type": "rollout", "timeout": "2m"}]}),
+    );
+    film
+}
+
+/// The levers on the target, as they were asked for one after the other.
+fn target_levers(film: &Film) -> Vec<(i64, TargetLever)> {
+    let levers = film.remedies.iter().filter_map(|(second, remedy)| match remedy {
+        Remedy::RollBack(_, levers) => Some((*second, levers.target)),
+        _ => None,
+    });
+    levers.collect()
+}
+
+#[test]
+fn a_look_that_a_hook_holds_never_meets_a_lever_on_the_target() {
+    let mut film = hooked();
+    film.until(10)
+        .ready(4)
+        .until(20)
+        .flagger(&[("canaryWeight", json!(10))]);
+    film.until(30).ready(3).until(154).until(155).until(300);
+    let end = Film::at(30 + 120 + 5);
+    assert_eq!(
+        target_levers(&film),
+        [(90, TargetLever::Later(Some(end))), (155, TargetLever::ExceedDeadline)]
+    );
+}
+
+#[test]
+fn a_target_that_never_was_ready_is_held_by_no_hook() {
+    let mut film = hooked();
+    film.until(300);
+    assert_eq!(target_levers(&film), [(60, TargetLever::ExceedDeadline)]);
+}
+
+#[test]
+fn where_only_the_target_has_a_lever_the_verdict_waits_for_the_hooks() {
+    let mut film = hooked();
+    film.spec("skipAnalysis", json!(true));
+    film.until(10).ready(4).until(30).ready(3).until(155).until(300);
+    let (second, Remedy::Withhold(_, why)) = film.remedies[0] else {
+        panic!("{:?}", film.remedies)
+    };
+    assert_eq!(why, Withheld::Hook(Some(Film::at(155))));
+    assert_eq!(target_levers(&film), [(155, TargetLever::ExceedDeadline)]);
+    assert!(second < 155);
 }
 
 #[test]

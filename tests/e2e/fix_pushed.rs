@@ -19,7 +19,7 @@ const DEADLINE: u64 = 20;
 const MOMENTS: [u64; 7] = [19, 20, 21, 23, 25, 27, 29];
 /// How often Flagger looks, and how often where the fix waits for the verdict.
 const INTERVAL: Duration = Duration::from_secs(10);
-const LONG_INTERVAL: Duration = Duration::from_secs(40);
+const LONG_INTERVAL: Duration = Duration::from_secs(30);
 
 /// When the fix is pushed.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +74,15 @@ async fn mended(plane: &Handle, pushed: Pushed) -> bool {
         }
     }
     stage.push("ready").await;
+    if let Pushed::AtVerdict = pushed {
+        stage
+            .until("the verdict is taken back", 30, |seen| seen.verdict_with("withheld"))
+            .await;
+        let goes_on = |seen: &Seen| (applied(seen) != applied(&broken) && seen.iterations() > 0).then_some(());
+        stage.until("the fix is analysed", 120, goes_on).await;
+        assert!(!stage.ever(|seen| seen.phase() == "Failed"), "the fix was failed");
+        return true;
+    }
     let mut fix = image(stage.deployments().get(APP).await.unwrap());
 
     // Only the version that was broken may be failed, and that only by a look that could not see the fix.

@@ -4,7 +4,7 @@
 //! Time goes in steps of one interval. What the pure functions are given is made of this by [`scene`]: real Canaries
 //! and Workloads with real times.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use curfew::{
     deadline::{
@@ -14,7 +14,7 @@ use curfew::{
         stamp::Stamp,
     },
     flagger::{
-        canary::{Analysis, Canary, Promoted, Spec, Status, TargetRef},
+        canary::{Analysis, Canary, Hook, Promoted, Spec, Status, TargetRef},
         phase::Phase,
         workload::{Condition, Kind, TemplateHash, Workload},
     },
@@ -102,11 +102,11 @@ pub fn look(
     canary: &CanaryState,
     target: &TargetState,
     primary_ready: bool,
-    skip_analysis: bool,
+    shape: Shape,
     before: &Stamp,
     now: u8,
 ) -> (Canary, Observation, Stamp) {
-    let object = canary_object(canary, skip_analysis);
+    let object = canary_object(canary, shape);
     let target_object = target_object(target);
     let primary = primary_object(primary_ready);
     let pods = pods(target);
@@ -124,8 +124,24 @@ pub fn look(
     (object, seen, stamp)
 }
 
+fn hook() -> Hook {
+    Hook {
+        kind: "rollout".to_owned(),
+        timeout: Duration::from_secs(STEP.unsigned_abs()),
+        retries: 0,
+    }
+}
+
+/// What the Canary's spec says for the whole of a world.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub skip_analysis: bool,
+    /// Whether there is a hook, which may take a step of time.
+    pub hook: bool,
+}
+
 /// The Canary as Curfew reads it.
-pub fn canary_object(canary: &CanaryState, skip_analysis: bool) -> Canary {
+pub fn canary_object(canary: &CanaryState, shape: Shape) -> Canary {
     let status = match canary.phase {
         Phase::Initialized | Phase::Succeeded => "True",
         Phase::Failed => "False",
@@ -149,10 +165,11 @@ pub fn canary_object(canary: &CanaryState, skip_analysis: bool) -> Canary {
             analysis: Some(Analysis {
                 interval: format!("{STEP}s"),
                 threshold: i64::from(THRESHOLD),
+                hooks: shape.hook.then(hook).into_iter().collect(),
                 ..Analysis::default()
             }),
             progress_deadline_seconds: Some(STEP * i64::from(canary.deadline)),
-            skip_analysis,
+            skip_analysis: shape.skip_analysis,
             suspend: canary.suspended,
             ..Spec::default()
         },

@@ -24,48 +24,21 @@ use crate::{
     worlds::quiet,
 };
 
-fn keeps_its_verdict_in(
-    phase: &Phase,
-    judgement: &Judgement,
-    seen: &Observation,
-    stamp: &Stamp,
-    limits: &Limits,
-    now: Timestamp,
-) -> Remedy {
-    match remedy(judgement, seen, stamp, limits, now) {
-        Remedy::Withdraw if seen.phase == *phase => Remedy::None,
-        other => other,
-    }
-}
-
-#[test]
-fn a_verdict_that_is_kept_while_flagger_promotes_is_found() {
-    let setup = Setup {
-        left: Left {
-            rises: 1,
-            falls: 1,
-            holds: 1,
-            ..Left::default()
-        },
-        remedy: |judgement, seen, stamp, limits, now| {
-            keeps_its_verdict_in(&Phase::Promoting, judgement, seen, stamp, limits, now)
-        },
-        ..quiet("fault: the verdict is kept while Flagger promotes")
-    };
-    assert_eq!(violated(setup), [FORBIDDEN]);
-}
-
 #[test]
 fn a_verdict_that_outlives_its_revision_is_found() {
+    fn keeps(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+        match remedy(judgement, seen, stamp, limits, now) {
+            Remedy::Withdraw if seen.phase == Phase::Progressing => Remedy::None,
+            other => other,
+        }
+    }
     let setup = Setup {
         left: Left {
             rises: 1,
             pushes: 1,
             ..Left::default()
         },
-        remedy: |judgement, seen, stamp, limits, now| {
-            keeps_its_verdict_in(&Phase::Progressing, judgement, seen, stamp, limits, now)
-        },
+        remedy: keeps,
         ..quiet("fault: the verdict is kept when a fix was taken up")
     };
     assert_eq!(violated(setup), [FIX]);
@@ -152,6 +125,32 @@ fn writes_without_preconditions_are_found() {
         },
         preconditions: false,
         ..quiet("fault: writes carry no preconditions")
+    };
+    assert_eq!(violated(setup), [FORBIDDEN]);
+}
+
+/// What preconditions cannot prevent: a tick that a hook holds promotes a canary whose verdict was handed over meanwhile,
+/// and a ticker that is behind ticks again at once, before the verdict is taken back.
+#[test]
+fn a_lever_pulled_while_a_hook_may_run_is_found() {
+    fn at_once(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+        match remedy(judgement, seen, stamp, limits, now) {
+            Remedy::RollBack(breach, levers) if matches!(levers.target, TargetLever::Later(_)) => {
+                let target = TargetLever::ExceedDeadline;
+                Remedy::RollBack(breach, Levers { target, ..levers })
+            }
+            other => other,
+        }
+    }
+    let setup = Setup {
+        left: Left {
+            rises: 1,
+            falls: 1,
+            holds: 1,
+            ..Left::default()
+        },
+        remedy: at_once,
+        ..quiet("fault: the target's lever does not wait for a hook")
     };
     assert_eq!(violated(setup), [FORBIDDEN]);
 }

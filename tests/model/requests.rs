@@ -79,14 +79,7 @@ impl World {
     }
 
     fn found(&self, setup: &Setup, canary: &CanaryState, target: &TargetState, before: &Stamp) -> Found {
-        let (object, seen, stamp) = look(
-            canary,
-            target,
-            self.primary_ready,
-            setup.skip_analysis,
-            before,
-            self.now,
-        );
+        let (object, seen, stamp) = look(canary, target, self.primary_ready, setup.shape(), before, self.now);
         let limits = limits(&object, self.exempt);
         let judgement = (setup.judge)(&seen, &stamp, &limits, at(self.now));
         let remedy = (setup.remedy)(&judgement, &seen, &stamp, &limits, at(self.now));
@@ -106,7 +99,7 @@ impl World {
         let before = enforcer
             .stamp
             .clone()
-            .unwrap_or_else(|| Stamp::recall(&canary_object(&canary, setup.skip_analysis), at(self.now)));
+            .unwrap_or_else(|| Stamp::recall(&canary_object(&canary, setup.shape()), at(self.now)));
         let idle = self.exempt && !requested(&before);
         let found = self.found(setup, &canary, &target, &before);
         let settled = self.is_settled(&found, &self.curfew[index], &canary, &target, &before);
@@ -144,7 +137,11 @@ impl World {
                     && why.until().is_none_or(|until| at(self.now) < until)
             }
             Remedy::RollBack(_, levers) => {
-                let told = levers.target == TargetLever::None || target.exceeded;
+                let told = match levers.target {
+                    TargetLever::None => true,
+                    TargetLever::ExceedDeadline | TargetLever::BackdateTransition => target.exceeded,
+                    TargetLever::Later(until) => until.is_none_or(|until| at(self.now) < until),
+                };
                 requested(before) && (!levers.fail_checks || canary.failed >= THRESHOLD) && told
             }
             Remedy::LastResort(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => false,

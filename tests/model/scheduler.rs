@@ -30,7 +30,7 @@ pub struct Read {
     weight: u8,
     failed: u8,
     /// The step at which it began.
-    at: u8,
+    pub at: u8,
 }
 
 /// How the hooks and the metrics of a tick answer.
@@ -212,7 +212,8 @@ impl World {
     pub fn answer(&mut self, setup: &Setup, hook: Hook) {
         let now = self.now;
         let Some(read) = self.flagger.held.take() else { return };
-        if setup.hasty_ticks && read.at < now {
+        // A ticker that is behind ticks again at once.
+        if read.at < now {
             self.flagger.ticked = false;
         }
         if hook == Hook::Fails {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use stateright::{Model, Property};
 
 use crate::{
-    cluster::{CanaryState, TargetState},
+    cluster::{CanaryState, Shape, TargetState},
     enforcer::{Doing, Enforcer},
     properties::{self, Truth},
     scheduler::{Flagger, Hook},
@@ -48,8 +48,6 @@ pub struct Setup {
     pub enforcers: usize,
     /// What may happen, and how often.
     pub left: Left,
-    /// Whether a tick that a hook held over its time is followed by the next at once.
-    pub hasty_ticks: bool,
     /// How many steps after its breach a canary must have failed.
     pub patience: u8,
     pub judge: Judge,
@@ -102,6 +100,18 @@ pub enum Event {
     Deed(Deed),
 }
 
+// === impl Setup ===
+
+impl Setup {
+    /// What the Canary's spec says: a hook that may hold a tick is in it.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            skip_analysis: self.skip_analysis,
+            hook: self.left.holds > 0,
+        }
+    }
+}
+
 // === impl World ===
 
 impl World {
@@ -145,6 +155,8 @@ impl World {
     fn is_quiet(&self) -> bool {
         self.flagger.ticked
             && !self.controller_waits()
+            // A hook has a timeout.
+            && self.flagger.held.as_ref().is_none_or(|read| read.at == self.now)
             && self.curfew.iter().enumerate().all(|(index, enforcer)| {
                 enforcer.paused
                     || (enforcer.doing == Doing::Nothing && (index != self.leader || enforcer.is_up_to_date()))

@@ -16,7 +16,6 @@ pub fn quiet(name: &'static str) -> Setup {
         stamps: false,
         enforcers: 1,
         left: Left::default(),
-        hasty_ticks: false,
         patience: 2,
         judge: deadline::judge,
         remedy: deadline::remedy,
@@ -35,8 +34,10 @@ fn with_one_process() -> Vec<Setup> {
     let none = Left::default();
     vec![
         Setup {
-            horizon: 6,
+            horizon: 9,
             deadline: 2,
+            // The target's lever waits for the hook, whose time is a step and something on top, once more after each fall.
+            patience: 6,
             left: Left {
                 rises: 2,
                 falls: 1,
@@ -48,6 +49,8 @@ fn with_one_process() -> Vec<Setup> {
             ..quiet("pods that come and go, failing checks, hooks that hold a tick")
         },
         Setup {
+            horizon: 8,
+            patience: 6,
             left: Left {
                 rises: 1,
                 falls: 1,
