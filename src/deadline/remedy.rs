@@ -52,6 +52,8 @@ pub enum Withheld {
     NotLooking(TargetSeen),
     /// The target's pods cannot be looked at.
     Blind,
+    /// What Flagger reads may not be written.
+    Forbidden,
     /// By its pods the target is ready, but its controller does not say so.
     ControllersBehind,
     /// Our clock and the API server's are this far apart.
@@ -73,6 +75,8 @@ pub enum WithheldKind {
     NotLooking,
     /// The pods cannot be looked at.
     Blind,
+    /// What Flagger reads may not be written.
+    Forbidden,
     /// The controller does not keep up.
     ControllersBehind,
     /// Nobody knows what time it is.
@@ -222,6 +226,7 @@ impl Withheld {
             Self::Unproven(_) => WithheldKind::Unproven,
             Self::NotLooking(_) => WithheldKind::NotLooking,
             Self::Blind => WithheldKind::Blind,
+            Self::Forbidden => WithheldKind::Forbidden,
             Self::ControllersBehind => WithheldKind::ControllersBehind,
             Self::Skewed(_) => WithheldKind::Skewed,
             Self::Stale(_) => WithheldKind::Stale,
@@ -234,7 +239,12 @@ impl Withheld {
     pub const fn until(self) -> Option<Timestamp> {
         match self {
             Self::FixPushed(until) | Self::Unproven(until) | Self::Breaker(until, _) => Some(until),
-            Self::NotLooking(_) | Self::Blind | Self::ControllersBehind | Self::Skewed(_) | Self::Stale(_) => None,
+            Self::NotLooking(_)
+            | Self::Blind
+            | Self::Forbidden
+            | Self::ControllersBehind
+            | Self::Skewed(_)
+            | Self::Stale(_) => None,
         }
     }
 }
