@@ -37,6 +37,9 @@ pub(super) fn carry_forward(
         return found(scene, promoted, live, before.is_some(), now);
     };
     let mut rollout = before.clone();
+    if rollout.target != canary.spec.target {
+        retarget(&mut rollout, canary, live, now);
+    }
     if scene.target.is_some() && rollout.revision.template == TemplateHash::default() {
         // The rollout was found without its target, and now the target is there.
         rollout.revision.template = live.template;
@@ -68,6 +71,21 @@ pub(super) fn carry_forward(
     rollout.wanted = scene.target.map(|target| target.wanted);
     rollout.budget = Budget::new(rollout.budget.course, now);
     rollout
+}
+
+/// A user pointed the Canary at another workload: what was counted was about the first one, and Flagger must look at the
+/// other one before anybody may say that it took up its template.
+fn retarget(rollout: &mut Rollout, canary: &Canary, live: &Revision, now: Timestamp) {
+    rollout.target = canary.spec.target.clone();
+    rollout.revision.template = live.template;
+    rollout.wanted = None;
+    rollout.budget = Budget::new(rollout.budget.course, now);
+    rollout.crashes = Crashes::default();
+    rollout.revision_since = now;
+    rollout.was_ready = false;
+    rollout.unproven_until = proven_after(canary, now);
+    rollout.unsynced_until = None;
+    rollout.breach = None;
 }
 
 /// A template that was pushed is Flagger's to take up. What it has not taken up after it looked, such as the promoted
@@ -118,6 +136,7 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
     Rollout {
         promoted_since: promoted.rollout_started.unwrap_or(phase_started),
         revision: live.clone(),
+        target: canary.spec.target.clone(),
         started_at,
         progressed_at,
         progress: Progress::of(canary),

@@ -300,7 +300,9 @@ fn observation(
 
 /// Until when a look that a hook holds may go on, by what is known of the target.
 fn hook_seen(rollout: &Rollout, effective: &Effective) -> Hook {
-    if effective.hook_time.is_zero() || !(rollout.was_ready || rollout.budget.course == Course::Ready) {
+    // Under skipAnalysis a look ends before it would call a hook.
+    let calls_hooks = !effective.skip_analysis && !effective.hook_time.is_zero();
+    if !calls_hooks || !(rollout.was_ready || rollout.budget.course == Course::Ready) {
         return Hook::None;
     }
     let held = SignedDuration::try_from(effective.hook_time).unwrap_or(SignedDuration::MAX);

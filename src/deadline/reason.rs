@@ -100,7 +100,7 @@ pub fn withheld(why: Withheld) -> String {
             "Flagger waits for the primary, which is not ready, and does not look at the canary"
         }
         Withheld::NotLooking(TargetSeen::Paused) => "the target is paused, which only its owner should end",
-        Withheld::Hook(_) => "one of Flagger's hooks may be running, and what it answers may still promote the version",
+        Withheld::Forbidden => "a permission is missing to write what Flagger reads; the log says which",
         Withheld::Blind => "the target's pods cannot be looked at; the log says why",
         Withheld::NotLooking(_) => "Flagger cannot judge the target now",
     };

@@ -50,10 +50,10 @@ pub enum Withheld {
     Unproven(Timestamp),
     /// Flagger does not look at the canary now, and would find the verdict when all may be well again.
     NotLooking(TargetSeen),
-    /// A hook may hold one of Flagger's looks, until this moment if it is known.
-    Hook(Option<Timestamp>),
     /// The target's pods cannot be looked at.
     Blind,
+    /// What Flagger reads may not be written.
+    Forbidden,
     /// By its pods the target is ready, but its controller does not say so.
     ControllersBehind,
     /// Our clock and the API server's are this far apart.
@@ -73,10 +73,10 @@ pub enum WithheldKind {
     Unproven,
     /// Flagger does not look at the canary.
     NotLooking,
-    /// A hook may hold a look.
-    Hook,
     /// The pods cannot be looked at.
     Blind,
+    /// What Flagger reads may not be written.
+    Forbidden,
     /// The controller does not keep up.
     ControllersBehind,
     /// Nobody knows what time it is.
@@ -208,10 +208,6 @@ fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, now: Timestamp) 
     if seen.controllers_behind && breach.clock == Clock::Readiness && !requested(stamp) {
         return Remedy::Withhold(breach, Withheld::ControllersBehind);
     }
-    // Without the failed checks there is nothing to hand over meanwhile.
-    if let (false, TargetLever::Later(until), false) = (levers.fail_checks, levers.target, requested(stamp)) {
-        return Remedy::Withhold(breach, Withheld::Hook(until));
-    }
     match seen.target {
         TargetSeen::Ready | TargetSeen::Unready | TargetSeen::Growing(_) => Remedy::RollBack(breach, levers),
         // What was handed over already stays: taking it back for a moment would only delay the end.
@@ -245,8 +241,8 @@ impl Withheld {
             Self::FixPushed(_) => WithheldKind::FixPushed,
             Self::Unproven(_) => WithheldKind::Unproven,
             Self::NotLooking(_) => WithheldKind::NotLooking,
-            Self::Hook(_) => WithheldKind::Hook,
             Self::Blind => WithheldKind::Blind,
+            Self::Forbidden => WithheldKind::Forbidden,
             Self::ControllersBehind => WithheldKind::ControllersBehind,
             Self::Skewed(_) => WithheldKind::Skewed,
             Self::Stale(_) => WithheldKind::Stale,
@@ -259,8 +255,12 @@ impl Withheld {
     pub const fn until(self) -> Option<Timestamp> {
         match self {
             Self::FixPushed(until) | Self::Unproven(until) | Self::Breaker(until, _) => Some(until),
-            Self::Hook(until) => until,
-            Self::NotLooking(_) | Self::Blind | Self::ControllersBehind | Self::Skewed(_) | Self::Stale(_) => None,
+            Self::NotLooking(_)
+            | Self::Blind
+            | Self::Forbidden
+            | Self::ControllersBehind
+            | Self::Skewed(_)
+            | Self::Stale(_) => None,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     verdict::Verdict,
 };
 use crate::flagger::{
-    canary::{Canary, Promoted},
+    canary::{Canary, Promoted, TargetRef},
     phase::Phase,
 };
 
@@ -66,6 +66,8 @@ pub struct Rollout {
     pub promoted_since: Timestamp,
     /// The version that Flagger last took up.
     pub revision: Revision,
+    /// The workload that it rolls out.
+    pub target: TargetRef,
     /// The first `Progressing`.
     pub started_at: Timestamp,
     /// The last progress.
@@ -207,6 +209,7 @@ impl Rollout {
         Some(Self {
             promoted_since,
             revision: revision.clone(),
+            target: canary.spec.target.clone(),
             started_at,
             progressed_at,
             // Of what was ready before, it is not known when.
@@ -340,6 +343,7 @@ mod tests {
                 configs: [0; 16],
                 template: TemplateHash::default(),
             },
+            target: TargetRef::default(),
             started_at: at("2026-11-23T14:00:05Z"),
             progressed_at: at("2026-11-23T14:02:15.4Z"),
             progress: Progress {

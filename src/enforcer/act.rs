@@ -132,6 +132,17 @@ fn retry_at(why: Withheld, now: Timestamp) -> Option<Timestamp> {
     why.until().or_else(|| now.checked_add(RESTRAINED).ok())
 }
 
+/// Tells once that a lever may not be written. What is in place already stays: it is true, and the rest is tried again.
+fn forbidden(context: &Context, breach: Breach, memory: &mut Memory, now: Timestamp) {
+    let why = Withheld::Forbidden;
+    if !requested(&memory.stamp) {
+        withhold(context, breach, RemedyName::Rollback, why, memory, now);
+    } else if !memory.is_withheld(&breach, why) {
+        memory.told.withheld = Some((breach.clock, why.kind()));
+        memory.say(Topic::ActionWithheld, exceeded(&breach, &withheld(why)));
+    }
+}
+
 /// Tells once that a deadline has passed and why nothing is done about it.
 fn withhold(
     context: &Context,
@@ -252,6 +263,9 @@ async fn roll_back(
         memory.say(topic(breach.clock), note);
         let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
         memory.say(Topic::RollbackRequested, note);
+    }
+    if pulled.as_ref().is_err_and(Error::is_forbidden) {
+        forbidden(context, breach, memory, now);
     }
     if pulled? == Pulled::MovedOn {
         let fresh = Fresh::read(context, &fresh.canary).await?;

@@ -3,13 +3,16 @@
 //! kube's recorder folds Events of the same reason into one and keeps the first note, so that the second failure
 //! within minutes would be told with the reason of the first. Curfew tells everything once, so every Event is its own.
 
+use std::{sync::Arc, time::Duration};
+
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{Api, Resource, api::PostParams};
+use tokio::sync::Semaphore;
 
-use super::Context;
+use super::{Context, ask};
 use crate::flagger::canary::Canary;
 
 /// Who reports, as Events name it.
@@ -17,6 +20,17 @@ const REPORTER: &str = "curfew.dev/curfew";
 
 /// The longest note that the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
+
+/// Of how many Canaries Events may wait for the API server at the same time; more are dropped. Each of them waits ten
+/// seconds at most.
+const WAITING: usize = 1000;
+
+/// How long a stopping Curfew waits for the Events that are under way.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Writes Events beside everything else, so that nothing waits for them.
+#[derive(Clone, Debug)]
+pub struct Teller(Arc<Semaphore>);
 
 /// What an Event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +51,22 @@ pub enum Topic {
     LastResort,
     /// Something speaks against acting.
     ActionWithheld,
+}
+
+// === impl Teller ===
+
+impl Default for Teller {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(WAITING)))
+    }
+}
+
+impl Teller {
+    /// Waits until everything that was told is written, but not for long.
+    pub async fn finish(&self) {
+        let all = u32::try_from(WAITING).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(LAST_WORDS, self.0.acquire_many(all)).await;
+    }
 }
 
 // === impl Topic ===
@@ -79,16 +109,48 @@ impl Topic {
     }
 }
 
-/// Tells something about a Canary. An Event that cannot be written is logged, and nothing waits for it.
-pub async fn tell(context: &Context, canary: &Canary, topic: Topic, note: &str) {
-    let (namespace, name, reason) = (canary.namespace(), canary.name(), topic.reason());
+/// Tells something about a Canary, one thing after the other. An Event that cannot be written is logged, and nothing waits
+/// for it.
+pub fn tell(context: &Context, canary: &Canary, words: Vec<(Topic, String)>) {
     // The one that leads tells it.
     if !context.leadership.is_leader() {
         return;
     }
+    let events: Vec<_> = words
+        .into_iter()
+        .map(|(topic, note)| event(context, canary, topic, &note))
+        .collect();
+    if events.is_empty() {
+        return;
+    }
+    let (namespace, name) = (canary.namespace().to_owned(), canary.name().to_owned());
+    let Ok(permit) = Arc::clone(&context.teller.0).try_acquire_owned() else {
+        tracing::warn!(
+            namespace,
+            name,
+            "Events were not written: too many wait for the API server already"
+        );
+        return;
+    };
+    let api: Api<Event> = Api::namespaced(context.client.clone(), &namespace);
+    let leadership = context.leadership.clone();
+    tokio::spawn(async move {
+        // As with everything that is written, whoever does not lead any more is quiet.
+        for event in events.iter().take_while(|_| leadership.is_leader()) {
+            let reason = event.reason.as_deref().unwrap_or_default();
+            if let Err(error) = ask("write an Event", api.create(&PostParams::default(), event)).await {
+                tracing::warn!(namespace, name, reason, %error, "an Event was not written");
+            }
+        }
+        drop(permit);
+    });
+}
+
+fn event(context: &Context, canary: &Canary, topic: Topic, note: &str) -> Event {
+    let (namespace, name, reason) = (canary.namespace(), canary.name(), topic.reason());
     tracing::info!(namespace, name, reason, note, "told");
     let now = context.now();
-    let event = Event {
+    Event {
         metadata: ObjectMeta {
             // As client-go names them, so that tools sort and show them alike.
             name: Some(format!("{name}.{:x}", now.as_nanosecond())),
@@ -107,11 +169,6 @@ pub async fn tell(context: &Context, canary: &Canary, topic: Topic, note: &str) 
         reporting_controller: Some(REPORTER.to_owned()),
         reporting_instance: Some(context.instance.clone()),
         ..Event::default()
-    };
-    let events: Api<Event> = Api::namespaced(context.client.clone(), namespace);
-    let params = PostParams::default();
-    if let Err(error) = context.write("write an Event", events.create(&params, &event)).await {
-        tracing::warn!(namespace, name, reason, %error, "an Event was not written");
     }
 }
 

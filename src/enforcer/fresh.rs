@@ -46,12 +46,8 @@ impl Fresh {
     /// # Errors
     /// The API server did not answer, or the Canary is gone.
     pub async fn read(context: &Context, canary: &Canary) -> Result<Self, Error> {
-        let judged = canary;
         // The Canary first: a target read before it could belong to an earlier revision.
-        let canary = read_canary(context, judged).await?;
-        if canary.metadata.uid != judged.metadata.uid {
-            return Err(Error::Gone);
-        }
+        let canary = read_canary(context, canary).await?;
         let (kind, namespace) = (canary.spec.target.kind.as_str(), canary.namespace());
         let primary_name = canary.primary_name();
         let (target, primary) = tokio::try_join!(
@@ -97,11 +93,12 @@ impl Fresh {
 /// Reads a Canary.
 ///
 /// # Errors
-/// The API server did not answer, or the Canary is gone.
+/// The API server did not answer, or the Canary is gone; another one of its name is not the same.
 pub async fn read_canary(context: &Context, canary: &Canary) -> Result<Canary, Error> {
     let canaries: Api<Canary> = Api::namespaced(context.client.clone(), canary.namespace());
     ask("read the Canary", canaries.get_opt(canary.name()))
         .await?
+        .filter(|found| found.metadata.uid == canary.metadata.uid)
         .ok_or(Error::Gone)
 }
 
@@ -132,7 +129,7 @@ pub fn counts(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
 }
 
-async fn workload(
+pub(super) async fn workload(
     context: &Context,
     kind: &str,
     namespace: &str,

@@ -4,6 +4,8 @@
 //! After the levers the Canary is read once more: if its phase moved or another revision came, they are
 //! withdrawn at once, since they are bound to neither (`docs/flagger.md#l9`).
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use kube::{
@@ -14,13 +16,13 @@ use serde_json::{Value, json};
 
 use super::{
     Context, Error, FIELD_MANAGER,
-    fresh::{Fresh, read_canary},
+    fresh::{Fresh, read_canary, workload},
 };
 use crate::{
     deadline::{
-        remedy::{Levers, OURS, TargetLever},
+        remedy::{Levers, OURS, TargetLever, requested},
         revision::Revision,
-        stamp,
+        stamp::{self, Stamp},
     },
     flagger::{
         canary::Canary,
@@ -33,11 +35,22 @@ use crate::{
 /// How far beyond its deadline a transition is put back.
 const BACKDATE_MARGIN: SignedDuration = SignedDuration::from_secs(2);
 
+/// After which times it is tried again to take a lever off the target of a Canary that is gone: at once after a conflict
+/// with its controller, and for a few minutes in which the API server may be away.
+const CLEAR_UP_AGAIN: [Duration; 6] = [
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(20),
+    Duration::from_mins(1),
+    Duration::from_mins(2),
+];
+
 /// What the levers found before they moved anything.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Before {
-    /// The target's `Progressing` condition.
-    progressing: Option<Value>,
+    /// The target whose `Progressing` condition was set, by its name, and the condition that it had.
+    progressing: Option<(String, Option<Value>)>,
     /// The Canary's count of failed checks.
     failed_checks: Option<i64>,
     /// The Canary's `lastTransitionTime`, as it was and as it was put.
@@ -79,10 +92,7 @@ pub async fn pull(
         && let Some(backdated) = backdated(canary, context.now())
     {
         let found = canary.status.last_transition_time.unwrap_or(backdated);
-        before
-            .get_or_insert_default()
-            .transition
-            .get_or_insert((found, backdated));
+        before.get_or_insert_default().transition = Some((found, backdated));
         patch_status(context, &written, json!({"lastTransitionTime": stamp::time(backdated)})).await?;
         first.get_or_insert_with(|| context.now());
     }
@@ -92,7 +102,8 @@ pub async fn pull(
         .filter(|_| levers.target == TargetLever::ExceedDeadline)
         && !target.deadline_exceeded()
     {
-        before.get_or_insert_default().progressing = progressing(object).cloned();
+        let name = canary.spec.target.name.clone();
+        before.get_or_insert_default().progressing = Some((name, progressing(object).cloned()));
         let now = stamp::time(context.now());
         let exceeded = json!({
             "type": "Progressing",
@@ -116,13 +127,16 @@ pub async fn pull(
 /// # Errors
 /// A write was refused; with a conflict, something changed since it was read.
 pub async fn withdraw(context: &Context, fresh: &Fresh, before: Option<&Before>) -> Result<(), Error> {
-    if let Some((_, object)) = &fresh.target
-        && progressing(object).is_some_and(is_ours)
-    {
-        let found = before.and_then(|before| before.progressing.clone());
-        patch_progressing(context, object, found.unwrap_or_else(|| neutral(context.now()))).await?;
-    }
     let mut canary = fresh.canary.clone();
+    let known = before.and_then(|before| before.progressing.as_ref());
+    let current = &canary.spec.target.name;
+    if let Some((name, _)) = known.filter(|(name, _)| name != current) {
+        // It targets something else now, and the lever is still where it was put.
+        put_back(context, canary.namespace(), name, known).await?;
+    }
+    if let Some((_, object)) = &fresh.target {
+        put_back_on(context, object, known.filter(|(name, _)| name == current)).await?;
+    }
     if let Some((found, put)) = before.and_then(|before| before.transition)
         && canary
             .status
@@ -140,6 +154,87 @@ pub async fn withdraw(context: &Context, fresh: &Fresh, before: Option<&Before>)
         patch_failed_checks(context, &canary, failed_checks).await?;
     }
     Ok(())
+}
+
+/// Puts the condition back on a target whose Canary is gone.
+async fn leave(context: &Context, namespace: &str, before: &Before) -> Result<(), Error> {
+    let known = before.progressing.as_ref();
+    match known {
+        Some((name, _)) => put_back(context, namespace, name, known).await,
+        None => Ok(()),
+    }
+}
+
+/// Takes the levers off the targets of Canaries that are gone, whenever there is one. Never ends.
+pub async fn clear_up(context: &Context) {
+    loop {
+        let (namespace, before) = context.memories.next_left().await;
+        for wait in CLEAR_UP_AGAIN {
+            let Err(error) = leave(context, &namespace, &before).await else {
+                break;
+            };
+            tracing::warn!(namespace, %error, ?wait, "cannot take a lever off the target of a Canary that is gone");
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+type Known<'a> = Option<&'a (String, Option<Value>)>;
+
+async fn put_back(context: &Context, namespace: &str, name: &str, known: Known<'_>) -> Result<(), Error> {
+    match workload(context, "Deployment", namespace, name).await? {
+        Some((_, object)) => put_back_on(context, &object, known).await,
+        None => Ok(()),
+    }
+}
+
+async fn put_back_on(context: &Context, object: &Value, known: Known<'_>) -> Result<(), Error> {
+    if !progressing(object).is_some_and(is_ours) {
+        return Ok(());
+    }
+    let found = known.and_then(|(_, found)| found.clone());
+    patch_progressing(context, object, found.unwrap_or_else(|| neutral(context.now()))).await
+}
+
+// === impl Before ===
+
+impl Before {
+    /// What may be ours on a rollout that is looked at for the first time: levers that were pulled before a restart. What
+    /// stood there before them is forgotten.
+    #[must_use]
+    pub fn found(fresh: &Fresh, stamp: &Stamp, now: Timestamp) -> Option<Self> {
+        let canary = &fresh.canary;
+        let failed =
+            canary.status.phase.can_roll_back() && canary.status.failed_checks >= Effective::of(canary).threshold;
+        let target = fresh.target.as_ref().map(|(_, object)| object);
+        let exceeded = target.and_then(progressing).is_some_and(is_ours);
+        // Flagger has not written since, so what stands there is as old as the verdict wanted it.
+        let asked = stamp
+            .verdict
+            .as_ref()
+            .filter(|_| requested(stamp))
+            .map(|verdict| verdict.at);
+        let backdated = canary.status.last_transition_time.filter(|stands| {
+            let by_status = fresh
+                .target
+                .as_ref()
+                .is_some_and(|(target, _)| target.kind == Kind::DaemonSet);
+            by_status && canary.status.phase.can_roll_back() && asked.is_some_and(|asked| *stands < asked)
+        });
+        let found = Self {
+            progressing: exceeded.then(|| (canary.spec.target.name.clone(), None)),
+            // Flagger counts on from none.
+            failed_checks: failed.then_some(0),
+            transition: backdated.map(|stands| (now, stands)),
+        };
+        (found != Self::default()).then_some(found)
+    }
+
+    /// Whether a target carries a condition of ours.
+    #[must_use]
+    pub fn is_on_target(&self) -> bool {
+        self.progressing.is_some()
+    }
 }
 
 /// Whether the Canary is not any more in the phase and revision that were judged. That it failed is what was wanted.

@@ -27,6 +27,10 @@ use super::{clock, skew::Skew};
 /// `k8s.io/apiserver/pkg/storage/cacher`), and half as much for a busy server.
 pub const SILENT: Duration = Duration::from_secs(90);
 
+/// How often a watch of one kind is begun at most: kube's watcher begins another one at once when the server ends one
+/// without an error, however soon that was.
+const PACE: Duration = Duration::from_secs(1);
+
 /// With a watch this old, something is wrong that begins anew did not mend, and nothing is done.
 const STALE: Duration = Duration::from_secs(150);
 
@@ -42,6 +46,8 @@ struct Told {
     skew: Skew,
     /// When each watch last said something, by the plural of what is watched.
     heard: BTreeMap<String, Instant>,
+    /// When the last watch of each was begun, or will have been.
+    begun: BTreeMap<String, Instant>,
 }
 
 /// A client's service, listened to.
@@ -127,6 +133,15 @@ impl Link {
         }
     }
 
+    /// When a watch that was answered may begin.
+    fn turn(&self, what: &str) -> Instant {
+        let now = Instant::now();
+        let begun = &mut self.told.lock().begun;
+        let turn = begun.get(what).map_or(now, |last| now.max(*last + PACE));
+        begun.insert(what.to_owned(), turn);
+        turn
+    }
+
     fn hear(&self, what: &str) {
         let mut told = self.told.lock();
         match told.heard.get_mut(what) {
@@ -155,6 +170,7 @@ impl<S, B, R> Service<Request<B>> for Listened<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
+    R: Send,
 {
     type Response = Response<ListenedBody<R>>;
     type Error = S::Error;
@@ -177,7 +193,11 @@ where
             if let Some(date) = date(&response) {
                 link.told.lock().skew.note(date, asked, clock::now());
             }
-            let watch = what.filter(|_| response.status().is_success()).map(|what| {
+            let what = what.filter(|_| response.status().is_success());
+            if let Some(what) = &what {
+                sleep_until(link.turn(what)).await;
+            }
+            let watch = what.map(|what| {
                 link.hear(&what);
                 let silence = Box::pin(sleep_until(Instant::now() + link.silent));
                 Watch { what, link, silence }

@@ -7,6 +7,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::{Error, events::Topic, levers::Before};
 use crate::{
@@ -19,7 +20,12 @@ const OUTAGE: SignedDuration = SignedDuration::from_secs(10);
 
 /// The memories of all Canaries, by namespace and name.
 #[derive(Debug, Default)]
-pub struct Memories(Mutex<Kept>);
+pub struct Memories {
+    kept: Mutex<Kept>,
+    /// What the levers found on the targets of Canaries that are gone, by namespace.
+    left: Mutex<Vec<(String, Before)>>,
+    more_left: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -89,36 +95,39 @@ impl Memories {
     #[must_use]
     pub fn take(&self, canary: &Canary, now: Timestamp) -> Memory {
         let (known, forgotten) = {
-            let mut kept = self.0.lock();
+            let mut kept = self.kept.lock();
             (kept.memories.remove(&key(canary)), kept.forgotten)
         };
-        known
-            .filter(|memory| memory.uid == canary.metadata.uid)
-            .unwrap_or_else(|| Memory {
-                uid: canary.metadata.uid.clone(),
-                forgotten,
-                stamp: Stamp::recall(canary, now),
-                pods: None,
-                pods_of: None,
-                before: None,
-                seen_version: None,
-                pulled_at: None,
-                pulls: 0,
-                restrained_until: None,
-                evidence_at: None,
-                words: Vec::new(),
-                failures: 0,
-                unanswered_since: None,
-                held_at: None,
-                written_at: None,
-                written: BTreeMap::new(),
-                told: Told::default(),
-            })
+        let (known, other) = match known {
+            Some(memory) if memory.uid == canary.metadata.uid => (Some(memory), None),
+            other => (None, other),
+        };
+        self.leave(canary, other.and_then(|memory| memory.before));
+        known.unwrap_or_else(|| Memory {
+            uid: canary.metadata.uid.clone(),
+            forgotten,
+            stamp: Stamp::recall(canary, now),
+            pods: None,
+            pods_of: None,
+            before: None,
+            seen_version: None,
+            pulled_at: None,
+            pulls: 0,
+            restrained_until: None,
+            evidence_at: None,
+            words: Vec::new(),
+            failures: 0,
+            unanswered_since: None,
+            held_at: None,
+            written_at: None,
+            written: BTreeMap::new(),
+            told: Told::default(),
+        })
     }
 
     /// Puts it back, unless everything was forgotten meanwhile.
     pub fn keep(&self, canary: &Canary, memory: Memory) {
-        let mut kept = self.0.lock();
+        let mut kept = self.kept.lock();
         if memory.forgotten == kept.forgotten {
             kept.memories.insert(key(canary), memory);
         }
@@ -127,7 +136,7 @@ impl Memories {
     /// Forgets everything, for one that begins to lead: another may have led in between, and what it did stands in the
     /// stamps alone.
     pub fn clear(&self) {
-        let mut kept = self.0.lock();
+        let mut kept = self.kept.lock();
         kept.memories.clear();
         kept.forgotten += 1;
     }
@@ -135,16 +144,36 @@ impl Memories {
     /// How often in a row looking after a Canary failed.
     #[must_use]
     pub fn failures(&self, canary: &Canary) -> u32 {
-        self.0
+        self.kept
             .lock()
             .memories
             .get(&key(canary))
             .map_or(0, |memory| memory.failures)
     }
 
-    /// Forgets a Canary that is gone.
+    /// Forgets a Canary that is gone, but not a lever on its target.
     pub fn forget(&self, canary: &Canary) {
-        self.0.lock().memories.remove(&key(canary));
+        let known = self.kept.lock().memories.remove(&key(canary));
+        self.leave(canary, known.and_then(|memory| memory.before));
+    }
+
+    /// Notes what the levers found on the target of a Canary that is gone.
+    pub fn leave(&self, canary: &Canary, before: Option<Before>) {
+        if let Some(before) = before.filter(Before::is_on_target) {
+            self.left.lock().push((canary.namespace().to_owned(), before));
+            self.more_left.notify_one();
+        }
+    }
+
+    /// The next lever that is to be taken off the target of a Canary that is gone: its namespace, and what was there.
+    pub async fn next_left(&self) -> (String, Before) {
+        loop {
+            let next = self.left.lock().pop();
+            match next {
+                Some(next) => return next,
+                None => self.more_left.notified().await,
+            }
+        }
     }
 }
 

@@ -36,8 +36,8 @@ use kube::{
 };
 
 use self::{
-    leadership::Leadership, link::Link, memory::Memories, metrics::Metrics, reconcile::reconcile, rollouts::Rollouts,
-    watch::Watches,
+    events::Teller, leadership::Leadership, link::Link, memory::Memories, metrics::Metrics, reconcile::reconcile,
+    rollouts::Rollouts, watch::Watches,
 };
 use crate::policy::Policies;
 
@@ -76,6 +76,8 @@ pub struct Context {
     pub leadership: Leadership,
     /// Under which name Events are reported.
     pub instance: String,
+    /// What writes them.
+    pub teller: Teller,
 }
 
 /// What can go wrong while a Canary is worked on. None of it is a verdict.
@@ -186,6 +188,12 @@ impl Error {
         self.status() == Some(409)
     }
 
+    /// Whether a permission is missing.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.status() == Some(403)
+    }
+
     /// Whether there is no such object.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -213,7 +221,7 @@ pub async fn run(context: Arc<Context>, queue: watch::Queue, stop: impl Future<O
     let queue = stream::select(queue, taken_over).take_until(Box::pin(stop));
     // Everything that is stored is looked at once more when all of it is there: what a Canary needs may have come
     // after it.
-    applier(
+    let looking_after = applier(
         |canary, context| Box::pin(reconcile(canary, context)),
         |canary, error: &Error, context| {
             let (namespace, name) = (canary.namespace(), canary.name());
@@ -230,7 +238,7 @@ pub async fn run(context: Arc<Context>, queue: watch::Queue, stop: impl Future<O
             tracing::warn!(namespace, name, %error, ?wait, "cannot look after a Canary; trying again");
             Action::requeue(wait)
         },
-        context,
+        Arc::clone(&context),
         store,
         queue,
         Config::default().concurrency(CONCURRENCY),
@@ -240,8 +248,12 @@ pub async fn run(context: Arc<Context>, queue: watch::Queue, stop: impl Future<O
             tracing::debug!(%error, "a Canary was not looked at");
         }
         futures::future::ready(())
-    })
-    .await;
+    });
+    tokio::select! {
+        () = looking_after => {}
+        () = levers::clear_up(&context) => {}
+    }
+    context.teller.finish().await;
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::{
     events::{Topic, tell},
     evidence,
     fresh::{self, Fresh},
-    levers,
+    levers::{self, Before},
     memory::Memory,
     stamps,
 };
@@ -80,8 +80,12 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
         Box::pin(look_after(&canary, &context, &mut memory, now)).await
     };
     memory.note_outcome(&done, now);
-    // A Canary that went away meanwhile was forgotten already.
-    if context.watches.canaries.get(&ObjectRef::from_obj(&*canary)).is_some() {
+    // A Canary that went away meanwhile was forgotten already, but a lever must not stay on its target.
+    let is_there = context.watches.canaries.get(&ObjectRef::from_obj(&*canary)).is_some();
+    if !is_there || matches!(done, Err(Error::Gone)) {
+        context.memories.leave(&canary, memory.before.take());
+    }
+    if is_there {
         context.memories.keep(&canary, memory);
     }
     match done {
@@ -143,7 +147,10 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
             look = Look::at(fresh.scene(), &memory.stamp, &limits, now);
         }
         if look.is_another_rollout(&memory.stamp) {
-            memory.before = None;
+            // What was found for a verdict that is still to be withdrawn must be put back.
+            if memory.before.is_none() || !requested(&look.stamp) {
+                memory.before = Before::found(&fresh, &look.stamp, now);
+            }
             memory.pulls = 0;
             memory.told.withheld = None;
         }
@@ -178,9 +185,7 @@ async fn stamp_and_tell(
     let pending = look.judgement.pending;
     let pending = pending.map(|Pending { clock, deadline, .. }| (clock, deadline));
     let written = stamps::write(context, canary, memory, pending, context.now()).await;
-    for (topic, note) in std::mem::take(&mut memory.words) {
-        tell(context, canary, topic, &note).await;
-    }
+    tell(context, canary, std::mem::take(&mut memory.words));
     written
 }
 
@@ -305,7 +310,12 @@ fn next_look(look: &Look, memory: &Memory, waits: [Option<Duration>; 2], now: Ti
         .flatten();
     let until = moments.map(|moment| moment.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
     let acting = requested(&memory.stamp) || (matches!(look.remedy, Remedy::RollBack(..)) && restrained.is_none());
-    let reassert = acting.then(|| reassert(memory.pulls));
+    let rest = reassert(memory.pulls);
+    let rested = memory
+        .pulled_at
+        .map(|pulled| pulled.elapsed())
+        .filter(|rested| *rested < rest);
+    let reassert = acting.then(|| rest.saturating_sub(rested.unwrap_or_default()));
     let running = look.seen.running.then_some(LONGEST_SLEEP);
     match until
         .chain(waits.into_iter().flatten())

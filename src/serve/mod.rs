@@ -80,11 +80,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
     } = args;
     logging::start(log_format, &log_level).map_err(Error::BadStart)?;
     let mut signals = shutdown::Signals::listen().map_err(|error| Error::BadStart(format!("signals: {error}")))?;
-    let policies = Arc::new(
-        policy
-            .as_deref()
-            .map_or_else(|| Ok(Policies::default()), read_policies)?,
-    );
+    let policies = Arc::new(read_policies(policy.as_deref())?);
     let certificate = certificate(tls_dir, &namespace, webhook_addr)?;
     let webhook_listener = listen("--webhook-addr", webhook_addr)?;
     let admin_listener = listen("--admin-addr", admin_addr)?;
@@ -116,6 +112,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
         metrics: enforcer::metrics::Metrics::new(registry.inner()),
         leadership: election.leadership(),
         instance,
+        teller: enforcer::events::Teller::default(),
     });
     let webhook = Webhook {
         policies,
@@ -193,7 +190,11 @@ fn start_watches(
     )
 }
 
-fn read_policies(path: &Path) -> Result<Policies, Error> {
+/// The policies of a file; without one, the built-in.
+fn read_policies(path: Option<&Path>) -> Result<Policies, Error> {
+    let Some(path) = path else {
+        return Ok(Policies::default());
+    };
     let bad = |why: String| Error::BadStart(format!("--policy {}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
     file::parse(&text).map_err(|error| bad(error.to_string()))

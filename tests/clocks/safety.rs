@@ -157,16 +157,15 @@ fn a_target_that_never_was_ready_is_held_by_no_hook() {
 }
 
 #[test]
-fn where_only_the_target_has_a_lever_the_verdict_waits_for_the_hooks() {
+fn where_the_analysis_is_skipped_no_hook_is_called() {
     let mut film = hooked();
     film.spec("skipAnalysis", json!(true));
-    film.until(10).ready(4).until(30).ready(3).until(155).until(300);
-    let (second, Remedy::Withhold(_, why)) = film.remedies[0] else {
-        panic!("{:?}", film.remedies)
-    };
-    assert_eq!(why, Withheld::Hook(Some(Film::at(155))));
-    assert_eq!(target_levers(&film), [(155, TargetLever::ExceedDeadline)]);
-    assert!(second < 155);
+    film.until(10).ready(4).until(30).ready(3).until(300);
+    let levers = target_levers(&film);
+    assert!(
+        matches!(levers[..], [(second, TargetLever::ExceedDeadline)] if second < 100),
+        "{levers:?}"
+    );
 }
 
 #[test]

@@ -130,6 +130,8 @@ const STEPS: &[Step] = &[
             "--test",
             "clocks",
             "--test",
+            "faults",
+            "--test",
             "webhook",
         ],
     ),

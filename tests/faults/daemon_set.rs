@@ -1,0 +1,135 @@
+//! A `DaemonSet`'s second lever is the Canary's own `lastTransitionTime`, so that both are written to one object.
+
+use curfew::enforcer::clock;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{
+    app::{self, APP, NAMESPACE},
+    script::on,
+    stage::{A_WHILE, Stage},
+    world::World,
+};
+
+async fn open() -> Stage {
+    Stage::with(|world| app::install_daemon_set(world, APP)).await
+}
+
+/// The rollout begins, and a second later Flagger writes the status, so that it counts from there. Answers what it wrote.
+async fn begin(stage: &Stage) -> Value {
+    stage.server.change(|world| app::begin_daemon_set(world, APP));
+    stage
+        .server
+        .until("the rollout is looked at", |_, log| {
+            log.iter().any(|request| request.is("patch", "canaries")).then_some(())
+        })
+        .await;
+    let later = Timestamp::from_second(clock::now().as_second() + 1).expect("a time");
+    stage.server.change(|world| {
+        world.change("canaries", NAMESPACE, APP, |canary| {
+            canary["status"]["lastTransitionTime"] = json!(later.to_string());
+        });
+        transition(world)
+    })
+}
+
+fn transition(world: &World) -> Value {
+    app::status_of(world, APP)["lastTransitionTime"].clone()
+}
+
+async fn handed_over(stage: &Stage, found: &Value) {
+    stage
+        .server
+        .until("both levers are in place", |world, _| {
+            (app::is_failed_checks(world, APP) && transition(world) != *found).then_some(())?;
+            app::has_result(world, APP, "requested")
+        })
+        .await;
+}
+
+async fn withdrawn(stage: &Stage) -> Value {
+    stage
+        .server
+        .until("the verdict is withdrawn", |world, _| {
+            app::has_result(world, APP, "withheld")?;
+            (app::status_of(world, APP)["failedChecks"] == 0).then(|| transition(world))
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_withdrawal_puts_back_the_transition_that_flagger_wrote() {
+    let stage = open().await;
+    let found = begin(&stage).await;
+    handed_over(&stage, &found).await;
+    stage.server.change(|world| app::suspend(world, APP));
+    assert_eq!(withdrawn(&stage).await, found);
+    stage.assert_careful();
+}
+
+#[tokio::test]
+async fn a_withdrawal_after_a_restart_gives_flagger_its_whole_deadline() {
+    let mut stage = open().await;
+    let found = begin(&stage).await;
+    handed_over(&stage, &found).await;
+    stage.kill();
+    stage.server.change(|world| {
+        world.change("canaries", NAMESPACE, APP, |canary| {
+            canary["spec"]["progressDeadlineSeconds"] = json!(600);
+        });
+    });
+    stage.start().await;
+    let transition: Timestamp = withdrawn(&stage)
+        .await
+        .as_str()
+        .expect("a time")
+        .parse()
+        .expect("a time");
+    assert!(clock::now().duration_since(transition) < SignedDuration::from_secs(60));
+    assert!(Some(transition.to_string().as_str()) >= found.as_str());
+    stage.assert_careful();
+}
+
+#[tokio::test]
+async fn a_canary_that_is_rewritten_between_the_levers_is_judged_again_before_the_second() {
+    let stage = open().await;
+    stage
+        .server
+        .script(on("patch", "canaries/status").once().after(|world| {
+            world.change("canaries", NAMESPACE, APP, |canary| {
+                canary["metadata"]["labels"] = json!({"by": "a user"});
+            });
+        }));
+    let found = begin(&stage).await;
+    handed_over(&stage, &found).await;
+    let writes = stage.server.writes();
+    let answers: Vec<_> = writes
+        .iter()
+        .filter(|write| write.resource == "canaries/status")
+        .collect();
+    let codes: Vec<_> = answers.iter().map(|write| write.answer).collect();
+    assert_eq!(codes, [Some(200), Some(409), Some(200)]);
+    assert_eq!(answers[2].body["metadata"]["resourceVersion"], answers[2].found);
+    stage.told("RollbackRequested").await;
+    assert_eq!(stage.verdicts("requested"), 1);
+    stage.assert_careful();
+}
+
+#[tokio::test]
+async fn a_canary_that_is_suspended_between_the_levers_never_gets_the_second() {
+    let stage = open().await;
+    stage.server.script(
+        on("patch", "canaries/status")
+            .once()
+            .after(|world| app::suspend(world, APP)),
+    );
+    let found = begin(&stage).await;
+    assert_eq!(withdrawn(&stage).await, found);
+    stage
+        .server
+        .never("the second lever", A_WHILE, |world, _| {
+            (transition(world) != found).then_some(())
+        })
+        .await;
+    stage.assert_careful();
+}

@@ -1,0 +1,160 @@
+//! Two writers: what changes between a look and a lever, or between two levers.
+
+use serde_json::{Value, json};
+
+use crate::{
+    app::{self, APP, NAMESPACE},
+    script::{Rule, on},
+    stage::{A_WHILE, Stage},
+    world::World,
+};
+
+type Deed = fn(&mut World);
+
+fn change_canary(world: &mut World, change: impl FnOnce(&mut Value)) {
+    world.change("canaries", NAMESPACE, APP, change);
+}
+
+fn mark_deleted(world: &mut World) {
+    change_canary(world, |canary| {
+        canary["metadata"]["deletionTimestamp"] = json!(app::time());
+    });
+}
+
+fn fix(world: &mut World) {
+    app::push(world, APP);
+    app::take_up(world, APP);
+    app::heal(world, APP);
+}
+
+fn promote(world: &mut World) {
+    change_canary(world, |canary| app::phase(canary, "Promoting"));
+}
+
+fn lengthen(world: &mut World) {
+    change_canary(world, |canary| canary["spec"]["progressDeadlineSeconds"] = json!(600));
+}
+
+/// What ends the reason for a verdict.
+const ENDS: [(&str, Deed); 6] = [
+    ("suspended", |world| app::suspend(world, APP)),
+    ("marked as deleted", mark_deleted),
+    ("a fix taken up", fix),
+    ("a fix pushed", |world| app::push(world, APP)),
+    ("promoted", promote),
+    ("a longer deadline", lengthen),
+];
+
+async fn stage_with(rule: Rule) -> (Stage, Value) {
+    let stage = Stage::open().await;
+    stage.server.script(rule);
+    stage.begin();
+    let before = stage.server.change(|world| app::progressing(world, APP).clone());
+    (stage, before)
+}
+
+#[tokio::test]
+async fn what_changes_before_the_first_lever_keeps_every_lever_away() {
+    let tests = ENDS.map(|(what, deed)| async move {
+        let (stage, before) = stage_with(on("patch", "canaries/status").once().before(deed)).await;
+        stage
+            .server
+            .until(what, |_, log| {
+                log.iter()
+                    .any(|request| request.is("patch", "canaries/status"))
+                    .then_some(())
+            })
+            .await;
+        stage
+            .server
+            .never(what, A_WHILE, |world, _| {
+                let failed = app::status_of(world, APP)["failedChecks"] != 0;
+                let exceeded = *app::progressing(world, APP) != before;
+                // A fix that only the Deployment knows of does not touch the Canary, so that the first lever gets there.
+                let pushed = what == "a fix pushed";
+                (exceeded || (failed && !pushed)).then_some(())
+            })
+            .await;
+        if what == "a fix pushed" {
+            stage
+                .server
+                .until("the first lever is withdrawn", |world, _| {
+                    (app::status_of(world, APP)["failedChecks"] == 0).then_some(())
+                })
+                .await;
+        }
+        assert!(
+            !stage
+                .server
+                .log()
+                .iter()
+                .any(|request| request.is("patch", "deployments/status") && request.succeeded())
+        );
+        stage.assert_careful();
+    });
+    futures::future::join_all(tests).await;
+}
+
+#[tokio::test]
+async fn what_changes_after_the_verdict_withdraws_it_and_puts_back_what_was_there() {
+    let tests = ENDS.map(|(what, deed)| async move {
+        let stage = Stage::open().await;
+        stage.begin();
+        let before = stage.server.change(|world| {
+            change_canary(world, |canary| canary["status"]["failedChecks"] = json!(2));
+            app::progressing(world, APP).clone()
+        });
+        stage.handed_over(APP).await;
+        stage.server.change(deed);
+        stage
+            .server
+            .until(&format!("{what}: withdrawn"), |world, _| {
+                let restored = app::status_of(world, APP)["failedChecks"] == failed_checks_after(what);
+                let verdict = app::has_result(world, APP, "withheld").is_some();
+                (restored && verdict && *app::progressing(world, APP) == before).then_some(())
+            })
+            .await;
+        stage.assert_careful();
+    });
+    futures::future::join_all(tests).await;
+}
+
+/// Flagger had counted two. In a phase in which nobody counts them, they are left alone.
+fn failed_checks_after(what: &str) -> i64 {
+    match what {
+        "a fix taken up" => 0,
+        "promoted" => app::THRESHOLD,
+        _ => 2,
+    }
+}
+
+#[tokio::test]
+async fn what_changes_between_the_levers_withdraws_them_and_puts_back_what_was_there() {
+    let tests = ENDS.map(|(what, deed)| async move {
+        let (stage, before) = stage_with(on("patch", "canaries/status").once().after(deed)).await;
+        stage
+            .server
+            .change(|world| change_canary(world, |canary| canary["status"]["failedChecks"] = json!(2)));
+        stage
+            .server
+            .until(&format!("{what}: withdrawn"), |world, log| {
+                let pulled = log
+                    .iter()
+                    .filter(|request| request.is("patch", "deployments/status"))
+                    .count()
+                    > 0;
+                let restored = app::status_of(world, APP)["failedChecks"] == failed_checks_after(what);
+                let verdict = app::has_result(world, APP, "withheld").is_some();
+                (pulled && restored && verdict && *app::progressing(world, APP) == before).then_some(())
+            })
+            .await;
+        stage
+            .server
+            .never(&format!("{what}: pulled again"), A_WHILE, |world, _| {
+                (*app::progressing(world, APP) != before).then_some(())
+            })
+            .await;
+        stage.assert_careful();
+    });
+    futures::future::join_all(tests).await;
+}
