@@ -4,7 +4,7 @@
 //! second not one is acted upon before the others are seen. When it is open, breaches are only reported. After
 //! one window it lets them go at a steady rate, the oldest first; each is judged afresh when its turn comes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,8 +14,11 @@ use crate::policy::canary_policy;
 const FORGOTTEN: SignedDuration = SignedDuration::from_mins(10);
 
 /// How long whoever must wait waits at the least, and at the most before asking again.
-const LEAST_PAUSE: SignedDuration = SignedDuration::from_secs(1);
+const LEAST_PAUSE: SignedDuration = SignedDuration::from_millis(200);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
+
+/// How late somebody may ask without the rate suffering from it.
+const LENIENCE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Trouble elsewhere needs more than this many objects: a share of two is no sign of anything.
 const LEAST_TROUBLE: usize = 3;
@@ -29,8 +32,8 @@ pub struct Breaker {
     waiting: BTreeMap<String, (Timestamp, Timestamp)>,
     /// When it last became clear that there are too many, while it is open.
     open_since: Option<Timestamp>,
-    /// When a breach was last let go.
-    released_at: Option<Timestamp>,
+    /// Until when the breaches that were let go use up the rate.
+    paid_until: Option<Timestamp>,
     /// Why it is open.
     cause: Option<Cause>,
 }
@@ -41,7 +44,7 @@ pub struct Load {
     /// Rollouts that run.
     pub running: usize,
     /// Those whose deadline to be rolled back has passed.
-    pub due: Vec<String>,
+    pub due: BTreeSet<String>,
     /// How the primaries are doing, of all Canaries that are not being adopted or promoted.
     pub primaries: Share,
     /// How many running rollouts have a workload whose controller did not look at its spec yet.
@@ -104,10 +107,13 @@ impl Breaker {
         let (Some(open_since), Some(cause)) = (self.open_since, self.cause) else {
             return Passage::Free;
         };
+        // Those that recovered or went away keep nobody waiting.
+        self.waiting.retain(|waiting, _| load.due.contains(waiting));
         self.waiting.insert(who.to_owned(), (deadline, now));
         let pause = window / i32::try_from(limit.max(1)).unwrap_or(i32::MAX);
-        let released = self.released_at.map_or(Timestamp::MIN, |at| later(at, pause));
-        let next = later(open_since, window).max(released);
+        // Whose turn it is may come a little late: what was not let go meanwhile is let go together.
+        let paid = self.paid_until.unwrap_or(Timestamp::MIN);
+        let next = later(open_since, window).max(paid).max(earlier(now, LENIENCE));
         let mut queue: Vec<_> = self
             .waiting
             .iter()
@@ -115,15 +121,14 @@ impl Breaker {
             .collect();
         queue.sort_unstable();
         let place = queue.iter().position(|(_, waiting)| *waiting == who).unwrap_or(0);
-        if place == 0 && now >= next {
+        let turn = later(next, pause.saturating_mul(i32::try_from(place).unwrap_or(i32::MAX)));
+        if now >= turn {
             self.waiting.remove(who);
-            self.released_at = Some(now);
+            self.paid_until = Some(later(next, pause));
             return Passage::Free;
         }
-        let turn = pause.saturating_mul(i32::try_from(place).unwrap_or(i32::MAX));
         // Whoever is first may be gone by then, so everybody asks again before they are forgotten.
-        let (earliest, latest) = (later(now, LEAST_PAUSE), later(now, LONGEST_PAUSE));
-        let until = later(next.max(now), turn).max(earliest).min(latest);
+        let until = turn.max(later(now, LEAST_PAUSE)).min(later(now, LONGEST_PAUSE));
         Passage::Held(until, cause)
     }
 
@@ -181,7 +186,7 @@ impl Breaker {
         self.waiting
             .retain(|_, (_, asked)| now.duration_since(*asked) < FORGOTTEN);
         if self.waiting.is_empty() {
-            (self.open_since, self.released_at, self.cause) = (None, None, None);
+            (self.open_since, self.paid_until, self.cause) = (None, None, None);
         }
     }
 }
@@ -190,6 +195,10 @@ impl Breaker {
 fn limit(running: usize, settings: canary_policy::Breaker) -> usize {
     let share = running.saturating_mul(usize::from(settings.percent)) / 100;
     share.max(usize::try_from(settings.min).unwrap_or(usize::MAX))
+}
+
+fn earlier(moment: Timestamp, by: SignedDuration) -> Timestamp {
+    moment.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
 
 fn later(moment: Timestamp, by: SignedDuration) -> Timestamp {
@@ -325,6 +334,19 @@ mod tests {
         let free = let_go(&mut breaker, 60, 60, &recovered);
         assert_eq!(free.len(), 30);
         assert_eq!(breaker.state(at(10_000)), None);
+    }
+
+    #[test]
+    fn one_that_is_gone_does_not_stay_first() {
+        let mut breaker = Breaker::default();
+        let all = load(30, 0..21);
+        breaker.ask(&name(0), at(-10), &all, SETTINGS, at(0));
+        breaker.ask(&name(1), at(0), &all, SETTINGS, at(0));
+        let without_the_first = load(30, 1..21);
+        assert_eq!(
+            breaker.ask(&name(1), at(0), &without_the_first, SETTINGS, at(300)),
+            Passage::Free
+        );
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn plain(start: Timestamp, limit: SignedDuration) -> Option<Set> {
 fn initialization(seen: &Observation) -> Option<Set> {
     let adoption = seen.adoption.filter(|_| seen.is_live())?;
     Some(Set {
-        deadline: adoption.hold_by?,
+        deadline: adoption.hold_by.or(adoption.told_at)?,
         warn_at: None,
     })
 }

@@ -17,6 +17,10 @@ pub struct Crashes {
     earlier: BTreeSet<String>,
 }
 
+/// So many failed exits of a container are kept, and so many containers: more than any sensible limit counts.
+const MOST_EXITS: usize = 64;
+const MOST_HISTORIES: usize = 256;
+
 /// What is known of one container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct History {
@@ -61,6 +65,37 @@ impl Crashes {
                     history.failed.extend(failed.map(|exit| exit.at));
                 }
             }
+        }
+        self.forget_what_is_gone(pods);
+    }
+
+    /// Pods come and go for weeks; of those that are gone only failures still count, the latest of them.
+    fn forget_what_is_gone(&mut self, pods: &[PodSeen]) {
+        let there: BTreeSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
+        for names in [&mut self.own, &mut self.earlier] {
+            if names.len() > MOST_HISTORIES {
+                names.retain(|pod| there.contains(pod.as_str()));
+            }
+        }
+        if self.histories.len() > MOST_HISTORIES {
+            self.histories
+                .retain(|(pod, _), history| there.contains(pod.as_str()) || !history.failed.is_empty());
+        }
+        for history in self.histories.values_mut() {
+            while history.failed.len() > MOST_EXITS {
+                history.failed.pop_first();
+            }
+        }
+        while self.histories.len() > MOST_HISTORIES.max(there.len()) {
+            let gone = self
+                .histories
+                .iter()
+                .filter(|((pod, _), _)| !there.contains(pod.as_str()));
+            let oldest = gone.min_by_key(|(_, history)| history.failed.last().copied());
+            let Some(oldest) = oldest.map(|(key, _)| key.clone()) else {
+                break;
+            };
+            self.histories.remove(&oldest);
         }
     }
 
@@ -216,5 +251,34 @@ mod tests {
             true,
         );
         assert_eq!(next.limit_reached(1, HOUR), None);
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_but_for_the_latest_failures() {
+        let mut crashes = Crashes::default();
+        crashes.note(
+            &[named("web-a", true, &[(4, true)]), named("web-b", true, &[])],
+            at(0),
+            true,
+        );
+        crashes.note(&[named("web-c", true, &[])], at(0), true);
+        let known: Vec<_> = crashes.histories.keys().map(|(pod, _)| pod.as_str()).collect();
+        assert_eq!(known, ["web-a", "web-b", "web-c"]);
+        for second in 0..1_000 {
+            let name = format!("web-{second:04}");
+            crashes.note(&[named(&name, true, &[(second, true)])], at(0), true);
+        }
+        assert_eq!(crashes.histories.len(), MOST_HISTORIES);
+        assert!(crashes.own.len() <= MOST_HISTORIES);
+        assert!(
+            crashes
+                .histories
+                .contains_key(&("web-0999".to_owned(), "app".to_owned()))
+        );
+        for second in 0..1_000 {
+            crashes.note(&[named("web-0999", true, &[(second, true)])], at(0), true);
+        }
+        let most = crashes.histories.values().map(|history| history.failed.len()).max();
+        assert_eq!(most, Some(MOST_EXITS));
     }
 }

@@ -95,7 +95,7 @@ fn follow_template(rollout: &mut Rollout, scene: Scene<'_>, live: &Revision, now
     // A Flagger that is down did not look, however long that takes.
     let looked = |until: Timestamp| {
         let pushed = until.checked_sub(look_time(canary)).ok();
-        canary.status.last_transition_time.max(scene.last_event) > pushed
+        scene.sign_of_life(now) > pushed
     };
     if live.template == rollout.revision.template {
         rollout.unsynced_until = None;
@@ -153,6 +153,7 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
         unproven_until,
         unsynced_until: None,
         looked_at: now,
+        last_sign: None,
         breach: None,
     }
 }

@@ -47,6 +47,18 @@ pub struct Scene<'a> {
     pub surroundings: Surroundings,
 }
 
+// === impl Scene ===
+
+impl Scene<'_> {
+    /// The last time that Flagger wrote the status or an Event. One from the future is some other machine's clock, or a
+    /// forgery.
+    #[must_use]
+    pub fn sign_of_life(&self, now: Timestamp) -> Option<Timestamp> {
+        let signs = [self.canary.status.last_transition_time, self.last_event];
+        signs.into_iter().flatten().filter(|sign| *sign <= now).max()
+    }
+}
+
 /// What is known of Flagger itself and of the routes. It is looked up for the last resort alone, and what is not known
 /// for certain is false.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -100,6 +112,8 @@ pub struct Observation {
     /// Whether by its pods the target has long been ready, although its own status does not say so: its controller does not
     /// keep up, and the time that counted may have been no unready time.
     pub controllers_behind: bool,
+    /// Whether it failed because we ended it in Flagger's place.
+    pub ended_by_us: bool,
     /// Whether no traffic was moved and nothing analysed yet.
     pub untouched: bool,
     /// Whether the primary is as ready as Flagger needs it.
@@ -136,7 +150,8 @@ impl Observation {
     /// Whether the adoption can be held: there is something to lose, and the primary has the conditions to renew.
     #[must_use]
     pub fn can_be_held(&self) -> bool {
-        self.kind == Some(Kind::Deployment) && self.adoption.is_some_and(|adoption| adoption.target_serves)
+        let to_hold = |adoption: Adoption| adoption.target_serves && adoption.hold_by.is_some();
+        self.kind == Some(Kind::Deployment) && self.adoption.is_some_and(to_hold)
     }
 
     /// Whether a gate may hold the traffic: it has such a hook, and nothing else is in its way.
@@ -151,8 +166,10 @@ impl Observation {
 pub struct Adoption {
     /// Whether the live workload still serves.
     pub target_serves: bool,
-    /// When it must be held at the latest; none while the primary is ready.
+    /// When it must be held at the latest; none while the primary is ready, or not there.
     pub hold_by: Option<Timestamp>,
+    /// When it has taken as long as the deadline, where nothing says that it must be held.
+    pub told_at: Option<Timestamp>,
 }
 
 /// Whether a hook may hold one of Flagger's looks, which began with a ready target and writes what it found then when the
@@ -210,6 +227,7 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
     let mut synced = false;
     let mut seen = TargetSeen::Missing;
     let mut hook = Hook::None;
+    let mut last_sign = scene.sign_of_life(now);
 
     if running && let Some(promoted) = &canary.status.promoted {
         // While the target is not there, its template is taken to be what it was.
@@ -225,13 +243,16 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
             .as_ref()
             .is_some_and(|before| now.duration_since(before.looked_at) < BLIND);
         rollout.looked_at = now;
+        // A lever of ours sets back what Flagger wrote (docs/flagger.md#l6).
+        rollout.last_sign = rollout.last_sign.max(scene.sign_of_life(now));
+        last_sign = rollout.last_sign;
         synced = rollout.revision == live;
         seen = target_seen(scene, &effective, &rollout, now);
         rollout.budget = turned(rollout.budget, scene, &effective, seen, watched, now);
         rollout.running = rollout.running.turn(running_course(canary), now);
-        rollout
-            .crashes
-            .note(scene.pods.unwrap_or_default(), rollout.started_at, synced);
+        if let Some(pods) = scene.pods {
+            rollout.crashes.note(pods, rollout.started_at, synced);
+        }
         hook = hook_seen(&rollout, &effective);
         if seen == TargetSeen::Ready && !rollout.was_ready {
             rollout.was_ready = true;
@@ -241,6 +262,7 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
     }
     stamp.suspended_since = (standing(canary) == Standing::Suspended).then(|| before.suspended_since.unwrap_or(now));
     let observation = Observation {
+        last_sign,
         synced,
         hook,
         ..observation(scene, &effective, running, seen, now)
@@ -260,7 +282,7 @@ fn observation(
         target,
         primary,
         pods: _,
-        last_event,
+        last_event: _,
         surroundings,
     } = scene;
     let (spec, status) = (&canary.spec, &canary.status);
@@ -271,7 +293,7 @@ fn observation(
         applied: status.last_applied_spec.clone(),
         phase_since,
         status_written: status.last_transition_time,
-        last_sign: status.last_transition_time.max(last_event),
+        last_sign: scene.sign_of_life(now),
         running,
         kind: target.map(|target| target.kind),
         service: is_service(canary),
@@ -289,6 +311,8 @@ fn observation(
             .is_some_and(|analysis| analysis.has_hook("confirm-traffic-increase")),
         on_canary: status.canary_weight > 0 || (running && target.is_some_and(|target| target.wanted > 0)),
         controllers_behind: seen == TargetSeen::Unready && controllers_behind(scene, effective, now),
+        ended_by_us: status.phase == Phase::Failed
+            && (status.promoted.as_ref()).is_some_and(|promoted| promoted.message.starts_with(OURS)),
         untouched: status.canary_weight == 0 && status.iterations == 0,
         primary_ready: primary
             .is_some_and(|primary| readiness(primary, effective.primary_ready_threshold) == Readiness::Ready),
@@ -349,6 +373,10 @@ fn adoption(canary: &Canary, target: Option<&Workload>, primary: Option<&Workloa
     Adoption {
         target_serves: target.is_some_and(|target| target.available > 0),
         hold_by,
+        told_at: canary.metadata.creation_timestamp.as_ref().and_then(|created| {
+            let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
+            created.0.checked_add(deadline).ok()
+        }),
     }
 }
 

@@ -106,7 +106,11 @@ impl From<&Pod> for PodSeen {
                 .or_else(|| status.reason.map(|reason| Trouble::of_pod(&reason, status.message)))
         };
         Self {
-            containers: containers.iter().map(ContainerSeen::of).collect(),
+            containers: containers
+                .iter()
+                .chain(inits.iter().filter(|init| is_sidecar(pod, &init.name)))
+                .map(ContainerSeen::of)
+                .collect(),
             name: pod.metadata.name.clone().unwrap_or_default(),
             created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
             ready: is_ready,
@@ -545,6 +549,21 @@ mod tests {
             let said = reason(&[initializing(policy, &init, app)]).expect("a reason");
             assert_eq!(said, format!("1 of 1 pods not ready: web-a {expected}"), "{init} {app}");
         }
+    }
+
+    #[test]
+    fn a_sidecar_that_fails_counts_and_an_init_container_does_not() {
+        let failed = json!({"state": {"terminated": {"exitCode": 1, "finishedAt": "2026-11-23T14:00:20Z"}}});
+        let app = json!({"state": {"running": {}}, "ready": true});
+        let names = |policy| {
+            let pod = initializing(policy, &failed, &app);
+            pod.containers
+                .into_iter()
+                .map(|container| container.name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(Some("Always")), ["app", "setup"]);
+        assert_eq!(names(None), ["app"]);
     }
 
     #[test]

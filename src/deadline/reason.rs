@@ -26,7 +26,7 @@ pub fn exceeded(breach: &Breach, why: &str) -> String {
             breach.limit.as_secs()
         ),
         Clock::Initialization => format!(
-            "most of the initialization deadline of {} s has passed: {why}; Flagger will give up",
+            "the adoption is not done, and its deadline of {} s is near or past: {why}",
             breach.limit.as_secs()
         ),
         clock => format!(

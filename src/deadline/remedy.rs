@@ -133,17 +133,8 @@ pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: 
                 wanted => wanted,
             }
         }
-        (_, true) if seen.phase == Phase::Failed => {
-            if stamp
-                .verdict
-                .as_ref()
-                .is_some_and(|verdict| verdict.remedy == RemedyName::LastResort)
-            {
-                Remedy::FinishLastResort
-            } else {
-                Remedy::Confirm
-            }
-        }
+        (_, true) if seen.ended_by_us => Remedy::FinishLastResort,
+        (_, true) if seen.phase == Phase::Failed => Remedy::Confirm,
         (_, true) => Remedy::Withdraw,
         (State::Holding(breach), false) => Remedy::Hold(breach),
         (State::Idle | State::Running | State::Frozen, false) => Remedy::None,
@@ -272,7 +263,8 @@ pub fn requested(stamp: &Stamp) -> bool {
         (Some(verdict), Some(rollout)) => {
             matches!(verdict.remedy, RemedyName::Rollback | RemedyName::LastResort)
                 && verdict.result == Outcome::Requested
-                && verdict.at >= rollout.promoted_since
+                // A start in the future is some other machine's clock.
+                && verdict.at >= rollout.promoted_since.min(rollout.started_at)
         }
         _ => false,
     }

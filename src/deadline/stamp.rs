@@ -93,6 +93,8 @@ pub struct Rollout {
     pub unsynced_until: Option<Timestamp>,
     /// When it was last looked at.
     pub looked_at: Timestamp,
+    /// The last sign of life from Flagger that was seen.
+    pub last_sign: Option<Timestamp>,
     /// The breach that holds, until the phase moves or a user takes its reason away.
     pub breach: Option<Breach>,
 }
@@ -227,6 +229,7 @@ impl Rollout {
             unproven_until: None,
             unsynced_until: None,
             looked_at: now,
+            last_sign: None,
             breach: None,
         })
     }
@@ -364,6 +367,7 @@ mod tests {
             unproven_until: None,
             unsynced_until: None,
             looked_at: at("2026-11-23T14:02:50Z"),
+            last_sign: None,
             breach: None,
         }
     }

@@ -13,13 +13,16 @@ use super::{
     reconcile::{Look, breaker_of},
     rollouts::Answer,
 };
-use crate::deadline::{
-    Clock,
-    reason::{exceeded, held, why, withheld},
-    remedy::{Levers, Remedy, Withheld, requested},
-    revision::Revision,
-    stamp::Breach,
-    verdict::{Outcome, RemedyName, Verdict},
+use crate::{
+    deadline::{
+        Clock,
+        reason::{exceeded, held, why, withheld},
+        remedy::{Levers, Remedy, Withheld, requested},
+        revision::Revision,
+        stamp::Breach,
+        verdict::{Outcome, RemedyName, Verdict},
+    },
+    flagger::phase::Phase,
 };
 
 /// How long something that speaks against acting is believed to last.
@@ -28,6 +31,10 @@ const RESTRAINED: SignedDuration = SignedDuration::from_secs(10);
 /// How long kubelets and controllers are given to tell what happened while the API server was gone: that pods got ready
 /// meanwhile, for one. What a controller tells later than that is not waited for, since the pods speak for themselves.
 const NEWS: SignedDuration = SignedDuration::from_secs(2);
+
+/// A deadline that was written and one that is computed anew are the same if they are so close together: what is written is
+/// in whole seconds, and so are the times that it is computed from.
+const SAME_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
 
 /// How often an adoption that is held is told of.
 const HOLD_SELDOM: Duration = Duration::from_mins(1);
@@ -156,7 +163,7 @@ fn withhold(
         return false;
     }
     memory.told.withheld = Some((breach.clock, why.kind()));
-    context.metrics.breached(breach.clock);
+    memory.count(context, breach.clock);
     context.metrics.acted(breach.clock, remedy, Outcome::Withheld);
     let reason = withheld(why);
     memory.give_verdict(breach, remedy, Outcome::Withheld, &reason, now);
@@ -170,8 +177,8 @@ fn report(context: &Context, fresh: &Fresh, breach: Breach, memory: &mut Memory,
         return false;
     }
     let reason = why(fresh.scene(), breach.clock);
-    memory.told.reported.insert(memory.report_key(&breach));
-    context.metrics.breached(breach.clock);
+    memory.told.reported.insert(breach.clock);
+    memory.count(context, breach.clock);
     context
         .metrics
         .acted(breach.clock, RemedyName::Report, Outcome::Reported);
@@ -220,7 +227,7 @@ async fn hold(
         return Ok(true);
     }
     if memory.held_at.is_none() {
-        context.metrics.breached(breach.clock);
+        memory.count(context, breach.clock);
         context.metrics.acted(breach.clock, RemedyName::Hold, Outcome::Held);
     }
     memory.held_at = Some(Instant::now());
@@ -251,7 +258,7 @@ async fn roll_back(
     if is_told && !requested(&memory.stamp) {
         let first = first.unwrap_or(now);
         memory.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, &reason, now);
-        context.metrics.breached(breach.clock);
+        memory.count(context, breach.clock);
         context
             .metrics
             .acted(breach.clock, RemedyName::Rollback, Outcome::Requested);
@@ -285,29 +292,31 @@ async fn last_resort(
     now: Timestamp,
 ) -> Result<bool, Error> {
     let reason = why(fresh.scene(), breach.clock);
+    // A phase without its end would be neither Flagger's rollback nor ours.
+    levers::may_scale_to_zero(context, fresh).await?;
     levers::fail(context, fresh, &reason).await?;
     memory.give_verdict(breach, RemedyName::LastResort, Outcome::Requested, &reason, now);
     let note = format!("Flagger is down and did not react: ended the rollout in its place. {reason}");
     memory.say(Topic::LastResort, note);
-    // Should this fail, it is done at the next look, which finds the phase that was written.
-    levers::scale_to_zero(context, fresh).await?;
-    finished(context, memory);
+    // Should anything fail from here on, it is done at the next look, which finds the phase that was written.
+    let fresh = Fresh::read(context, &fresh.canary).await?;
+    if fresh.canary.status.phase == Phase::Failed {
+        finish_last_resort(context, &fresh, memory).await?;
+    }
     Ok(true)
 }
 
 async fn finish_last_resort(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Result<bool, Error> {
     levers::scale_to_zero(context, fresh).await?;
-    finished(context, memory);
-    Ok(true)
-}
-
-fn finished(context: &Context, memory: &mut Memory) {
     memory.before = None;
     memory.pulls = 0;
     if let Some(verdict) = &mut memory.stamp.verdict {
+        // The answer to the write of the phase may have been lost, and the verdict with it.
+        verdict.remedy = RemedyName::LastResort;
         verdict.result = Outcome::Confirmed;
         context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Confirmed);
     }
+    Ok(true)
 }
 
 async fn withdraw(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Result<(), Error> {
@@ -384,21 +393,32 @@ impl Memory {
         ));
     }
 
-    /// Whether this breach was told already, before a restart perhaps.
-    pub(super) fn is_reported(&self, breach: &Breach) -> bool {
-        let key = self.report_key(breach);
-        let written = self.stamp.verdict.as_ref().is_some_and(|verdict| {
-            let since = self.stamp.rollout.as_ref().map(|rollout| rollout.promoted_since);
-            verdict.remedy == RemedyName::Report
-                && (verdict.clock, &verdict.revision) == (key.0, &key.1)
-                && since.is_none_or(|since| verdict.at >= since)
-        });
-        written || self.told.reported.contains(&key)
+    /// Counts a breach, once for each rollout and clock whatever comes of it.
+    fn count(&mut self, context: &Context, clock: Clock) {
+        if self.told.counted.insert(clock) {
+            context.metrics.breached(clock);
+        }
     }
 
-    fn report_key(&self, breach: &Breach) -> (Clock, String) {
+    /// Whether this breach was told already, before a restart perhaps.
+    pub(super) fn is_reported(&self, breach: &Breach) -> bool {
         let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
-        (breach.clock, revision.unwrap_or_default())
+        let written = self.stamp.verdict.as_ref().is_some_and(|verdict| {
+            verdict.remedy == RemedyName::Report
+                && verdict.clock == breach.clock
+                && verdict.revision == revision.unwrap_or_default()
+                && verdict.deadline.duration_since(breach.deadline).abs() <= SAME_DEADLINE
+        });
+        written || self.told.reported.contains(&breach.clock)
+    }
+
+    /// Forgets what was told of deadlines that are not passed any more: should they pass again, that is news.
+    pub(super) fn forget_reports(&mut self, look: &Look) {
+        let stands = |clock: &Clock| {
+            let reported = look.judgement.reports.iter().any(|breach| breach.clock == *clock);
+            reported || matches!(look.remedy, Remedy::Report(breach) if breach.clock == *clock)
+        };
+        self.told.reported.retain(stands);
     }
 }
 

@@ -296,12 +296,24 @@ pub async fn fail(context: &Context, fresh: &Fresh, reason: &str) -> Result<(), 
     patch_status(context, &fresh.canary, status).await.map(|_| ())
 }
 
+/// Asks whether that will be allowed, without doing it.
+///
+/// # Errors
+/// It would be refused.
+pub async fn may_scale_to_zero(context: &Context, fresh: &Fresh) -> Result<(), Error> {
+    scale(context, fresh, PatchParams::apply(FIELD_MANAGER).dry_run()).await
+}
+
 /// Takes the target's pods away as Flagger does: a Deployment wants none, and a `DaemonSet` selects nodes that there are
 /// not. What is so already is left alone.
 ///
 /// # Errors
 /// The write was refused; with a conflict, the target changed since it was read.
 pub async fn scale_to_zero(context: &Context, fresh: &Fresh) -> Result<(), Error> {
+    scale(context, fresh, PatchParams::apply(FIELD_MANAGER)).await
+}
+
+async fn scale(context: &Context, fresh: &Fresh, params: PatchParams) -> Result<(), Error> {
     let Some((target, object)) = fresh.target.as_ref().filter(|(target, _)| target.wanted > 0) else {
         return Ok(());
     };
@@ -312,7 +324,6 @@ pub async fn scale_to_zero(context: &Context, fresh: &Fresh) -> Result<(), Error
         metadata["name"].as_str(),
     );
     let (client, name) = (context.client.clone(), name.unwrap_or_default());
-    let params = PatchParams::apply(FIELD_MANAGER);
     match target.kind {
         Kind::Deployment => {
             let patch = Patch::Merge(json!({"metadata": precondition, "spec": {"replicas": 0}}));

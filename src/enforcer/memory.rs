@@ -80,8 +80,10 @@ pub struct Memory {
 pub struct Told {
     /// That a deadline approaches: whose, counted from when.
     pub approaching: Option<(Clock, Timestamp)>,
-    /// That a deadline has passed: whose, and of which revision.
-    pub reported: BTreeSet<(Clock, String)>,
+    /// That a deadline of this rollout has passed, while it has.
+    pub reported: BTreeSet<Clock>,
+    /// That a deadline has passed, in the metrics.
+    pub counted: BTreeSet<Clock>,
     /// That a breach is withheld, and why.
     pub withheld: Option<(Clock, WithheldKind)>,
     /// That time does not count because the rollout stands still: the words, and since which progress.

@@ -84,6 +84,7 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
     let is_there = context.watches.canaries.get(&ObjectRef::from_obj(&*canary)).is_some();
     if !is_there || matches!(done, Err(Error::Gone)) {
         context.memories.leave(&canary, memory.before.take());
+        context.rollouts.forget(&canary);
     }
     if is_there {
         context.memories.keep(&canary, memory);
@@ -101,6 +102,8 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
         let running = canary.status.phase.rank().is_some();
         if running {
             context.rollouts.note_off(canary, &breaker_of(context, canary).0);
+        } else {
+            context.rollouts.forget(canary);
         }
         return Ok(if running {
             Action::requeue(LONGEST_SLEEP)
@@ -152,7 +155,10 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
                 memory.before = Before::found(&fresh, &look.stamp, now);
             }
             memory.pulls = 0;
+            memory.restrained_until = None;
             memory.told.withheld = None;
+            memory.told.reported.clear();
+            memory.told.counted.clear();
         }
         memory.stamp = look.stamp.clone();
         let acted = act(context, &fresh, &look, memory, now).await;
@@ -170,6 +176,7 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
     } else {
         memory.stamp = look.stamp.clone();
     }
+    memory.forget_reports(&look);
     announce(&look, memory, now);
     let wait = stamp_and_tell(context, &canary, &look, memory).await?;
     Ok(next_look(&look, memory, [wait, pods_wait], context.now()))

@@ -36,7 +36,10 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::flagger::{canary::Canary, workload::Workload};
+use crate::flagger::{
+    canary::{Canary, TargetRef},
+    workload::Workload,
+};
 
 /// Names of Canaries that should be looked at.
 pub type Queue = Pin<Box<dyn Stream<Item = Result<ObjectRef<Canary>, watcher::Error>> + Send>>;
@@ -63,6 +66,9 @@ const BEGIN_AGAIN: Duration = Duration::from_secs(2);
 
 /// The same pause every time.
 struct Steadily;
+
+/// Signs of life are kept of so many Canaries at the most.
+const MOST_SIGNS: usize = 100_000;
 
 /// What is watched.
 const ALL: [&str; 5] = ["canaries", "daemonsets", "deployments", "events", "namespaces"];
@@ -120,12 +126,19 @@ impl Watches {
                 news(what, state);
             })
         };
+        let signs = Signs::default();
+        let forget = {
+            let signs = signs.clone();
+            move |canary: &Canary| {
+                signs.forget(canary);
+                forget(canary);
+            }
+        };
         let (canaries, canary_events) = canaries(client, Arc::clone(&index), forget, Arc::clone(&news));
         let (deployments, deployment_events) =
             workloads::<Deployment>(client, "deployments", Arc::clone(&index), Arc::clone(&news));
         let (daemon_sets, daemon_set_events) = workloads::<DaemonSet>(client, "daemonsets", index, Arc::clone(&news));
         let (namespaces, namespace_events) = namespaces(client, Arc::clone(&news));
-        let signs = Signs::default();
         let event_events = events(client, signs.clone(), Arc::clone(&news));
         let queue = stream::select_all([
             event_events,
@@ -188,20 +201,21 @@ impl Signs {
     /// The last Event that Flagger wrote about a Canary.
     #[must_use]
     pub fn last(&self, canary: &Canary) -> Option<Timestamp> {
-        let key = (canary.namespace().to_owned(), canary.name().to_owned());
-        self.0.lock().get(&key).copied()
+        self.0.lock().get(&key(canary)).copied()
     }
 
     /// Forgets a Canary that is gone.
     pub fn forget(&self, canary: &Canary) {
-        self.0
-            .lock()
-            .remove(&(canary.namespace().to_owned(), canary.name().to_owned()));
+        self.0.lock().remove(&key(canary));
     }
 
     fn note(&self, event: &Event) {
         if let Some((canary, at)) = sign_of_life(event) {
             let mut signs = self.0.lock();
+            // Anybody may write Events, about Canaries that there are not too.
+            if signs.len() >= MOST_SIGNS && !signs.contains_key(&canary) {
+                return;
+            }
             let last = signs.entry(canary).or_insert(at);
             *last = at.max(*last);
         }
@@ -247,26 +261,61 @@ fn canaries(
     news: News,
 ) -> (Store<Canary>, Queue) {
     let (reader, writer) = reflector::store();
+    // What goes away while the watch is down is in no event: what another list does not have any more is gone.
+    let (mut known, mut listing) = (BTreeMap::new(), BTreeMap::new());
     let events = watcher(Api::<Canary>::all(client.clone()), watcher::Config::default())
         .backoff(Steadily)
         .reflect(writer)
         .filter_map(move |event| {
+            let gone = |canary: &Canary| {
+                forget(canary);
+                unindex_canary(&index, canary);
+            };
             futures::future::ready(match event {
-                Ok(watcher::Event::Apply(canary) | watcher::Event::InitApply(canary)) => {
+                Ok(watcher::Event::InitApply(canary)) => {
                     index_canary(&index, &canary);
+                    listing.insert(key(&canary), canary.spec.target.clone());
+                    Some(Ok(ObjectRef::from_obj(&canary)))
+                }
+                Ok(watcher::Event::Apply(canary)) => {
+                    index_canary(&index, &canary);
+                    known.insert(key(&canary), canary.spec.target.clone());
                     Some(Ok(ObjectRef::from_obj(&canary)))
                 }
                 Ok(watcher::Event::Delete(canary)) => {
-                    forget(&canary);
-                    unindex_canary(&index, &canary);
+                    known.remove(&key(&canary));
+                    gone(&canary);
                     None
                 }
-                Ok(watcher::Event::Init) => None,
-                Ok(watcher::Event::InitDone) => listed("canaries", &news),
+                Ok(watcher::Event::Init) => {
+                    listing.clear();
+                    None
+                }
+                Ok(watcher::Event::InitDone) => {
+                    known.retain(|key, _| !listing.contains_key(key));
+                    for (key, target) in &known {
+                        gone(&named(key, target));
+                    }
+                    known = std::mem::take(&mut listing);
+                    listed("canaries", &news)
+                }
                 Err(error) => failed("canaries", &error, &news),
             })
         });
     (reader, Box::pin(events))
+}
+
+fn key(canary: &Canary) -> (String, String) {
+    (canary.namespace().to_owned(), canary.name().to_owned())
+}
+
+/// A Canary of which no more is known than what it is called and what it targets, to be forgotten by.
+fn named((namespace, name): &(String, String), target: &TargetRef) -> Canary {
+    let mut canary = Canary::default();
+    canary.metadata.namespace = Some(namespace.clone());
+    canary.metadata.name = Some(name.clone());
+    canary.spec.target = target.clone();
+    canary
 }
 
 fn workloads<K: Target + Send + Sync + 'static>(

@@ -124,6 +124,8 @@ pub struct Status {
 pub struct Promoted {
     /// `status`: `True`, `False` or `Unknown`.
     pub status: String,
+    /// `message`.
+    pub message: String,
     /// `lastTransitionTime`: the start of the rollout.
     pub rollout_started: Option<Timestamp>,
     /// `lastUpdateTime`: the start of the phase.
@@ -300,6 +302,7 @@ impl Status {
             last_transition_time: time(&status["lastTransitionTime"]),
             promoted: promoted.map(|promoted| Promoted {
                 status: text(&promoted["status"]),
+                message: text(&promoted["message"]),
                 rollout_started: time(&promoted["lastTransitionTime"]),
                 phase_started: time(&promoted["lastUpdateTime"]),
             }),

@@ -393,7 +393,7 @@ fn an_adoption_is_held_before_kubernetes_would_end_it_too() {
 }
 
 #[test]
-fn nothing_is_held_when_the_primary_is_ready_or_nothing_serves() {
+fn nothing_is_held_when_the_primary_is_ready() {
     let mut ready = adoption();
     ready.primary = Some(deployment("v1", 4, 4));
     ready.until(1000);
@@ -424,6 +424,41 @@ fn an_adoption_with_nothing_to_lose_or_of_a_daemon_set_is_only_told() {
     daemons.until(58);
     assert_eq!(reported(&daemons, Clock::Initialization), Some(58));
     assert_eq!(daemons.remedies, []);
+}
+
+#[test]
+fn an_adoption_that_does_not_even_begin_is_told_at_its_deadline() {
+    let mut film = adoption();
+    film.canary["metadata"]["creationTimestamp"] = json!(Film::at(5).to_string());
+    film.primary = None;
+    film.look();
+    film.until(64);
+    assert_eq!(film.reports, []);
+    film.until(65);
+    assert_eq!(reported(&film, Clock::Initialization), Some(65));
+    assert_eq!(film.remedies, []);
+}
+
+#[test]
+fn a_sign_of_life_from_the_future_is_none() {
+    let mut film = Film::begin();
+    ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
+    film.last_event = Some(100_000);
+    film.until(91);
+    assert_eq!(reported(&film, Clock::Silence), Some(90));
+}
+
+#[test]
+fn a_lever_that_sets_the_status_back_hides_no_sign_of_life() {
+    // docs/flagger.md#l6
+    let mut film = Film::begin();
+    ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
+    film.last_event = Some(20);
+    film.until(35);
+    film.canary["status"]["lastTransitionTime"] = json!(Film::at(-60).to_string());
+    film.look();
+    film.until(89);
+    assert_eq!(film.reports, []);
 }
 
 #[test]

@@ -6,7 +6,6 @@ use curfew::{
         observe::Surroundings,
         remedy::{Remedy, TargetLever, Withheld},
         stamp::Stamp,
-        verdict::{Outcome, RemedyName},
     },
     flagger::{canary::Canary, workload::Workload},
 };
@@ -104,8 +103,8 @@ fn a_last_resort_that_was_cut_short_is_finished() {
     let mut film = unanswered();
     film.surroundings = DOWN;
     film.until(120);
-    let verdict = film.stamp.verdict.as_mut().expect("a verdict");
-    (verdict.remedy, verdict.result) = (RemedyName::LastResort, Outcome::Requested);
+    // The phase was written; whether the verdict was too, is not known.
+    film.canary["status"]["conditions"][0]["message"] = json!("Curfew: 4 of 4 pods not ready");
     film.phase("Failed");
     assert_eq!(film.remedies.last(), Some(&(120, Remedy::FinishLastResort)));
     // Also by a Curfew that only knows what was written.
@@ -166,6 +165,20 @@ fn where_the_analysis_is_skipped_no_hook_is_called() {
         matches!(levers[..], [(second, TargetLever::ExceedDeadline)] if second < 100),
         "{levers:?}"
     );
+}
+
+#[test]
+fn a_rollout_that_begins_in_the_future_is_rolled_back_once() {
+    let mut film = Film::begin();
+    let condition = &mut film.canary["status"]["conditions"][0];
+    condition["lastTransitionTime"] = json!(Film::at(100_000).to_string());
+    condition["lastUpdateTime"] = json!(Film::at(100_000).to_string());
+    film.forget().look();
+    film.until(30).until(200);
+    assert!(film.rolled_back_at().is_some(), "{:?}", film.remedies);
+    requested(&mut film);
+    film.phase("Failed");
+    assert_eq!(film.remedies.last(), Some(&(200, Remedy::Confirm)));
 }
 
 #[test]

@@ -182,6 +182,7 @@ pub fn canary_object(canary: &CanaryState, shape: Shape) -> Canary {
             tracked_configs: BTreeMap::new(),
             last_transition_time: Some(at(canary.written)),
             promoted: Some(Promoted {
+                message: String::new(),
                 status: status.to_owned(),
                 rollout_started: Some(at(canary.began)),
                 phase_started: Some(at(canary.phase_began)),
