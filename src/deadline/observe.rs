@@ -24,6 +24,9 @@ const HOLD_AT: i32 = 80;
 /// What is given to Flagger on top of an interval to look at its target.
 pub(super) const LOOK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
+/// Flagger makes the primary at one look, finds it ready at another, and may find it unready in between.
+const ADOPTION_LOOKS: i32 = 3;
+
 /// Within this time a controller that keeps up has counted a pod that got ready.
 const COUNTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
@@ -168,7 +171,7 @@ pub struct Adoption {
     pub target_serves: bool,
     /// When it must be held at the latest; none while the primary is ready, or not there.
     pub hold_by: Option<Timestamp>,
-    /// When it has taken as long as the deadline, where nothing says that it must be held.
+    /// When it has taken as long as the deadline, and a few of Flagger's looks on top, where nothing says that it must be held.
     pub told_at: Option<Timestamp>,
 }
 
@@ -223,7 +226,13 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
     let Scene { canary, target, .. } = scene;
     let effective = Effective::of(canary);
     let mut stamp = before.clone();
-    let running = canary.status.phase.rank().is_some() && canary.status.promoted.is_some();
+    // Flagger always writes when it began; what does not say so is nobody's rollout.
+    let began = canary
+        .status
+        .promoted
+        .as_ref()
+        .and_then(|promoted| promoted.rollout_started);
+    let running = canary.status.phase.rank().is_some() && began.is_some();
     let mut synced = false;
     let mut seen = TargetSeen::Missing;
     let mut hook = Hook::None;
@@ -375,7 +384,7 @@ fn adoption(canary: &Canary, target: Option<&Workload>, primary: Option<&Workloa
         hold_by,
         told_at: canary.metadata.creation_timestamp.as_ref().and_then(|created| {
             let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
-            created.0.checked_add(deadline).ok()
+            created.0.checked_add(deadline.saturating_add(looks(effective))).ok()
         }),
     }
 }
@@ -397,6 +406,14 @@ fn controllers_behind(scene: Scene<'_>, effective: &Effective, now: Timestamp) -
         Readiness::NotReady(Shortfall::Unavailable { .. })
     );
     only_availability && i64::try_from(ready).is_ok_and(|ready| ready >= needed)
+}
+
+/// What the looks take that even a smooth adoption needs.
+fn looks(effective: &Effective) -> SignedDuration {
+    let interval = SignedDuration::try_from(effective.interval).unwrap_or(SignedDuration::MAX);
+    interval
+        .saturating_mul(ADOPTION_LOOKS)
+        .max(SignedDuration::from_mins(1))
 }
 
 /// Whether the target is a Service of Kubernetes' own; Knative's have the same kind.

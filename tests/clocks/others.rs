@@ -427,15 +427,15 @@ fn an_adoption_with_nothing_to_lose_or_of_a_daemon_set_is_only_told() {
 }
 
 #[test]
-fn an_adoption_that_does_not_even_begin_is_told_at_its_deadline() {
+fn an_adoption_that_does_not_even_begin_is_told_after_its_deadline_and_some_looks() {
     let mut film = adoption();
     film.canary["metadata"]["creationTimestamp"] = json!(Film::at(5).to_string());
     film.primary = None;
     film.look();
-    film.until(64);
+    film.until(124);
     assert_eq!(film.reports, []);
-    film.until(65);
-    assert_eq!(reported(&film, Clock::Initialization), Some(65));
+    film.until(125);
+    assert_eq!(reported(&film, Clock::Initialization), Some(125));
     assert_eq!(film.remedies, []);
 }
 

@@ -1,9 +1,9 @@
 //! Where stories play: the plane that all of them share, or one of their own.
 
-use std::{env, time::Instant};
+use std::{env, ops::Deref, time::Instant};
 
 use plane::{CurfewOptions, Handle, Options, Plane, SHARED_PLANE};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 /// The plane that was started here because none was handed in. It is never dropped: its guardian ends it with this
 /// process, and removes its directory unless a story failed.
@@ -27,18 +27,40 @@ pub async fn shared() -> Option<Handle> {
     Some(Handle::clone(plane))
 }
 
-/// A plane for one story; none on a machine that cannot start planes.
-pub async fn own(options: Options) -> Option<Plane> {
-    if possible().await {
-        Some(start(options).await)
-    } else {
-        None
+/// How many stories have a plane of their own at the same time: each is a control plane, and the others wait.
+const PLANES: usize = 3;
+
+static FREE: Semaphore = Semaphore::const_new(PLANES);
+
+/// A plane for one story, and the right to have one.
+pub struct OwnPlane {
+    plane: Plane,
+    _right: SemaphorePermit<'static>,
+}
+
+impl Deref for OwnPlane {
+    type Target = Plane;
+
+    fn deref(&self) -> &Plane {
+        &self.plane
     }
+}
+
+/// A plane for one story, when it is its turn; none on a machine that cannot start planes.
+pub async fn own(options: Options) -> Option<OwnPlane> {
+    if !possible().await {
+        return None;
+    }
+    let right = FREE.acquire().await.expect("it is never closed");
+    Some(OwnPlane {
+        plane: start(options).await,
+        _right: right,
+    })
 }
 
 /// A plane for one story, whose Curfew has these policies beside those of every plane; none on a machine that cannot
 /// start planes.
-pub async fn with_policies(options: Options, more: &str) -> Option<Plane> {
+pub async fn with_policies(options: Options, more: &str) -> Option<OwnPlane> {
     let plane = own(options).await?;
     let policy = plane.dir().join("policies.yaml");
     std::fs::write(
