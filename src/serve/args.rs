@@ -28,7 +28,7 @@ pub struct Args {
     /// How log lines are written
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug or trace, also per module
+    /// What is logged: error, warn, info, debug or trace, also per module, as in "info,hyper=warn"
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
 }
