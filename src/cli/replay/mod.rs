@@ -44,7 +44,6 @@ Exit code:
 /// A FILE holds the states of Canaries, Deployments, DaemonSets, Pods, Events and Namespaces as they followed each other:
 /// what "kubectl get KIND -A -w -o json --output-watch-events --show-managed-fields" prints, one file for each kind, or
 /// what "cargo xtask plane --record" writes.
-#[expect(clippy::doc_markdown, reason = "it is what --help prints")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {

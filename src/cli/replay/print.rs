@@ -68,16 +68,11 @@ fn summary(course: &Course) -> String {
         CourseKind::Rollout => "rollout",
         CourseKind::Adoption => "adoption",
     };
-    let flagger = match &course.end {
-        Some(End { at, how }) => {
-            let (at, offset) = (written(*at), course.offset(*at));
-            format!("without Curfew {how} at {at} ({offset:+}s)")
-        }
-        None => {
-            let (to, offset) = (written(course.recorded_until), course.offset(course.recorded_until));
-            format!("without Curfew still running when its recording ends, at {to} ({offset:+}s)")
-        }
+    let (how, at) = match &course.end {
+        Some(End { at, how }) => (how.as_str(), *at),
+        None => ("still running when its recording ends,", course.recorded_until),
     };
+    let flagger = format!("without Curfew {how} at {} ({:+}s)", written(at), course.offset(at));
     let earlier = match (course.earlier_seconds, &course.end) {
         (Some(seconds), Some(_)) => format!(": {seconds} s later"),
         (Some(seconds), None) => format!(": more than {seconds} s later"),
