@@ -7,7 +7,7 @@ use clap::ValueEnum;
 /// Run the admission webhook and the enforcer.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Read policies from this file: YAML, one or several `CanaryPolicy` documents
+    /// Read policies from this file: YAML, one or several documents
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Write the webhook configurations for a process outside the cluster, and remove them when stopping

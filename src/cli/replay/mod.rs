@@ -63,7 +63,7 @@ pub struct Args {
 enum Format {
     /// A timeline for people.
     Text,
-    /// A `ReplayReport` of `curfew.dev/v1alpha1`.
+    /// A report for programs.
     Json,
 }
 
