@@ -565,6 +565,31 @@ fn nothing_is_said_of_what_comes_after_the_recording_of_a_canary() {
 }
 
 #[test]
+fn a_deadline_that_passes_after_the_recording_of_a_canary_is_not_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cut: Timestamp = "2026-11-24T14:01:05Z".parse().expect("a time");
+    let cut: Vec<_> = recording("f1")
+        .lines()
+        .filter(|line| time(&serde_json::from_str::<Value>(line).expect("JSON")["at"]) < cut)
+        .map(str::to_owned)
+        .collect();
+    let file = folder.path().join("f1.jsonl");
+    fs::write(&file, cut.join("\n")).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_curfew"))
+        .arg("replay")
+        .args([file, corpus("f1b.jsonl")])
+        .output()
+        .expect("it runs");
+    let printed = text(output.stdout);
+    assert!(
+        printed
+            .contains("f1/web  rollout of 2026-11-24T14:00:38Z: Curfew would do nothing; without Curfew still running")
+            && !printed.contains("f1/web  would roll back"),
+        "{printed}"
+    );
+}
+
+#[test]
 fn a_kind_whose_recording_ends_before_the_others_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut deployments, mut others) = (String::new(), String::new());
