@@ -106,11 +106,14 @@ fn a_port_in_use_is_named() {
 
 #[test]
 fn a_log_level_that_is_none_is_refused() {
-    let said = refused(&["serve", "--log-level", "lo=u=d"]);
-    assert!(
-        said.contains("--log-level") && said.contains("write error, warn, info, debug or trace"),
-        "{said}"
-    );
+    for level in ["lo=u=d", "loud", "wrn", "info,curfew"] {
+        let said = refused(&["serve", "--log-level", level]);
+        assert!(
+            said.starts_with(&format!("curfew: cannot start: --log-level {level:?}: "))
+                && said.contains("write error, warn, info, debug or trace"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -464,6 +464,13 @@ fn a_recording_that_was_cut_off_is_replayed_up_to_there_and_fails() {
         "{said}"
     );
     assert!(text(output.stdout).contains("would hold"), "{said}");
+    let output = replay(&whole[..whole.len() - 100], &["-o", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let notes = report["notes"].to_string();
+    assert!(
+        notes.contains("-: line ") && notes.contains("in the middle of an object"),
+        "{notes}"
+    );
 }
 
 #[test]
@@ -480,6 +487,7 @@ fn a_recording_without_a_canary_says_how_to_make_one() {
             "{said}"
         );
         assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(said.contains("nothing at all in: -"), recording.is_empty(), "{said}");
     }
 }
 
@@ -501,10 +509,111 @@ fn what_is_missing_from_a_recording_is_noted() {
     assert!(notes(&report).contains("no Pods of its namespace"), "{report:#}");
     assert_eq!(verdict(&report)["reason"], "3 of 4 pods are available");
     assert!(notes(&without(&["Event"])).contains("the silence clock is not read"));
-    let report = without(&["Deployment"]);
+}
+
+#[test]
+fn a_rollout_whose_target_was_not_recorded_is_not_said_to_be_fine() {
+    let kept: Vec<_> = recording("f1")
+        .lines()
+        .filter(|line| {
+            let line: Value = serde_json::from_str(line).expect("JSON");
+            line["object"]["kind"] != "Deployment"
+        })
+        .map(str::to_owned)
+        .collect();
+    let kept = kept.join("\n");
+    let output = replay(&kept, &[]);
+    let printed = text(output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    assert!(!printed.contains("do nothing"), "{printed}");
     assert!(
-        notes(&report).contains("f1/web: its target, the Deployment web, is not in the recording"),
-        "{report:#}"
+        printed.contains("rollout of 2026-11-24T14:00:38Z: cannot be judged: its target is not in the recording;")
+            && printed.contains("note: f1/web: its target, the Deployment web, is not in the recording"),
+        "{printed}"
+    );
+    let output = replay(&kept, &["-o", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let rollouts = report["rollouts"].as_array().expect("rollouts");
+    assert!(rollouts.iter().all(|rollout| rollout["judged"] == false), "{report:#}");
+    assert_eq!(report["summary"]["unjudged"], rollouts.len());
+}
+
+#[test]
+fn nothing_is_said_of_what_comes_after_the_recording_of_a_canary() {
+    // Those of other Canaries go on for five minutes.
+    let names = ["f1", "f1b", "f3", "f4", "f5", "f8"];
+    let output = Command::new(env!("CARGO_BIN_EXE_curfew"))
+        .args(["replay", "-o", "json"])
+        .args(names.map(|name| corpus(&format!("{name}.jsonl"))))
+        .output()
+        .expect("it runs");
+    let all: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for name in names {
+        let alone = report(&recording(name), &[]);
+        let last = lines(&recording(name)).last().map(|(at, _)| rounded_up(*at));
+        for part in ["rollouts", "events"] {
+            let of = |report: &Value| -> Vec<Value> {
+                let all = report[part].as_array().expect("a list").iter();
+                all.filter(|it| it["namespace"] == name).cloned().collect()
+            };
+            assert_eq!(of(&all), of(&alone), "{name}");
+        }
+        for rollout in alone["rollouts"].as_array().expect("rollouts") {
+            assert_eq!(Some(time(&rollout["recordedUntil"])), last, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_deadline_that_passes_after_the_recording_of_a_canary_is_not_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cut: Timestamp = "2026-11-24T14:01:05Z".parse().expect("a time");
+    let cut: Vec<_> = recording("f1")
+        .lines()
+        .filter(|line| time(&serde_json::from_str::<Value>(line).expect("JSON")["at"]) < cut)
+        .map(str::to_owned)
+        .collect();
+    let file = folder.path().join("f1.jsonl");
+    fs::write(&file, cut.join("\n")).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_curfew"))
+        .arg("replay")
+        .args([file, corpus("f1b.jsonl")])
+        .output()
+        .expect("it runs");
+    let printed = text(output.stdout);
+    assert!(
+        printed
+            .contains("f1/web  rollout of 2026-11-24T14:00:38Z: Curfew would do nothing; without Curfew still running")
+            && !printed.contains("f1/web  would roll back"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_kind_whose_recording_ends_before_the_others_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut deployments, mut others) = (String::new(), String::new());
+    for line in recording("f1b").lines() {
+        let entry: Value = serde_json::from_str(line).expect("JSON");
+        if entry["object"]["kind"] != "Deployment" {
+            others.push_str(line);
+            others.push('\n');
+        } else if time(&entry["at"]) < "2026-11-24T14:01:00Z".parse().expect("a time") {
+            deployments.push_str(line);
+            deployments.push('\n');
+        }
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_curfew"));
+    command.arg("replay");
+    for (name, text) in [("deployments", &deployments), ("others", &others)] {
+        fs::write(folder.path().join(name), text).expect("written");
+        command.arg(folder.path().join(name));
+    }
+    let printed = text(command.output().expect("it runs").stdout);
+    assert!(
+        printed.contains("note: the recording of Deployments ends at 2026-11-24T14:00:")
+            && printed.contains("; what follows is judged as if none of them had changed"),
+        "{printed}"
     );
 }
 

@@ -14,7 +14,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Print the built-in policy, as a `CanaryPolicy` to start from
+    /// Print the built-in policy as YAML, to start from
     Default,
 }
 

@@ -4,10 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Clock,
-    judge::Judgement,
+    judge::{Judgement, Pending},
     observe::{Observation, TargetSeen},
     reason,
-    stamp::Stamp,
+    stamp::{Stamp, rounded_up, time},
 };
 
 /// How long a primary may be unready before it is told. Flagger makes it so itself when it promotes, a moment before
@@ -25,6 +25,17 @@ pub fn announcement(judgement: &Judgement, stamp: &Stamp) -> Option<(Clock, Time
         rollout.progressed_at
     };
     Some((pending.clock, since))
+}
+
+/// The words of an announcement, and what ails the pods, if that is known.
+#[must_use]
+pub fn approaching(pending: Pending, ails: Option<&str>) -> String {
+    let deadline = time(rounded_up(pending.deadline));
+    let note = format!("the {} deadline passes at {deadline}", pending.clock.name());
+    match ails {
+        Some(ails) => format!("{note}: {ails}"),
+        None => note,
+    }
 }
 
 /// From when on a primary that is not ready is worth a word, while it is what a rollout waits for.

@@ -22,7 +22,7 @@ pub const PAUSED: &str = "the target is paused: Flagger waits until its owner en
 pub fn exceeded(breach: &Breach, why: &str) -> String {
     match breach.clock {
         Clock::Crashes => format!(
-            "a container failed too often within {} s: {why}",
+            "the failed exits of one container reached the policy's limit within {} s: {why}",
             breach.limit.as_secs()
         ),
         Clock::Initialization => format!(

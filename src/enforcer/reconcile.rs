@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     deadline::{
-        announce::{announcement, standstill},
+        announce::{announcement, approaching, standstill},
         judge,
         judge::{Judgement, Pending},
         limits::Limits,
@@ -28,7 +28,7 @@ use crate::{
         observe::{Observation, Scene, Surroundings},
         pods, remedy,
         remedy::{Remedy, TargetLever, requested, wants_evidence},
-        stamp::{self, Stamp},
+        stamp::Stamp,
     },
     flagger::{canary::Canary, effective::Effective, workload::Workload},
     policy::{
@@ -204,16 +204,9 @@ fn announce(look: &Look, memory: &mut Memory, now: Timestamp) {
         && memory.told.approaching != Some(announcement)
     {
         memory.told.approaching = Some(announcement);
-        let why = memory.pods.as_ref().and_then(|(_, pods)| pods::reason(pods));
-        let note = format!(
-            "the {} deadline passes at {}. {}",
-            pending.clock.name(),
-            stamp::time(stamp::rounded_up(pending.deadline)),
-            why.unwrap_or_default()
-        );
-        memory
-            .words
-            .push((Topic::DeadlineApproaching, note.trim_end().to_owned()));
+        let ails = memory.pods.as_ref().and_then(|(_, pods)| pods::reason(pods));
+        let note = approaching(pending, ails.as_deref());
+        memory.words.push((Topic::DeadlineApproaching, note));
     }
     if let Some((moment, note)) = standstill(&look.seen, &look.stamp)
         && moment <= now
@@ -402,7 +395,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        deadline::{announce::PRIMARY_PATIENCE, reason},
+        deadline::{announce::PRIMARY_PATIENCE, reason, stamp},
         policy::EnforcementPolicy,
     };
 

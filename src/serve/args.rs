@@ -7,7 +7,7 @@ use clap::ValueEnum;
 /// Run the admission webhook and the enforcer.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Read policies from this file: YAML, one or several `CanaryPolicy` documents
+    /// Read policies from this file: YAML, one or several documents
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Write the webhook configurations for a process outside the cluster, and remove them when stopping
@@ -28,7 +28,7 @@ pub struct Args {
     /// How log lines are written
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug or trace, also per module
+    /// What is logged: error, warn, info, debug or trace, also per module, as in "info,hyper=warn"
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
 }

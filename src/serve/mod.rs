@@ -8,6 +8,7 @@ pub mod args;
 pub mod identity;
 pub mod logging;
 pub mod metrics;
+mod reach;
 pub mod readiness;
 pub mod register;
 pub mod shutdown;
@@ -233,8 +234,9 @@ async fn client(link: &Link, instance: &str) -> Result<Client, Error> {
     if let Ok(agent) = HeaderValue::from_str(&format!("curfew/{} ({instance})", env!("CARGO_PKG_VERSION"))) {
         config.headers.push((header::USER_AGENT, agent));
     }
+    let server = config.cluster_url.to_string();
     ClientBuilder::try_from(config)
-        .map(|builder| builder.with_layer(link).build())
+        .map(|builder| builder.with_layer(link).with_layer(&reach::layer(server)).build())
         .map_err(|error| Error::BadStart(format!("the kubeconfig cannot be used: {}", one_line(&error))))
 }
 

@@ -43,7 +43,7 @@ async fn ended_by_crashes(stage: &Stage) {
         stage
             .event("CrashLimitExceeded")
             .await
-            .contains("a container failed too often")
+            .contains("the failed exits of one container reached the policy's limit")
     );
     stage.replicas(APP, 0).await;
 }

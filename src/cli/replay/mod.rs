@@ -1,10 +1,12 @@
 //! `curfew replay`: what Curfew would have done about rollouts that were recorded.
 //!
 //! [`stream`] reads the objects of a file one by one, [`times`] says since when each is as it is, [`recording`] keeps what
-//! the clocks need and puts several files in the order of time. [`mod@run`] lets time pass over it and asks the pure functions
+//! the clocks need and puts several files in the order of time; [`coverage`] is until when they tell about which Canary.
+//! [`mod@run`] lets time pass over it and asks the pure functions
 //! of [`crate::deadline`] as the enforcer does, about what is on the [`stage`]; [`tell`] says what it would have said.
 //! [`report`] is what comes of it, and [`mod@print`] writes that down.
 
+mod coverage;
 mod print;
 mod recording;
 mod report;
@@ -30,12 +32,20 @@ use crate::{
     policy::{Policies, file},
 };
 
+/// What the exit code says.
+const EXIT_CODES: &str = "\
+Exit code:
+  0  no deadline passed
+  1  Curfew would have rolled back, held or reported something
+  2  the input could not be read or judged, wholly or in part";
+
 /// Show what Curfew would have done about rollouts that were recorded, and when
 ///
-/// A FILE holds the states of Canaries, Deployments, `DaemonSets`, Pods and Events as they followed each other: what
-/// `kubectl get KIND -A -w -o json --output-watch-events --show-managed-fields` prints, one file for each kind, or what
-/// `cargo xtask plane --record` writes.
+/// A FILE holds the states of Canaries, Deployments, DaemonSets, Pods, Events and Namespaces as they followed each other:
+/// what "kubectl get KIND -A -w -o json --output-watch-events --show-managed-fields" prints, one file for each kind, or
+/// what "cargo xtask plane --record" writes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// The recording; several files are put in the order of time; - is standard input
     #[arg(value_name = "FILE", required = true)]
@@ -53,7 +63,7 @@ pub struct Args {
 enum Format {
     /// A timeline for people.
     Text,
-    /// A `ReplayReport` of `curfew.dev/v1alpha1`.
+    /// A report for programs.
     Json,
 }
 
@@ -69,17 +79,26 @@ pub fn run(args: Args) -> ExitCode {
     let mut unreadable = Vec::new();
     for path in &files {
         let name = path.display().to_string();
-        let read = open(path).and_then(|file| recorder.read(file, now).map_err(|error| error.to_string()));
+        let read = open(path).and_then(|file| recorder.read(&name, file, now).map_err(|error| error.to_string()));
         if let Err(error) = read {
             unreadable.push(format!("{name}: {error}"));
         }
     }
+    let empty = recorder.empty().join(", ");
     let recording = recorder.finish(policy.is_some());
     if recording.canaries == 0 && unreadable.is_empty() {
-        return bad("there is no Canary in what was given; record them too, with \
-             kubectl get canaries -A -w -o json --output-watch-events --show-managed-fields");
+        let empty = if empty.is_empty() {
+            empty
+        } else {
+            format!(" (nothing at all in: {empty})")
+        };
+        return bad(&format!(
+            "there is no Canary in what was given{empty}; record them too, with \
+             kubectl get canaries -A -w -o json --output-watch-events --show-managed-fields"
+        ));
     }
-    let report = run::replay(recording, &policies);
+    let mut report = run::replay(recording, &policies);
+    report.notes.splice(0..0, unreadable.iter().cloned());
     if report.summary.canaries > 0 {
         let text = match output {
             Format::Text => print::text(&report),
@@ -95,7 +114,7 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 fn exit_code(report: &Report, unreadable: bool) -> ExitCode {
-    if unreadable {
+    if unreadable || report.summary.unjudged > 0 {
         ExitCode::from(BAD_START)
     } else if report.summary.breaches > 0 {
         ExitCode::FAILURE

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use super::report::{Course, CourseKind, End, Event, Finding, Report, What, written};
 
+/// What is said of a rollout without its target.
+const UNJUDGED: &str = "cannot be judged: its target is not in the recording";
+
 /// As JSON.
 #[must_use]
 pub fn json(report: &Report) -> String {
@@ -24,14 +27,15 @@ pub fn text(report: &Report) -> String {
         let _ = writeln!(text, "{at} {offset:>7}  {namespace}/{name}  {}", happened(event));
     }
     // An adoption of which there is nothing to say is not worth a line.
-    let told =
-        |course: &&Course| course.kind == CourseKind::Rollout || course.verdict.is_some() || !course.reports.is_empty();
+    let told = |course: &&Course| {
+        course.kind == CourseKind::Rollout || course.verdict.is_some() || !course.reports.is_empty() || !course.judged
+    };
     let courses: Vec<_> = report.rollouts.iter().filter(told).collect();
     if !courses.is_empty() {
         text.push('\n');
     }
     for course in courses {
-        let _ = writeln!(text, "{}", summary(course, report));
+        let _ = writeln!(text, "{}", summary(course));
     }
     if !report.notes.is_empty() {
         text.push('\n');
@@ -59,22 +63,16 @@ fn happened(event: &Event) -> String {
     }
 }
 
-fn summary(course: &Course, report: &Report) -> String {
+fn summary(course: &Course) -> String {
     let what = match course.kind {
         CourseKind::Rollout => "rollout",
         CourseKind::Adoption => "adoption",
     };
-    let flagger = match (&course.end, report.summary.to) {
-        (Some(End { at, how }), _) => {
-            let (at, offset) = (written(*at), course.offset(*at));
-            format!("without Curfew {how} at {at} ({offset:+}s)")
-        }
-        (None, Some(to)) => {
-            let (to, offset) = (written(to), course.offset(to));
-            format!("without Curfew still running when the recording ends, at {to} ({offset:+}s)")
-        }
-        (None, None) => String::new(),
+    let (how, at) = match &course.end {
+        Some(End { at, how }) => (how.as_str(), *at),
+        None => ("still running when its recording ends,", course.recorded_until),
     };
+    let flagger = format!("without Curfew {how} at {} ({:+}s)", written(at), course.offset(at));
     let earlier = match (course.earlier_seconds, &course.end) {
         (Some(seconds), Some(_)) => format!(": {seconds} s later"),
         (Some(seconds), None) => format!(": more than {seconds} s later"),
@@ -103,9 +101,10 @@ fn verdict(course: &Course) -> String {
         format!("{verb} at {at} ({offset:+}s, {clock})")
     };
     let all: Vec<_> = course.verdict.iter().chain(&course.reports).map(said).collect();
-    if all.is_empty() {
-        "Curfew would do nothing".to_owned()
-    } else {
-        format!("Curfew {}", all.join(", "))
+    match (all.as_slice(), course.judged) {
+        ([], true) => "Curfew would do nothing".to_owned(),
+        ([], false) => UNJUDGED.to_owned(),
+        (all, true) => format!("Curfew {}", all.join(", ")),
+        (all, false) => format!("Curfew {}; more {UNJUDGED}", all.join(", ")),
     }
 }

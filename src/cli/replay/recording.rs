@@ -21,6 +21,8 @@ use kube::core::Selector;
 use serde_json::Value;
 
 use super::{
+    coverage::{Coverage, Span},
+    report::written,
     stream::{self, Entry, Stream, Unreadable},
     times,
 };
@@ -100,6 +102,8 @@ pub struct Recording {
     pub changes: Vec<Change>,
     /// The namespaces of which pods were recorded.
     pub pods_in: BTreeSet<String>,
+    /// What of it is about which Canary.
+    pub coverage: Coverage,
     /// Whether anything that Flagger says was recorded.
     pub has_signs: bool,
     /// How many states of objects there were.
@@ -115,7 +119,8 @@ pub struct Recording {
 /// Reads recordings.
 #[derive(Debug, Default)]
 pub struct Recorder {
-    streams: Vec<Vec<Change>>,
+    streams: Vec<(Timestamp, Vec<Change>)>,
+    empty: Vec<String>,
     last: HashMap<Key, Last>,
     recording: Recording,
     canaries: BTreeMap<(String, String), Arc<State>>,
@@ -137,11 +142,12 @@ struct Last {
 // === impl Recorder ===
 
 impl Recorder {
-    /// Reads a file. What came before an error was read.
+    /// Reads a file of this name. What came before an error was read.
     ///
     /// # Errors
     /// Why the rest cannot be read.
-    pub fn read(&mut self, reader: impl Read, now: Timestamp) -> Result<(), Unreadable> {
+    pub fn read(&mut self, name: &str, reader: impl Read, now: Timestamp) -> Result<(), Unreadable> {
+        let objects = self.recording.objects;
         let mut changes = Vec::new();
         let mut began = None;
         let mut last = Timestamp::MIN;
@@ -152,10 +158,12 @@ impl Recorder {
             match entry {
                 Ok(entry) => {
                     began = began.or(entry.heard_at);
-                    if let Some(mut change) = self.change(&entry, began, now) {
+                    // One that tells nothing new tells all the same that the recording goes on.
+                    let own_time = times::state_time(&entry.object, now);
+                    last = last.max(entry.heard_at.or(own_time).unwrap_or(last));
+                    if let Some(mut change) = self.change(&entry, began, own_time) {
                         // States are in the order in which they were; one without a time came when the one before did.
                         if !change.before {
-                            last = last.max(change.at);
                             change.at = last;
                         }
                         changes.push(change);
@@ -169,23 +177,37 @@ impl Recorder {
         }
         // What was there before the recording began was listed a moment after that.
         changes.sort_by_key(|change| change.at);
-        self.streams.push(changes);
+        self.streams.push((last, changes));
+        if outcome.is_ok() && self.recording.objects == objects {
+            self.empty.push(name.to_owned());
+        }
         outcome
+    }
+
+    /// The files in which there was nothing.
+    #[must_use]
+    pub fn empty(&self) -> &[String] {
+        &self.empty
     }
 
     /// Everything that was read, in the order of time.
     #[must_use]
     pub fn finish(mut self, other_policy: bool) -> Recording {
+        let spans: Vec<_> = (self.streams.iter())
+            .map(|(end, changes)| Span::new(*end, changes))
+            .collect();
+        let canaries = self.canaries.values().filter_map(|state| state.canary());
+        self.recording.coverage = Coverage::of(canaries, &spans);
         self.recording.canaries = self.canaries.len();
         self.recording.notes = self.notes(other_policy);
-        let streams = std::mem::take(&mut self.streams);
+        let streams = self.streams.into_iter().map(|(_, changes)| changes).collect();
         Recording {
             changes: merged(streams),
             ..self.recording
         }
     }
 
-    fn change(&mut self, entry: &Entry, began: Option<Timestamp>, now: Timestamp) -> Option<Change> {
+    fn change(&mut self, entry: &Entry, began: Option<Timestamp>, own_time: Option<Timestamp>) -> Option<Change> {
         self.recording.objects += 1;
         let object = &entry.object;
         let Some((key, state)) = distilled(object) else {
@@ -194,7 +216,6 @@ impl Recorder {
             *self.ignored_kinds.entry(kind).or_default() += 1;
             return None;
         };
-        let own_time = times::state_time(object, now);
         // A state without any time takes that of the one before it.
         let at = entry.heard_at.or(own_time).unwrap_or(Timestamp::MIN);
         let before = entry.change == stream::Change::Added
@@ -258,6 +279,9 @@ impl Recorder {
             .iter()
             .map(|(kind, count)| format!("{kind} ({count})"))
             .collect();
+        for name in &self.empty {
+            note(true, format!("{name}: there is no object in it"));
+        }
         note(
             !ignored.is_empty(),
             format!("objects that do not matter here were left out: {}", ignored.join(", ")),
@@ -268,9 +292,19 @@ impl Recorder {
                 .to_owned(),
         );
         for (kind, count) in &self.untimed {
+            let (changes, were) = if *count == 1 {
+                ("change", "was")
+            } else {
+                ("changes", "were")
+            };
+            let (carry, kinds) = if *count == 1 {
+                ("carries", format!("a {kind:?}"))
+            } else {
+                ("carry", format!("{kind:?}s"))
+            };
             let text = format!(
-                "{count} changes of a {kind:?} carry no time and were given that of the state before, which may be too early; \
-                 record with --show-managed-fields"
+                "{count} {changes} of {kinds} {carry} no time and {were} given that of the state before, which may be too \
+                 early; record with --show-managed-fields"
             );
             note(true, text);
         }
@@ -288,16 +322,19 @@ impl Recorder {
             "there are no Namespaces in the recording: a policy that selects by their labels finds only their names"
                 .to_owned(),
         );
+        for (kind, end) in &self.recording.coverage.ended_early {
+            let end = written(*end);
+            note(
+                true,
+                format!(
+                    "the recording of {kind:?}s ends at {end}; what follows is judged as if none of them had changed"
+                ),
+            );
+        }
         for ((namespace, name), state) in &self.canaries {
-            let State::Canary(canary) = &**state else { continue };
+            let Some(canary) = state.canary() else { continue };
             let target = &canary.spec.target;
-            let is_workload = matches!(target.kind.as_str(), "Deployment" | "DaemonSet");
-            let recorded = self.streams.iter().flatten().any(|change| {
-                change.key.namespace == *namespace
-                    && change.key.name == target.name
-                    && matches!(change.key.kind, Kind::Deployment | Kind::DaemonSet)
-            });
-            if is_workload && !recorded {
+            if !self.recording.coverage.is_judged(&(namespace.clone(), name.clone())) {
                 note(
                     true,
                     format!(
@@ -305,7 +342,7 @@ impl Recorder {
                         target.kind, target.name
                     ),
                 );
-            } else if is_workload && !self.recording.pods_in.contains(namespace) {
+            } else if workload_kind(canary).is_some() && !self.recording.pods_in.contains(namespace) {
                 note(
                     true,
                     format!(
@@ -316,6 +353,27 @@ impl Recorder {
             }
         }
         notes
+    }
+}
+
+impl State {
+    /// The Canary, if it is one.
+    #[must_use]
+    pub fn canary(&self) -> Option<&Canary> {
+        match self {
+            Self::Canary(canary) => Some(canary),
+            Self::Namespace(_) | Self::Workload(..) | Self::Pod(..) | Self::Sign(..) => None,
+        }
+    }
+}
+
+/// The kind of a Canary's target and primary, if it is one that is recorded.
+#[must_use]
+pub fn workload_kind(canary: &Canary) -> Option<Kind> {
+    match canary.spec.target.kind.as_str() {
+        "Deployment" => Some(Kind::Deployment),
+        "DaemonSet" => Some(Kind::DaemonSet),
+        _ => None,
     }
 }
 

@@ -41,12 +41,14 @@ pub struct Summary {
     pub canaries: usize,
     /// Rollouts and adoptions.
     pub rollouts: usize,
+    /// Those of them that cannot be judged.
+    pub unjudged: usize,
     /// Deadlines that passed.
     pub breaches: usize,
     /// The first change.
     #[serde(serialize_with = "optional_second")]
     pub from: Option<Timestamp>,
-    /// The last change.
+    /// The last state of anything that is about one of the Canaries.
     #[serde(serialize_with = "optional_second")]
     pub to: Option<Timestamp>,
 }
@@ -67,13 +69,18 @@ pub struct Course {
     /// The revision, as the annotation `curfew.dev/revision` would name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Whether it could be judged: without its target in the recording it cannot.
+    pub judged: bool,
     /// What Curfew would have ended it with, or held it with.
     pub verdict: Option<Finding>,
     /// What it would have told besides.
     pub reports: Vec<Finding>,
-    /// How it ended without Curfew; none: it had not when the recording ended.
+    /// How it ended without Curfew; none: it had not when the recording of it ended.
     pub end: Option<End>,
-    /// How many seconds the verdict comes before that end, or, without one, before the end of the recording.
+    /// Until when its Canary was recorded.
+    #[serde(serialize_with = "second")]
+    pub recorded_until: Timestamp,
+    /// How many seconds the verdict comes before that end, or, without one, before the end of the recording of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub earlier_seconds: Option<i64>,
 }

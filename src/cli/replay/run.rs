@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
+    coverage::Coverage,
     recording::{Kind, Recording},
     report::{Course, CourseKind, End, Event, Report, Summary, What, seconds_between},
     stage::{Cast, Name, Stage},
@@ -33,14 +34,17 @@ pub fn replay(recording: Recording, policies: &Policies) -> Report {
     let Recording {
         changes,
         pods_in,
+        coverage,
         has_signs,
         objects,
         ignored,
         canaries,
         notes,
     } = recording;
+    let to = coverage.last();
     let mut player = Player {
         policies,
+        coverage,
         has_signs,
         stage: Stage::new(pods_in),
         followed: BTreeMap::new(),
@@ -48,12 +52,8 @@ pub fn replay(recording: Recording, policies: &Policies) -> Report {
         courses: Vec::new(),
         events: Vec::new(),
     };
-    let mut times = changes.iter().map(|change| change.at);
     // What carries no time was there before everything that does.
-    let (from, to) = (
-        times.find(|at| *at > Timestamp::MIN),
-        changes.last().map(|last| last.at),
-    );
+    let from = changes.iter().map(|change| change.at).find(|at| *at > Timestamp::MIN);
     let mut touched = BTreeSet::new();
     let mut changes = changes.into_iter().peekable();
     while let Some(change) = changes.next() {
@@ -75,7 +75,7 @@ pub fn replay(recording: Recording, policies: &Policies) -> Report {
     }
     if let Some(to) = to {
         player.until(to, true);
-        player.over(to);
+        player.over();
     }
     let Player { courses, events, .. } = player;
     let breaches = courses
@@ -90,6 +90,7 @@ pub fn replay(recording: Recording, policies: &Policies) -> Report {
             ignored,
             canaries,
             rollouts: courses.len(),
+            unjudged: courses.iter().filter(|course| !course.judged).count(),
             breaches,
             from,
             to,
@@ -102,6 +103,8 @@ pub fn replay(recording: Recording, policies: &Policies) -> Report {
 
 struct Player<'a> {
     policies: &'a Policies,
+    /// Until when there is anything to look at.
+    coverage: Coverage,
     /// Whether there is anything to read the silence clock from.
     has_signs: bool,
     stage: Stage,
@@ -166,15 +169,18 @@ impl Player<'_> {
     }
 
     /// The recording is over.
-    fn over(&mut self, to: Timestamp) {
+    fn over(&mut self) {
         for course in self.courses.iter_mut().filter(|course| course.end.is_none()) {
             let verdict = course.verdict.as_ref();
-            course.earlier_seconds = verdict.map(|verdict| seconds_between(verdict.at, to));
+            course.earlier_seconds = verdict.map(|verdict| seconds_between(verdict.at, course.recorded_until));
         }
     }
 
-    /// Looks at a Canary.
+    /// Looks at a Canary, while there is anything to know about it.
     fn look(&mut self, name: &Name, now: Timestamp) {
+        if self.coverage.end(name).is_none_or(|end| end < now) {
+            return;
+        }
         let Some(cast) = self.stage.cast(name) else { return };
         let Some(scene) = cast.scene() else { return };
         if self
@@ -230,7 +236,11 @@ impl Player<'_> {
                 end(course, now, if moved_on { phase.as_str() } else { "another revision" });
             }
             followed.course = identity.map(|identity| {
-                self.courses.push(course(name, look, identity, now));
+                let recorded_until = self.coverage.end(name).unwrap_or(now);
+                self.courses.push(Course {
+                    judged: self.coverage.is_judged(name),
+                    ..course(name, look, identity, now, recorded_until)
+                });
                 Following {
                     index: self.courses.len() - 1,
                     identity,
@@ -277,7 +287,13 @@ fn identity(seen: &Observation, stamp: &Stamp) -> Option<Identity> {
     }
 }
 
-fn course((namespace, name): &Name, look: &Look<'_>, identity: Identity, now: Timestamp) -> Course {
+fn course(
+    (namespace, name): &Name,
+    look: &Look<'_>,
+    identity: Identity,
+    now: Timestamp,
+    recorded_until: Timestamp,
+) -> Course {
     let created = look
         .scene
         .canary
@@ -298,9 +314,11 @@ fn course((namespace, name): &Name, look: &Look<'_>, identity: Identity, now: Ti
         revision: rollout
             .filter(|_| kind == CourseKind::Rollout)
             .map(|rollout| rollout.revision.to_string()),
+        judged: true,
         verdict: None,
         reports: Vec::new(),
         end: None,
+        recorded_until,
         earlier_seconds: None,
     }
 }

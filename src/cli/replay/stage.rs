@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use kube::core::{Selector, SelectorExt as _};
 
-use super::recording::{Change, Key, Kind, State};
+use super::recording::{Change, Key, Kind, State, workload_kind};
 use crate::{
     deadline::{
         observe::{Scene, Surroundings},
@@ -102,12 +102,8 @@ impl Stage {
         let found = |kind, name: &str, namespace: &str| self.objects.get(&key(kind, namespace, name)).cloned();
         let namespace = &name.0;
         let state = found(Kind::Canary, &name.1, namespace)?;
-        let canary = canary(&state)?;
-        let kind = match canary.spec.target.kind.as_str() {
-            "Deployment" => Some(Kind::Deployment),
-            "DaemonSet" => Some(Kind::DaemonSet),
-            _ => None,
-        };
+        let canary = state.canary()?;
+        let kind = workload_kind(canary);
         let workload = |name: &str| found(kind?, name, namespace);
         let target = workload(&canary.spec.target.name);
         let namespace_labels = match found(Kind::Namespace, namespace, "").as_deref() {
@@ -149,7 +145,7 @@ impl Cast {
     /// The Canary.
     #[must_use]
     pub fn canary(&self) -> Option<&Canary> {
-        canary(&self.canary)
+        self.canary.canary()
     }
 
     /// What there is to observe.
@@ -171,13 +167,6 @@ fn key(kind: Kind, namespace: &str, name: &str) -> Key {
         kind,
         namespace: namespace.to_owned(),
         name: name.to_owned(),
-    }
-}
-
-fn canary(state: &State) -> Option<&Canary> {
-    match state {
-        State::Canary(canary) => Some(canary),
-        State::Namespace(_) | State::Workload(..) | State::Pod(..) | State::Sign(..) => None,
     }
 }
 

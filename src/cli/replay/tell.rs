@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::report::{Course, Event, Finding, What, written};
+use super::report::{Course, Event, Finding, What};
 use crate::deadline::{
     Clock,
-    announce::{announcement, standstill},
-    judge::{Judgement, Pending},
+    announce::{announcement, approaching, standstill},
+    judge::Judgement,
     observe::{Observation, Scene},
     pods, reason,
     remedy::{Remedy, Withheld, WithheldKind},
@@ -107,15 +107,14 @@ pub fn tell(course: &mut Course, told: &mut Told, look: &Look<'_>, now: Timestam
     }
     if let Some(announced) = announcement(&look.judgement, &look.stamp)
         && told.approaching != Some(announced)
-        && let Some(Pending { clock, deadline, .. }) = look.judgement.pending
+        && let Some(pending) = look.judgement.pending
     {
         told.approaching = Some(announced);
-        let why = pods::reason(look.scene.pods.unwrap_or_default());
-        let note = format!("the {} deadline passes at {}", clock.name(), written(deadline));
+        let ails = pods::reason(look.scene.pods.unwrap_or_default());
         events.push(Event {
-            clock: Some(clock),
-            deadline: Some(deadline),
-            note: Some(why.map_or(note.clone(), |why| format!("{note}: {why}"))),
+            clock: Some(pending.clock),
+            deadline: Some(pending.deadline),
+            note: Some(approaching(pending, ails.as_deref())),
             ..event(course, What::DeadlineApproaching)
         });
     }
