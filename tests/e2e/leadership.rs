@@ -21,7 +21,7 @@ use crate::{
     curfew_says::{Metrics, assert_verdict},
     idle::CURFEW,
     kubectl::Kubectl,
-    planes,
+    planes::{self, OwnPlane},
     stage::{APP, App, STAMPED, Seen, Stage},
 };
 
@@ -41,7 +41,7 @@ fn named(name: &str) -> CurfewOptions {
 }
 
 /// A plane with two Curfews, of which the first leads; none on a machine that cannot start planes.
-async fn two(second: impl FnOnce(&Plane) -> CurfewOptions) -> Option<(Plane, Instance)> {
+async fn two(second: impl FnOnce(&Plane) -> CurfewOptions) -> Option<(OwnPlane, Instance)> {
     let options = Options {
         curfew: Some(named("first")),
         ..Options::default()
