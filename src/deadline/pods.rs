@@ -418,6 +418,32 @@ mod tests {
     }
 
     #[test]
+    fn troubles_of_different_kinds_are_told_apart_the_worst_and_most_frequent_first() {
+        let waiting = |name: &str, reason: &str| {
+            pod(
+                name,
+                Some("False"),
+                "2026-11-23T14:00:10Z",
+                &json!([{"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                    "state": {"waiting": {"reason": reason}}}]),
+            )
+        };
+        let mut pods = vec![
+            waiting("web-a", "ContainerCreating"),
+            waiting("web-b", "ErrImagePull"),
+            waiting("web-c", "ImagePullBackOff"),
+            waiting("web-d", "ImagePullBackOff"),
+        ];
+        assert_eq!(
+            reason(&pods).expect("a reason"),
+            "4 of 4 pods not ready: web-d and 1 more container app: ImagePullBackOff; web-b container app: ErrImagePull; \
+             web-a container app: ContainerCreating"
+        );
+        pods.push(waiting("web-e", "PodInitializing"));
+        assert!(reason(&pods).expect("a reason").ends_with("; and 1 more kinds"));
+    }
+
+    #[test]
     fn an_out_of_memory_kill_is_told() {
         let killed = pod(
             "web-a",
@@ -541,7 +567,28 @@ mod tests {
             // It did its work, and the image of the other is not there.
             (
                 None,
+                done.clone(),
+                &json!({"state": {"waiting": {"reason": "ImagePullBackOff"}}}),
+                "container app: ImagePullBackOff",
+            ),
+            // It did its work, and nothing is wrong yet.
+            (
+                None,
                 done,
+                &json!({"state": {"waiting": {"reason": "ContainerCreating"}}}),
+                "container app: ContainerCreating",
+            ),
+            // A sidecar that was restarted once does its work.
+            (
+                Some("Always"),
+                json!({"state": running, "ready": true, "restartCount": 1}),
+                &json!({"state": running}),
+                "container app: NotReady, \"running, but its readiness probe does not pass\"",
+            ),
+            // One that only is not ready tells less than one that fails, however often it was restarted.
+            (
+                Some("Always"),
+                json!({"state": running, "restartCount": 5}),
                 &json!({"state": {"waiting": {"reason": "ImagePullBackOff"}}}),
                 "container app: ImagePullBackOff",
             ),

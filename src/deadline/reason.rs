@@ -153,6 +153,7 @@ fn is_ready(scene: Scene<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jiff::{SignedDuration, Timestamp};
     use serde_json::json;
 
     use super::*;
@@ -238,5 +239,77 @@ mod tests {
             said("Deployment", (1, 1), &[again], None, Clock::Crashes),
             "web-a container app: Running"
         );
+    }
+
+    #[test]
+    fn a_breach_is_told_with_its_clock_its_limit_and_why() {
+        let said = |clock| {
+            let breach = Breach {
+                clock,
+                deadline: Timestamp::UNIX_EPOCH,
+                limit: SignedDuration::from_secs(90),
+            };
+            exceeded(&breach, "because")
+        };
+        for (clock, expected) in [
+            (Clock::Readiness, "the readiness deadline of 90 s has passed: because"),
+            (Clock::Crashes, "a container failed too often within 90 s: because"),
+            (
+                Clock::Initialization,
+                "most of the initialization deadline of 90 s has passed: because; Flagger will give up",
+            ),
+        ] {
+            assert_eq!(said(clock), expected);
+        }
+    }
+
+    #[test]
+    fn an_adoption_that_is_held_is_told_with_what_its_primary_lacks() {
+        let canary = Canary::from_json(json!({}));
+        let workload = Workload::deployment(&json!({"spec": {"replicas": 4}, "status": {"availableReplicas": 1}}));
+        let with = |primary| Scene {
+            canary: &canary,
+            target: None,
+            primary,
+            pods: None,
+            last_event: None,
+            surroundings: Surroundings::default(),
+        };
+        assert_eq!(
+            held(with(Some(&workload))),
+            "1 of 4 pods of the primary are available; Flagger would give up and scale the live workload to 0"
+        );
+        for clock in [Clock::Initialization, Clock::Promotion] {
+            assert_eq!(
+                why(with(Some(&workload)), clock),
+                "1 of 4 pods of the primary are available"
+            );
+            assert_eq!(why(with(None), clock), "the primary is not there");
+        }
+        assert_eq!(why(with(None), Clock::Readiness), "the target is not there");
+    }
+
+    #[test]
+    fn what_is_withheld_says_what_is_waited_for() {
+        let moment = Timestamp::UNIX_EPOCH;
+        for (withheld_for, expected) in [
+            (Withheld::Skewed(SignedDuration::from_secs(-40)), "are 40 s apart"),
+            (Withheld::Stale(SignedDuration::from_secs(70)), "silent for 70 s"),
+            (Withheld::Breaker(moment, None), "not every rollout has been looked at"),
+            (Withheld::ControllersBehind, "kube-controller-manager does not keep up"),
+            (Withheld::FixPushed(moment), "Flagger will look at the new one"),
+            (Withheld::Unproven(moment), "found running"),
+            (
+                Withheld::NotLooking(TargetSeen::PrimaryNotReady),
+                "waits for the primary",
+            ),
+            (Withheld::NotLooking(TargetSeen::Paused), "the target is paused"),
+            (Withheld::NotLooking(TargetSeen::Missing), "cannot judge the target now"),
+            (Withheld::Forbidden, "a permission is missing"),
+            (Withheld::Blind, "pods cannot be looked at"),
+        ] {
+            let said = withheld(withheld_for);
+            assert!(said.contains(expected), "{withheld_for:?}: {said}");
+        }
     }
 }

@@ -432,6 +432,24 @@ mod tests {
     }
 
     #[test]
+    fn whether_a_revision_was_ever_ready_is_recalled_from_what_it_did() {
+        for (progress, course, was_ready) in [
+            ("weight=0 iterations=0", "unready", false),
+            ("weight=0 iterations=0", "ready", true),
+            ("weight=10 iterations=0", "unready", true),
+            ("weight=0 iterations=1", "unready", true),
+            // Flagger counts its iterations from -1 while a gate is closed.
+            ("weight=0 iterations=-1", "unready", false),
+        ] {
+            let recalled = recalled(|annotations| {
+                annotations.insert(PROGRESS, Some(format!("phase=Progressing {progress}")));
+                annotations.insert(UNREADY, Some(format!("5s, {course} since 2026-11-23T14:02:50Z")));
+            });
+            assert_eq!(recalled.expect("recalled").was_ready, was_ready, "{progress} {course}");
+        }
+    }
+
+    #[test]
     fn a_stamp_that_cannot_be_true_is_ignored() {
         for (key, value) in [
             (REVISION, "5c7d9f6b8-00000000"),

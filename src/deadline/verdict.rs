@@ -130,3 +130,29 @@ mod clock_name {
         Clock::parse(&name).ok_or_else(|| D::Error::custom(format!("no clock {name:?}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_and_annotations_call_everything_the_same() {
+        for remedy in [
+            RemedyName::Report,
+            RemedyName::Hold,
+            RemedyName::Rollback,
+            RemedyName::LastResort,
+        ] {
+            assert_eq!(serde_json::json!(remedy), remedy.name());
+        }
+        for outcome in [
+            Outcome::Reported,
+            Outcome::Held,
+            Outcome::Requested,
+            Outcome::Confirmed,
+            Outcome::Withheld,
+        ] {
+            assert_eq!(serde_json::json!(outcome), outcome.name());
+        }
+    }
+}

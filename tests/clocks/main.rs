@@ -6,6 +6,8 @@
     reason = "a test that cannot go on says why and ends"
 )]
 
+mod breaker;
+mod edges;
 mod film;
 mod others;
 mod safety;

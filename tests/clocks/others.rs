@@ -401,6 +401,13 @@ fn nothing_is_held_when_the_primary_is_ready() {
 }
 
 #[test]
+fn an_adoption_that_skips_the_analysis_waits_for_no_primary() {
+    let mut film = adoption();
+    film.spec("skipAnalysis", json!(true)).until(1000);
+    assert_eq!((&film.remedies, &film.reports), (&vec![], &vec![]));
+}
+
+#[test]
 fn an_adoption_with_nothing_to_lose_or_of_a_daemon_set_is_only_told() {
     let mut empty = adoption();
     empty.target = Some(deployment("v1", 4, 0));

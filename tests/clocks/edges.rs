@@ -1,0 +1,379 @@
+//! What lies right beside the other films: a step further, and something would be told, counted or done that must not be.
+
+use std::time::Duration;
+
+use curfew::{
+    deadline::{
+        Clock,
+        announce::{announcement, primary_told_at, standstill},
+        judge::State,
+        limits::Limits,
+        observe::TargetSeen,
+        reason,
+        remedy::{Levers, Remedy, TargetLever, Withheld},
+        stamp::Stamp,
+        verdict::Outcome,
+    },
+    flagger::canary::Canary,
+    policy::canary_policy::{Action, Enforcement},
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    film::{Film, Pod, deployment},
+    requested,
+};
+
+const HOUR: i64 = 3600;
+
+/// A `DaemonSet` of four, so many of them available.
+fn daemon_set(available: i64) -> Value {
+    json!({"metadata": {"name": "web", "namespace": "shop", "uid": "2", "generation": 3},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": {}},
+        "status": {"observedGeneration": 3, "desiredNumberScheduled": 4, "currentNumberScheduled": 4,
+            "updatedNumberScheduled": 4, "numberAvailable": available}})
+}
+
+/// A rollout of a `DaemonSet` that is not ready.
+fn daemons() -> Film {
+    let mut film = Film::begin();
+    film.canary["spec"]["targetRef"]["kind"] = json!("DaemonSet");
+    (film.target, film.primary) = (Some(daemon_set(3)), Some(daemon_set(4)));
+    film.stamp = Stamp::default();
+    film.look();
+    film
+}
+
+fn started_at(film: &Film) -> Timestamp {
+    film.stamp.rollout.as_ref().expect("a rollout").started_at
+}
+
+fn ready(film: &mut Film) -> &mut Film {
+    film.until(10).ready(4)
+}
+
+#[test]
+fn a_deadline_is_announced_for_each_progress_and_the_rollouts_once() {
+    let announced = |film: &Film| announcement(film.judgement(), &film.stamp);
+    let mut film = Film::begin();
+    ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
+    film.until(35).ready(3).until(35 + 47);
+    assert_eq!(announced(&film), None);
+    film.until(35 + 48);
+    assert_eq!(announced(&film), Some((Clock::Readiness, Film::at(30))));
+
+    let mut whole = Film::begin();
+    whole.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
+    ready(&mut whole).until(510).flagger(&[("canaryWeight", json!(10))]);
+    assert_eq!(announced(&whole), Some((Clock::Rollout, Film::at(0))));
+}
+
+#[test]
+fn a_primary_that_keeps_a_rollout_waiting_is_told_when_it_lasts() {
+    let told = |film: &Film| {
+        (
+            primary_told_at(film.seen(), &film.stamp),
+            standstill(film.seen(), &film.stamp),
+        )
+    };
+    let mut film = Film::begin();
+    film.until(10);
+    assert_eq!(told(&film), (None, None));
+    film.primary = Some(deployment("v1", 4, 3));
+    film.look();
+    let moment = Film::at(15);
+    assert_eq!(told(&film), (Some(moment), Some((moment, reason::PRIMARY_NOT_READY))));
+    // Flagger makes it so itself.
+    film.phase("Promoting");
+    assert_eq!(film.seen().target, TargetSeen::PrimaryNotReady);
+    assert_eq!(told(&film), (None, None));
+    film.phase("Failed");
+    assert_eq!(told(&film), (None, None));
+
+    let mut paused = Film::begin();
+    paused.until(10);
+    paused.target.as_mut().expect("a target")["spec"]["paused"] = json!(true);
+    paused.look();
+    assert_eq!(told(&paused), (None, Some((Film::at(10), reason::PAUSED))));
+    paused.spec("suspend", json!(true));
+    assert_eq!(told(&paused), (None, None));
+}
+
+#[test]
+fn a_rollout_starts_with_its_approval_and_with_no_later_one() {
+    let mut film = Film::begin();
+    film.canary["status"]["phase"] = json!("Waiting");
+    // Flagger wrote its condition once more while it waited.
+    film.canary["status"]["conditions"][0]["lastUpdateTime"] = json!(Film::at(10));
+    film.stamp = Stamp::default();
+    film.now = Film::at(20);
+    film.look();
+    assert_eq!(started_at(&film), Film::at(0));
+    film.until(HOUR).phase("Progressing");
+    assert_eq!(started_at(&film), Film::at(HOUR));
+    film.until(2 * HOUR)
+        .phase("WaitingPromotion")
+        .until(3 * HOUR)
+        .phase("Progressing");
+    assert_eq!(started_at(&film), Film::at(HOUR));
+}
+
+#[test]
+fn the_first_readiness_of_each_revision_is_remembered() {
+    let mut film = Film::begin();
+    ready(&mut film).until(20).ready(3).until(25).ready(4);
+    assert_eq!(film.stamp.ready_after, [10]);
+    film.until(30).push("v3").ready(0);
+    film.flagger(&[("lastAppliedSpec", json!("v3"))]).until(50).ready(4);
+    assert_eq!(film.stamp.ready_after, [20, 10]);
+    film.restart().look();
+    assert_eq!(film.stamp.ready_after, [20, 10]);
+    film.canary["metadata"]["annotations"]["curfew.dev/ready-after"] = json!("7s 5m -3s soon 8s");
+    film.forget().look();
+    assert_eq!(film.stamp.ready_after, [7, 8]);
+}
+
+#[test]
+fn when_a_rollout_that_was_found_running_got_ready_nobody_knows() {
+    let mut film = Film::begin();
+    film.stamp = Stamp::default();
+    film.now = Film::at(2000);
+    film.ready(4).until(2100).ready(3).until(2110).ready(4);
+    assert_eq!(film.stamp.ready_after, Vec::<i64>::new());
+}
+
+#[test]
+fn the_readiness_of_a_rollout_whose_beginning_was_seen_late_is_remembered() {
+    let mut film = Film::begin();
+    ready(&mut film).until(100).phase("Succeeded").until(150);
+    film.canary["status"]["phase"] = json!("Progressing");
+    let condition = &mut film.canary["status"]["conditions"][0];
+    condition["status"] = json!("Unknown");
+    condition["lastTransitionTime"] = json!(Film::at(200));
+    condition["lastUpdateTime"] = json!(Film::at(200));
+    film.now = Film::at(220);
+    film.ready(0).until(230).ready(4);
+    assert_eq!(film.stamp.ready_after, [30, 10]);
+}
+
+#[test]
+fn suspended_between_rollouts_is_nothing_to_tell_and_with_traffic_on_a_service_it_is() {
+    let mut between = Film::begin();
+    ready(&mut between).until(20).phase("Succeeded");
+    between.spec("suspend", json!(true)).until(25 * HOUR);
+    assert_eq!(between.reports, []);
+
+    let mut service = Film::begin();
+    service.canary["spec"]["targetRef"] = json!({"apiVersion": "v1", "kind": "Service", "name": "web"});
+    (service.target, service.primary, service.pods) = (None, None, Vec::new());
+    service
+        .forget()
+        .flagger(&[("canaryWeight", json!(10))])
+        .spec("suspend", json!(true))
+        .until(25 * HOUR);
+    assert_eq!(service.reports, [(24 * HOUR, Clock::Suspended)]);
+}
+
+#[test]
+fn a_rollout_that_is_over_has_no_deadline() {
+    let mut film = Film::begin();
+    film.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
+    ready(&mut film).until(50).phase("Succeeded").until(HOUR);
+    assert_eq!((&film.reports, &film.remedies), (&vec![], &vec![]));
+    assert_eq!(film.judgement().pending, None);
+}
+
+#[test]
+fn without_a_hook_that_asks_no_approval_is_waited_for() {
+    let mut film = Film::begin();
+    film.policy.clocks.gate.limit = Some(Duration::from_secs(40));
+    ready(&mut film).until(300);
+    assert!(!film.reports.iter().any(|(_, clock)| *clock == Clock::Gate));
+}
+
+#[test]
+fn who_waits_for_approval_or_is_suspended_neither_stalls_nor_misses_flagger() {
+    for last_event in [Some(20), None] {
+        let mut waits = Film::begin();
+        ready(&mut waits).until(20).phase("WaitingPromotion");
+        waits.last_event = last_event;
+        assert_eq!(waits.until(HOUR).reports, []);
+
+        let mut suspended = Film::begin();
+        ready(&mut suspended).until(20).spec("suspend", json!(true));
+        suspended.last_event = last_event;
+        assert_eq!(suspended.until(HOUR).reports, []);
+
+        let mut done = Film::begin();
+        ready(&mut done).until(20).phase("Succeeded");
+        done.last_event = last_event;
+        assert_eq!(done.until(HOUR).reports, []);
+    }
+}
+
+#[test]
+fn what_is_withheld_has_an_end_where_it_is_known() {
+    let mut film = Film::begin();
+    film.until(58).push("v3").until(60);
+    let Some((60, Remedy::Withhold(_, why))) = film.remedies.first() else {
+        panic!("{:?}", film.remedies)
+    };
+    assert_eq!(why.until(), Some(Film::at(58 + 15)));
+    assert_eq!(Withheld::Unproven(Film::at(3)).until(), Some(Film::at(3)));
+    assert_eq!(Withheld::Breaker(Film::at(4), None).until(), Some(Film::at(4)));
+    assert_eq!(Withheld::Blind.until(), None);
+    assert_eq!(Withheld::NotLooking(TargetSeen::Paused).until(), None);
+}
+
+#[test]
+fn a_daemon_set_is_failed_by_its_clock_and_goes_on_being_when_it_gets_ready() {
+    let mut film = daemons();
+    film.until(60);
+    let (60, Remedy::RollBack(_, levers)) = film.remedies[0] else {
+        panic!("{:?}", film.remedies)
+    };
+    let both = Levers {
+        fail_checks: true,
+        target: TargetLever::BackdateTransition,
+    };
+    assert_eq!(levers, both);
+    requested(&mut film);
+    film.until(65);
+    film.target = Some(daemon_set(4));
+    film.look();
+    assert_eq!((film.seen().target, film.remedies.len()), (TargetSeen::Ready, 1));
+}
+
+#[test]
+fn whatever_clock_ran_out_a_target_that_is_not_ready_needs_its_lever() {
+    let deployed = || {
+        let mut film = Film::begin();
+        film.ready(3);
+        film
+    };
+    let films: [(fn() -> Film, TargetLever); 2] = [
+        (deployed, TargetLever::ExceedDeadline),
+        (daemons, TargetLever::BackdateTransition),
+    ];
+    for (film, unready) in films {
+        for (gets_ready, lever) in [(false, unready), (true, TargetLever::None)] {
+            let mut film = film();
+            film.policy.clocks.readiness.action = Action::Report;
+            film.policy.clocks.rollout.action = Action::RollBack;
+            film.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("5m");
+            if gets_ready {
+                let is_daemon_set = unready == TargetLever::BackdateTransition;
+                film.target = Some(if is_daemon_set {
+                    daemon_set(4)
+                } else {
+                    deployment("v2", 4, 4)
+                });
+            }
+            film.look();
+            film.until(300);
+            let Some((300, Remedy::RollBack(breach, levers))) = film.remedies.last() else {
+                panic!("{:?}", film.remedies)
+            };
+            assert_eq!((breach.clock, levers.target), (Clock::Rollout, lever), "{gets_ready}");
+        }
+    }
+}
+
+#[test]
+fn nothing_fails_a_target_of_a_kind_that_nobody_here_can_see() {
+    let mut film = Film::begin();
+    film.policy.clocks.stall.action = Action::RollBack;
+    film.spec(
+        "targetRef",
+        json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "web"}),
+    );
+    (film.target, film.primary) = (None, None);
+    film.look();
+    film.until(200);
+    assert!(
+        matches!(film.remedies[..], [(100, Remedy::Report(breach))] if breach.clock == Clock::Stall),
+        "{:?}",
+        film.remedies
+    );
+}
+
+#[test]
+fn a_verdict_that_was_taken_back_or_answered_is_not_taken_back_again() {
+    for result in [Outcome::Withheld, Outcome::Confirmed] {
+        let mut film = Film::begin();
+        film.until(60);
+        requested(&mut film);
+        film.until(62).spec("suspend", json!(true));
+        assert_eq!(film.remedies.last(), Some(&(62, Remedy::Withdraw)));
+        film.stamp.verdict.as_mut().expect("a verdict").result = result;
+        film.remedies.clear();
+        film.until(100);
+        assert_eq!(film.remedies, []);
+        film.phase("Failed");
+        assert_eq!(film.remedies, []);
+    }
+}
+
+#[test]
+fn whoever_is_told_to_look_again_is_told_the_next_moment_that_matters() {
+    let mut film = Film::begin();
+    film.until(47);
+    assert_eq!(film.judgement().look_at, Some(Film::at(48)));
+    film.until(48);
+    assert_eq!(film.judgement().look_at, Some(Film::at(60)));
+    assert_eq!(film.judgement().rolls_back_at, Some(Film::at(60)));
+    film.until(60);
+    assert_eq!(film.judgement().rolls_back_at, Some(Film::at(60)));
+    assert_eq!(film.judgement().look_at, None);
+
+    let mut told = Film::begin();
+    told.policy.clocks.readiness.action = Action::Report;
+    told.look();
+    assert_eq!(told.judgement().rolls_back_at, None);
+}
+
+#[test]
+fn a_canary_that_nobody_watches_is_idle() {
+    let mut film = Film::begin();
+    film.policy.mode = Enforcement::Off;
+    film.look();
+    assert_eq!(film.judgement().state, State::Idle);
+
+    let watched = Limits::of(&Canary::from_json(film.canary.clone()), &Film::begin().policy);
+    assert_ne!(watched.mode, Enforcement::Off);
+    assert_eq!(
+        watched.off(),
+        Limits {
+            mode: Enforcement::Off,
+            ..watched
+        }
+    );
+}
+
+#[test]
+fn after_a_restart_an_autoscaler_explains_young_pods_beside_ready_ones_only() {
+    let autoscaled = || {
+        let mut film = Film::begin();
+        film.spec(
+            "autoscalerRef",
+            json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "web"}),
+        );
+        film
+    };
+    let mut grows = autoscaled();
+    ready(&mut grows).until(20).flagger(&[("canaryWeight", json!(10))]);
+    grows.until(30);
+    let young = Pod {
+        created: 30,
+        ready: false,
+        since: 30,
+    };
+    grows.pods.extend(vec![young; 2]);
+    grows.ready(4).restart().look();
+    assert_eq!(grows.seen().target, TargetSeen::Growing(Film::at(90)));
+
+    let mut never = autoscaled();
+    never.until(30).restart().look();
+    assert_eq!(never.seen().target, TargetSeen::Unready);
+}
