@@ -571,6 +571,13 @@ mod tests {
                 &json!({"state": {"waiting": {"reason": "ImagePullBackOff"}}}),
                 "container app: ImagePullBackOff",
             ),
+            // It failed a moment ago.
+            (
+                None,
+                json!({"state": {"terminated": {"exitCode": 3, "reason": "Error"}}}),
+                &app_waits,
+                "container setup: Error, exit code 3",
+            ),
             // It did its work, and nothing is wrong yet.
             (
                 None,

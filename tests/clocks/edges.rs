@@ -327,6 +327,12 @@ fn whoever_is_told_to_look_again_is_told_the_next_moment_that_matters() {
     assert_eq!(film.judgement().rolls_back_at, Some(Film::at(60)));
     assert_eq!(film.judgement().look_at, None);
 
+    // Nothing else is pending once a rollout is to end.
+    let mut ends = Film::begin();
+    ends.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
+    ends.until(60);
+    assert_eq!((ends.judgement().pending, ends.judgement().look_at), (None, None));
+
     let mut told = Film::begin();
     told.policy.clocks.readiness.action = Action::Report;
     told.look();
@@ -376,4 +382,80 @@ fn after_a_restart_an_autoscaler_explains_young_pods_beside_ready_ones_only() {
     let mut never = autoscaled();
     never.until(30).restart().look();
     assert_eq!(never.seen().target, TargetSeen::Unready);
+}
+
+#[test]
+fn a_look_that_is_missing_is_noticed_when_it_is_only_where_silence_is_watched() {
+    for (silence, look_at) in [(Action::Report, Some(Film::at(30 + 15))), (Action::Off, None)] {
+        let mut film = Film::begin();
+        film.policy.clocks.stall.action = Action::Off;
+        film.policy.clocks.silence.action = silence;
+        film.last_event = Some(30);
+        film.until(30).ready(4).until(31);
+        assert_eq!(film.judgement().look_at, look_at);
+    }
+}
+
+#[test]
+fn a_verdict_on_an_earlier_rollout_has_nothing_to_do_with_a_later_one() {
+    let mut film = Film::begin();
+    film.until(60);
+    requested(&mut film);
+    // It was promoted all the same, and the process ended before it noted that.
+    film.until(70).phase("Succeeded").until(80).remedies.clear();
+    film.phase("Progressing").until(90).phase("Failed");
+    assert_eq!(film.remedies, []);
+}
+
+#[test]
+fn a_flagger_that_has_not_looked_since_a_push_took_up_nothing() {
+    let mut film = Film::begin();
+    film.until(40).flagger(&[("failedChecks", json!(1))]);
+    film.until(58);
+    film.last_event = Some(58);
+    film.push("v1").until(HOUR);
+    assert_eq!(film.rolled_back_at(), None, "{:?}", film.remedies);
+    film.last_event = Some(HOUR);
+    film.until(HOUR + 20);
+    assert!(film.rolled_back_at().is_some(), "{:?}", film.remedies);
+}
+
+#[test]
+fn nothing_is_handed_over_while_flagger_waits_for_the_primary() {
+    let mut film = Film::begin();
+    film.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("5m");
+    film.until(10);
+    film.primary = Some(deployment("v1", 4, 3));
+    film.look();
+    film.until(300);
+    let why = Withheld::NotLooking(TargetSeen::PrimaryNotReady);
+    assert!(
+        matches!(film.remedies[..], [(300, Remedy::Withhold(_, withheld))] if withheld == why),
+        "{:?}",
+        film.remedies
+    );
+    film.primary = Some(deployment("v1", 4, 4));
+    film.look();
+    assert_eq!(film.rolled_back_at(), Some(300));
+}
+
+#[test]
+fn a_target_that_a_user_points_elsewhere_has_its_time_from_then() {
+    let mut film = Film::begin();
+    ready(&mut film).until(20).ready(3).until(50);
+    film.target = Some(deployment("v7", 4, 3));
+    film.spec(
+        "targetRef",
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"}),
+    );
+    assert_eq!(film.deadline(), Some(110));
+    assert!(film.seen().synced);
+    let rollout = film.stamp.rollout.as_ref().expect("a rollout");
+    assert_eq!(
+        (rollout.wanted, rollout.was_ready, rollout.revision_since),
+        (None, false, Film::at(50))
+    );
+    assert_eq!(rollout.unproven_until, Some(Film::at(65)));
+    film.until(111);
+    assert_eq!(film.rolled_back_at(), Some(110));
 }
