@@ -606,6 +606,24 @@ mod tests {
     }
 
     #[test]
+    fn the_runs_of_a_container_that_are_known_are_two_and_only_code_zero_is_no_failure() {
+        let run = |code: i32, end: &str| json!({"terminated": {"exitCode": code, "finishedAt": end}});
+        let (first, second) = ("2026-11-23T14:00:20Z", "2026-11-23T14:00:30Z");
+        let seen = pod(
+            "web-a",
+            Some("False"),
+            "2026-11-23T14:00:10Z",
+            &json!([{"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 1,
+                "lastState": run(0, first), "state": run(137, second)}]),
+        );
+        let exit = |end: &str, failed| Exit {
+            at: end.parse().expect("a time"),
+            failed,
+        };
+        assert_eq!(seen.containers[0].exits, [exit(first, false), exit(second, true)]);
+    }
+
+    #[test]
     fn a_sidecar_that_fails_counts_and_an_init_container_does_not() {
         let failed = json!({"state": {"terminated": {"exitCode": 1, "finishedAt": "2026-11-23T14:00:20Z"}}});
         let app = json!({"state": {"running": {}}, "ready": true});

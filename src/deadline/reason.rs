@@ -256,7 +256,7 @@ mod tests {
             (Clock::Crashes, "a container failed too often within 90 s: because"),
             (
                 Clock::Initialization,
-                "most of the initialization deadline of 90 s has passed: because; Flagger will give up",
+                "the adoption is not done, and its deadline of 90 s is near or past: because",
             ),
         ] {
             assert_eq!(said(clock), expected);
