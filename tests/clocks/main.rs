@@ -9,6 +9,7 @@
 mod breaker;
 mod edges;
 mod film;
+mod handed;
 mod others;
 mod safety;
 

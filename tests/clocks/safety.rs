@@ -4,7 +4,7 @@ use curfew::{
     deadline::{
         budget::Course,
         observe::Surroundings,
-        remedy::{Remedy, TargetLever, Withheld},
+        remedy::{Levers, Remedy, TargetLever, Withheld},
         stamp::Stamp,
     },
     flagger::{canary::Canary, workload::Workload},
@@ -146,6 +146,34 @@ fn a_look_that_a_hook_holds_never_meets_a_lever_on_the_target() {
         target_levers(&film),
         [(90, TargetLever::Later(Some(end))), (155, TargetLever::ExceedDeadline)]
     );
+}
+
+#[test]
+fn levers_know_when_the_one_that_has_to_wait_may_be_pulled() {
+    for (target, later) in [
+        (TargetLever::Later(Some(Film::at(155))), Some(Film::at(155))),
+        (TargetLever::Later(None), None),
+        (TargetLever::ExceedDeadline, None),
+        (TargetLever::BackdateTransition, None),
+        (TargetLever::None, None),
+    ] {
+        let levers = Levers {
+            fail_checks: true,
+            target,
+        };
+        assert_eq!(levers.later(), later, "{target:?}");
+    }
+}
+
+#[test]
+fn a_lever_that_stands_stays_when_a_look_may_be_held() {
+    let mut film = hooked();
+    film.until(60);
+    requested(&mut film);
+    film.target.as_mut().expect("a target")["status"]["conditions"] = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
+            "message": "Curfew: 1 of 4 pods not ready"}]);
+    film.until(65).ready(4).until(70).ready(3).until(300);
+    assert_eq!(target_levers(&film), [(60, TargetLever::ExceedDeadline)]);
 }
 
 #[test]
