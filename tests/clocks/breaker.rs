@@ -75,6 +75,27 @@ fn those_that_were_due_all_along_are_known_when_they_ask_again() {
 }
 
 #[test]
+fn whoever_is_a_little_late_costs_nobody_their_turn_and_a_long_pause_is_not_made_up_for() {
+    let mut breaker = Breaker::default();
+    let all = due(0..25);
+    let mut ask = |index: usize, second: i64| {
+        let deadline = Film::at(i64::try_from(index).expect("small") - 60);
+        breaker.ask(&name(index), deadline, &all, SETTINGS, Film::at(second))
+    };
+    for index in 0..25 {
+        assert!(matches!(ask(index, 0), Passage::Held(..)));
+    }
+    // Twenty within five minutes: one in 15 s.
+    for second in [300, 316, 330] {
+        let index = usize::try_from((second - 300) / 15).expect("small");
+        assert_eq!(ask(index, second), Passage::Free, "{second}");
+    }
+    // Nobody asked when it was their turn.
+    assert_eq!(ask(3, 400), Passage::Free);
+    assert!(matches!(ask(4, 400), Passage::Held(until, _) if until == Film::at(400 - 2 + 15)));
+}
+
+#[test]
 fn an_open_breaker_says_why_until_nobody_waits() {
     let mut breaker = Breaker::default();
     assert_eq!(breaker.state(Film::at(0)), None);

@@ -167,3 +167,30 @@ fn nothing_is_handed_over_while_flagger_waits_for_the_primary() {
     film.look();
     assert_eq!(film.rolled_back_at(), Some(300));
 }
+
+#[test]
+fn a_verdict_handed_over_before_promotion_is_taken_back_from_the_next_revision() {
+    let mut film = Film::begin();
+    film.until(10).ready(4).until(50).phase("WaitingPromotion");
+    film.until(100).ready(3).until(160);
+    assert_eq!(film.rolled_back_at(), Some(160));
+    requested(&mut film);
+    film.until(170).push("v3");
+    film.remedies.clear();
+    film.canary["status"]["lastAppliedSpec"] = json!("v3");
+    film.phase("Progressing");
+    assert_eq!(film.remedies, [(170, Remedy::Withdraw)]);
+}
+
+#[test]
+fn what_curfew_said_about_a_rollout_that_did_not_fail_finishes_nothing() {
+    for phase in ["Succeeded", "Promoting"] {
+        let mut film = Film::begin();
+        film.until(60);
+        requested(&mut film);
+        film.remedies.clear();
+        film.canary["status"]["conditions"][0]["message"] = json!("Curfew: ended in Flagger's place");
+        film.phase(phase);
+        assert_eq!(film.remedies, [(60, Remedy::Withdraw)], "{phase}");
+    }
+}
