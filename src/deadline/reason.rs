@@ -253,7 +253,10 @@ mod tests {
         };
         for (clock, expected) in [
             (Clock::Readiness, "the readiness deadline of 90 s has passed: because"),
-            (Clock::Crashes, "a container failed too often within 90 s: because"),
+            (
+                Clock::Crashes,
+                "the failed exits of one container reached the policy's limit within 90 s: because",
+            ),
             (
                 Clock::Initialization,
                 "the adoption is not done, and its deadline of 90 s is near or past: because",
