@@ -21,11 +21,11 @@ const DURING: Duration = Duration::from_secs(45);
 const DEADLINE: i64 = 20;
 
 /// Begins a rollout and waits until Flagger runs its pre-rollout hook.
-async fn in_the_hook(plane: &Handle, story: &str, takes: Duration) -> (Stage, Receiver) {
+async fn in_the_hook(plane: &Handle, story: &str, takes: Duration, timeout: &str) -> (Stage, Receiver) {
     let stage = Stage::open(plane, story).await;
     let team = Receiver::open().await;
     team.answer("tests", Answer { after: takes, ..PASS });
-    let hook = json!({"name": "tests", "type": "pre-rollout", "url": team.url("tests"), "timeout": "4m"});
+    let hook = json!({"name": "tests", "type": "pre-rollout", "url": team.url("tests"), "timeout": timeout});
     stage
         .install(&App {
             pods: 4,
@@ -46,7 +46,7 @@ async fn in_the_hook(plane: &Handle, story: &str, takes: Duration) -> (Stage, Re
 #[tokio::test]
 async fn a_hook_of_minutes_is_let_run() {
     let Some(plane) = planes::shared().await else { return };
-    let (stage, team) = in_the_hook(&plane, "hook", LONG).await;
+    let (stage, team) = in_the_hook(&plane, "hook", LONG, "4m").await;
     stage
         .never("something was done during the hook", LONG.as_secs() - 10, |seen| {
             (seen.phase(), seen.weight(), seen.failed_checks()) != ("Progressing", 0, 0) || seen.verdict().is_some()
@@ -63,7 +63,7 @@ async fn a_hook_of_minutes_is_let_run() {
 #[tokio::test]
 async fn pods_that_break_during_a_hook_are_judged_by_flagger_when_it_looks_again() {
     let Some(plane) = planes::shared().await else { return };
-    let (stage, team) = in_the_hook(&plane, "hook-break", DURING).await;
+    let (stage, team) = in_the_hook(&plane, "hook-break", DURING, "50s").await;
     let called = team.called(&stage, "tests", 1).await.at;
     let pod = stage.target_pods().await.swap_remove(0);
     stage.turn(&pod, "unready").await;
@@ -75,7 +75,8 @@ async fn pods_that_break_during_a_hook_are_judged_by_flagger_when_it_looks_again
         })
         .await;
     assert!(called.elapsed() < DURING, "the hook still runs");
-    rolled_back(&stage, "readiness", 60).await;
+    // The target's own verdict waits until the hook must have ended.
+    rolled_back(&stage, "readiness", 100).await;
     assert_eq!(stage.weights().await, (100, 0));
     Metrics::of(&plane).await.assert_prompt();
 }
