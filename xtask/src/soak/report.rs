@@ -12,7 +12,7 @@ use super::resources::Growth;
 const AROUND: Seconds = 15.0;
 
 /// The share of decisions that may be beyond what truth can decide: one in so many.
-const UNDECIDED: usize = 5;
+const UNDECIDED: usize = 10;
 
 /// Everything that came of a soak.
 pub struct Report<'a> {
@@ -221,7 +221,7 @@ mod tests {
             ..fine()
         };
         let undecided = Conduct {
-            undecided: vec![String::new(); 7],
+            undecided: vec![String::new(); 4],
             ..fine()
         };
         assert_eq!(complaints(fine(), Some(growth(30_000))), Vec::<String>::new());
