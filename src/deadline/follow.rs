@@ -6,7 +6,7 @@ use super::{
     Clock,
     budget::{Budget, Course},
     crashes::Crashes,
-    observe::{LOOK_MARGIN, Scene},
+    observe::{LOOK_MARGIN, Scene, Standing, standing},
     remedy::requested,
     revision::Revision,
     stamp::{Breach, Progress, Rollout, Stamp},
@@ -133,6 +133,11 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
     // Every progress, and every revision that was taken up, was a write of the status.
     let progressed_at = canary.status.last_transition_time.unwrap_or(phase_started).min(now);
     let started_at = started_at(canary, promoted, None, now);
+    // Since when it is suspended, nobody knows.
+    let since_phase = match standing(canary) {
+        Standing::Live if !watched => Course::Unready,
+        Standing::Live | Standing::Suspended | Standing::Deleted => Course::Frozen,
+    };
     Rollout {
         promoted_since: promoted.rollout_started.unwrap_or(phase_started),
         revision: live.clone(),
@@ -145,7 +150,7 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
             .map(|target| target.wanted)
             .filter(|_| watched || just_begun),
         budget: Budget::new(Course::Frozen, if watched { now } else { progressed_at }),
-        running: Budget::new(Course::Frozen, started_at),
+        running: Budget::new(since_phase, phase_started.max(started_at)),
         crashes,
         revision_since: phase_started,
         // What was found running may have been ready before; when, nobody saw.
@@ -153,6 +158,7 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
         unproven_until,
         unsynced_until: None,
         looked_at: now,
+        generation: canary.metadata.generation,
         last_sign: None,
         breach: None,
     }

@@ -5,10 +5,12 @@
 //! them. The enforcer calls them on cached objects to find out *that* something may have to be done, and again on
 //! freshly read ones before it does it.
 
+mod adoption;
 pub mod announce;
 pub mod breaker;
 pub mod budget;
 pub mod clock;
+mod counted;
 pub mod crashes;
 mod follow;
 pub mod judge;
@@ -19,6 +21,7 @@ pub mod reason;
 pub mod remedy;
 pub mod revision;
 pub mod stamp;
+mod target;
 pub mod verdict;
 
 pub use clock::Clock;

@@ -3,35 +3,26 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    budget::{Budget, Course},
+    adoption::adoption,
+    budget::Course,
+    counted::{Gap, running, unready},
     follow::{carry_forward, recalled_breach},
-    pods::{self, PodSeen},
+    pods::PodSeen,
     remedy::OURS,
     revision::Revision,
     stamp::{Rollout, Stamp},
+    target::{controllers_behind, target_seen},
 };
 use crate::flagger::{
     canary::Canary,
     effective::Effective,
     phase::Phase,
-    ready::{self, Readiness, Shortfall, readiness},
+    ready::{Readiness, readiness},
     workload::{Condition, Kind, Workload},
 };
 
-/// The share of Flagger's deadline after which an adoption is held, per cent.
-const HOLD_AT: i32 = 80;
-
 /// What is given to Flagger on top of an interval to look at its target.
 pub(super) const LOOK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
-
-/// Flagger makes the primary at one look, finds it ready at another, and may find it unready in between.
-const ADOPTION_LOOKS: i32 = 3;
-
-/// Within this time a controller that keeps up has counted a pod that got ready.
-const COUNTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
-
-/// Without a look for so long, what happened meanwhile is not known: a machine was suspended, a watch hung.
-const BLIND: SignedDuration = SignedDuration::from_secs(90);
 
 /// A Canary and what belongs to it, from the caches or freshly read.
 #[derive(Clone, Copy, Debug)]
@@ -232,13 +223,13 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         .promoted
         .as_ref()
         .and_then(|promoted| promoted.rollout_started);
-    let running = canary.status.phase.rank().is_some() && began.is_some();
+    let is_running = canary.status.phase.rank().is_some() && began.is_some();
     let mut synced = false;
     let mut seen = TargetSeen::Missing;
     let mut hook = Hook::None;
     let mut last_sign = scene.sign_of_life(now);
 
-    if running && let Some(promoted) = &canary.status.promoted {
+    if is_running && let Some(promoted) = &canary.status.promoted {
         // While the target is not there, its template is taken to be what it was.
         let known = before.rollout.as_ref().map(|rollout| rollout.revision.template);
         let template = target.map(|target| target.template).or(known).unwrap_or_default();
@@ -247,18 +238,16 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         if before.rollout.is_none() {
             rollout.breach = recalled_breach(before, &rollout, &effective);
         }
-        let watched = before
-            .rollout
-            .as_ref()
-            .is_some_and(|before| now.duration_since(before.looked_at) < BLIND);
+        let gap = Gap::found(before, &rollout, canary, now);
         rollout.looked_at = now;
+        rollout.generation = canary.metadata.generation;
         // A lever of ours sets back what Flagger wrote (docs/flagger.md#l6).
         rollout.last_sign = rollout.last_sign.max(scene.sign_of_life(now));
         last_sign = rollout.last_sign;
         synced = rollout.revision == live;
         seen = target_seen(scene, &effective, &rollout, now);
-        rollout.budget = turned(rollout.budget, scene, &effective, seen, watched, now);
-        rollout.running = rollout.running.turn(running_course(canary), now);
+        rollout.budget = unready(rollout.budget, gap, scene, &effective, seen, now);
+        rollout.running = running(rollout.running, gap, canary, now);
         if let Some(pods) = scene.pods {
             rollout.crashes.note(pods, rollout.started_at, synced);
         }
@@ -274,7 +263,7 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         last_sign,
         synced,
         hook,
-        ..observation(scene, &effective, running, seen, now)
+        ..observation(scene, &effective, is_running, seen, now)
     };
     (observation, stamp)
 }
@@ -352,210 +341,18 @@ fn lever_stands(target: &Workload) -> bool {
     target.deadline_exceeded() && target.progressing.as_ref().is_some_and(ours)
 }
 
-/// Flagger gives an unready primary its deadline from the last update of its `Available` condition, and Kubernetes
-/// gives it its own from the last update of `Progressing`; either ends the adoption, and the live workload with it. That of
-/// a `DaemonSet` counts from the last write of the Canary's status (`docs/flagger.md#l6`).
-fn adoption(canary: &Canary, target: Option<&Workload>, primary: Option<&Workload>, effective: &Effective) -> Adoption {
-    let unready = primary.filter(|primary| {
-        !effective.skip_analysis && readiness(primary, effective.primary_ready_threshold) != Readiness::Ready
-    });
-    let most_of = |since: Timestamp, deadline: i64| {
-        let share = SignedDuration::from_secs(deadline.max(0)).saturating_mul(HOLD_AT) / 100;
-        since.checked_add(share).ok()
-    };
-    let from = |condition: &Option<Condition>, status: &str, deadline: i64| {
-        let condition = condition.as_ref().filter(|condition| condition.status == status)?;
-        most_of(condition.updated?, deadline)
-    };
-    let hold_by = unready.and_then(|primary| {
-        if primary.kind == Kind::DaemonSet {
-            let created = canary.metadata.creation_timestamp.as_ref().map(|time| time.0);
-            let since = canary.status.last_transition_time.or(created)?;
-            return most_of(since, effective.progress_deadline_seconds);
-        }
-        let flaggers = from(&primary.availability, "False", effective.progress_deadline_seconds);
-        let kubernetes = primary
-            .progress_deadline
-            .and_then(|deadline| from(&primary.progressing, "True", deadline));
-        [flaggers, kubernetes].into_iter().flatten().min()
-    });
-    Adoption {
-        target_serves: target.is_some_and(|target| target.available > 0),
-        hold_by,
-        told_at: canary.metadata.creation_timestamp.as_ref().and_then(|created| {
-            let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
-            created.0.checked_add(deadline.saturating_add(looks(effective))).ok()
-        }),
-    }
-}
-
-/// Whether enough pods have been ready for so long that the controller should have counted them.
-fn controllers_behind(scene: Scene<'_>, effective: &Effective, now: Timestamp) -> bool {
-    let (Some(target), Some(pods)) = (scene.target, scene.pods) else {
-        return false;
-    };
-    let due = SignedDuration::from_secs(target.min_ready).saturating_add(COUNTED_WITHIN);
-    let ready = pods
-        .iter()
-        .filter(|pod| pod.ready && pod.since.is_some_and(|since| now.duration_since(since) > due))
-        .count();
-    let needed = ready::needed(target, effective.canary_ready_threshold);
-    // Pods of an old version, or too few of them, are another matter.
-    let only_availability = matches!(
-        readiness(target, effective.canary_ready_threshold),
-        Readiness::NotReady(Shortfall::Unavailable { .. })
-    );
-    only_availability && i64::try_from(ready).is_ok_and(|ready| ready >= needed)
-}
-
-/// What the looks take that even a smooth adoption needs.
-fn looks(effective: &Effective) -> SignedDuration {
-    let interval = SignedDuration::try_from(effective.interval).unwrap_or(SignedDuration::MAX);
-    interval
-        .saturating_mul(ADOPTION_LOOKS)
-        .max(SignedDuration::from_mins(1))
-}
-
 /// Whether the target is a Service of Kubernetes' own; Knative's have the same kind.
 #[must_use]
 pub fn is_service(canary: &Canary) -> bool {
     canary.spec.target.kind == "Service" && canary.spec.target.api_version == "v1"
 }
 
-fn standing(canary: &Canary) -> Standing {
+pub(super) fn standing(canary: &Canary) -> Standing {
     if canary.metadata.deletion_timestamp.is_some() {
         Standing::Deleted
     } else if canary.spec.suspend {
         Standing::Suspended
     } else {
         Standing::Live
-    }
-}
-
-/// How the target stands, in the order in which Flagger would find out.
-fn target_seen(scene: Scene<'_>, effective: &Effective, rollout: &Rollout, now: Timestamp) -> TargetSeen {
-    let Scene {
-        canary,
-        target,
-        primary,
-        pods,
-        last_event: _,
-        surroundings: _,
-    } = scene;
-    // Flagger holds a Service for always ready.
-    if is_service(canary) {
-        return TargetSeen::Ready;
-    }
-    let Some(target) = target else {
-        return TargetSeen::Missing;
-    };
-    if target.paused {
-        return TargetSeen::Paused;
-    }
-    if target.unobserved() {
-        return TargetSeen::Unobserved;
-    }
-    if !effective.skip_analysis {
-        let Some(primary) = primary else {
-            return TargetSeen::Missing;
-        };
-        let ready = readiness(primary, effective.primary_ready_threshold) == Readiness::Ready;
-        if !ready || primary.deadline_exceeded() {
-            return TargetSeen::PrimaryNotReady;
-        }
-    }
-    match readiness(target, effective.canary_ready_threshold) {
-        Readiness::Unobserved => TargetSeen::Unobserved,
-        // Flagger holds none of none for ready and would promote it (docs/flagger.md#f9).
-        Readiness::Ready if target.wanted == 0 => TargetSeen::Unready,
-        Readiness::Ready => TargetSeen::Ready,
-        Readiness::NotReady(_) => pods
-            .and_then(|pods| growing_until(canary, target, pods, rollout, effective, now))
-            .map_or(TargetSeen::Unready, TargetSeen::Growing),
-    }
-}
-
-/// Until when an autoscaler or a drain explains the unready pods, if it does.
-fn growing_until(
-    canary: &Canary,
-    target: &Workload,
-    pods: &[PodSeen],
-    rollout: &Rollout,
-    effective: &Effective,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    // After a restart it is not known how many were wanted. Nobody but an autoscaler changes that in mid-rollout.
-    let enough = match (rollout.wanted, &canary.spec.autoscaler) {
-        (Some(wanted), _) => target.available >= wanted,
-        (None, Some(_)) => target.available > 0,
-        (None, None) => target.available >= target.wanted,
-    };
-    if !enough {
-        return None;
-    }
-    let oldest = pods.iter().filter(|pod| !pod.ready).map(|pod| pod.created).min()??;
-    let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
-    oldest.checked_add(deadline).ok().filter(|until| now < *until)
-}
-
-/// The budget with the course that the target takes now.
-fn turned(
-    budget: Budget,
-    scene: Scene<'_>,
-    effective: &Effective,
-    seen: TargetSeen,
-    watched: bool,
-    now: Timestamp,
-) -> Budget {
-    let course = course(scene.canary, seen);
-    if watched {
-        return budget.turn(course, now);
-    }
-    // A first look: what happened since the stamp, or since the progress, is filled in as far as it is certain. The pods
-    // tell since when the target has been unready at the least; before that it may have been ready.
-    let certain = match (course, scene.target, scene.pods) {
-        (Course::Unready, Some(target), Some(pods)) => {
-            let needed = usize::try_from(ready::needed(target, effective.canary_ready_threshold)).unwrap_or_default();
-            pods::unready_since(pods, needed).unwrap_or(now).min(now)
-        }
-        _ => now,
-    };
-    if course == Course::Unready && budget.course == Course::Unready && certain <= budget.since {
-        return budget;
-    }
-    let believed = Budget {
-        spent: budget.spent,
-        course: if budget.course == Course::Frozen {
-            Course::Frozen
-        } else {
-            Course::Ready
-        },
-        since: budget.since,
-    };
-    believed.turn(course, certain.max(budget.since))
-}
-
-/// Approvals and holds are no part of the time that a rollout takes.
-fn running_course(canary: &Canary) -> Course {
-    match canary.status.phase {
-        Phase::Progressing | Phase::Promoting | Phase::Finalising if standing(canary) == Standing::Live => {
-            Course::Unready
-        }
-        _ => Course::Frozen,
-    }
-}
-
-fn course(canary: &Canary, seen: TargetSeen) -> Course {
-    if standing(canary) != Standing::Live || !canary.status.phase.can_roll_back() {
-        return Course::Frozen;
-    }
-    match seen {
-        TargetSeen::Ready => Course::Ready,
-        TargetSeen::Unready => Course::Unready,
-        TargetSeen::Growing(_)
-        | TargetSeen::Unobserved
-        | TargetSeen::Paused
-        | TargetSeen::PrimaryNotReady
-        | TargetSeen::Missing => Course::Frozen,
     }
 }

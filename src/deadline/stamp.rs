@@ -32,6 +32,10 @@ pub const PROGRESSED_AT: &str = "curfew.dev/progressed-at";
 pub const PROGRESS: &str = "curfew.dev/progress";
 /// The budget of unready time.
 pub const UNREADY: &str = "curfew.dev/unready";
+/// The time that counts for the whole rollout.
+pub const ELAPSED: &str = "curfew.dev/elapsed";
+/// The generation of the Canary that the stamp knows: its spec as somebody last edited it.
+pub const OBSERVED_GENERATION: &str = "curfew.dev/observed-generation";
 /// The clock of the next deadline.
 pub const CLOCK: &str = "curfew.dev/clock";
 /// The next deadline.
@@ -57,6 +61,8 @@ pub struct Stamp {
     pub ready_after: Vec<i64>,
     /// Since when the Canary is suspended.
     pub suspended_since: Option<Timestamp>,
+    /// Of a stamp that was recalled: until when its writer certainly saw every edit, if that is known.
+    pub watched_until: Option<Timestamp>,
 }
 
 /// What is known of a rollout.
@@ -93,6 +99,8 @@ pub struct Rollout {
     pub unsynced_until: Option<Timestamp>,
     /// When it was last looked at.
     pub looked_at: Timestamp,
+    /// The Canary's generation then.
+    pub generation: Option<i64>,
     /// The last sign of life from Flagger that was seen.
     pub last_sign: Option<Timestamp>,
     /// The breach that holds, until the phase moves or a user takes its reason away.
@@ -127,8 +135,9 @@ impl Stamp {
     /// Reads what the Canary carries, for a first look at it: only what its status does not contradict.
     ///
     /// A stamp of another rollout or revision, one in the future and one that does not parse are as good as none.
+    /// `watched_until`: until when whoever wrote it certainly saw every edit.
     #[must_use]
-    pub fn recall(canary: &Canary, now: Timestamp) -> Self {
+    pub fn recall(canary: &Canary, watched_until: Option<Timestamp>, now: Timestamp) -> Self {
         let verdict = canary
             .annotation(VERDICT)
             .and_then(|text| serde_json::from_str(text).ok());
@@ -143,6 +152,7 @@ impl Stamp {
                 .collect(),
             // When that began is not known any more: less is counted, never more.
             suspended_since: canary.spec.suspend.then_some(now),
+            watched_until,
         }
     }
 
@@ -158,7 +168,12 @@ impl Stamp {
             written.insert(STARTED_AT, Some(time(rollout.started_at)));
             written.insert(PROGRESSED_AT, Some(time(rollout.progressed_at)));
             written.insert(PROGRESS, Some(rollout.progress.to_string()));
-            written.insert(UNREADY, Some(unready(rollout.budget)));
+            written.insert(UNREADY, Some(UNREADY_WORDS.write(rollout.budget)));
+            written.insert(ELAPSED, Some(ELAPSED_WORDS.write(rollout.running)));
+            written.insert(
+                OBSERVED_GENERATION,
+                rollout.generation.map(|generation| generation.to_string()),
+            );
         }
         if !self.ready_after.is_empty() {
             let list: Vec<_> = self.ready_after.iter().map(|seconds| format!("{seconds}s")).collect();
@@ -206,8 +221,11 @@ impl Rollout {
         }
         let started_at = past(STARTED_AT)?;
         let progress = Progress::parse(canary.annotation(PROGRESS)?)?;
-        let budget = parse_unready(canary.annotation(UNREADY)?)
-            .filter(|budget| budget.since <= rounded_up(now) && budget.since >= promoted_since)?;
+        let read = |key, words: Words| {
+            let budget = words.read(canary.annotation(key)?)?;
+            (budget.since <= rounded_up(now) && budget.since >= promoted_since).then_some(budget)
+        };
+        let budget = read(UNREADY, UNREADY_WORDS)?;
         Some(Self {
             promoted_since,
             revision: revision.clone(),
@@ -219,16 +237,15 @@ impl Rollout {
             progress,
             wanted: None,
             budget,
-            // What an approval or a hold took is not written: time counts from the start of the phase at the earliest.
-            running: Budget::new(
-                Course::Unready,
-                promoted.phase_started.map_or(started_at, |at| at.max(started_at)),
-            ),
+            running: read(ELAPSED, ELAPSED_WORDS)?,
             crashes: Crashes::default(),
             revision_since: progressed_at,
             unproven_until: None,
             unsynced_until: None,
             looked_at: now,
+            generation: canary
+                .annotation(OBSERVED_GENERATION)
+                .and_then(|text| text.parse().ok()),
             last_sign: None,
             breach: None,
         })
@@ -301,32 +318,48 @@ pub fn rounded_up(time: Timestamp) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(time)
 }
 
-fn unready(budget: Budget) -> String {
-    let course = match budget.course {
-        Course::Unready => "unready",
-        // A frozen budget pays nothing back, but after a restart less is counted, never more.
-        Course::Ready | Course::Frozen => "ready",
-    };
-    format!(
-        "{}s, {course} since {}",
-        budget.spent.as_secs(),
-        time(rounded_up(budget.since))
-    )
+/// How a budget reads in an annotation: the word for time that counts, and for time that does not.
+struct Words {
+    counts: &'static str,
+    rests: (&'static str, Course),
 }
 
-fn parse_unready(text: &str) -> Option<Budget> {
-    let (spent, rest) = text.split_once("s, ")?;
-    let (course, since) = rest.split_once(" since ")?;
-    let course = match course {
-        "unready" => Course::Unready,
-        "ready" => Course::Ready,
-        _ => return None,
-    };
-    Some(Budget {
-        spent: SignedDuration::from_secs(spent.parse().ok().filter(|spent| *spent >= 0)?),
-        course,
-        since: since.parse().ok()?,
-    })
+/// A frozen budget pays nothing back, but after a restart less is counted, never more.
+const UNREADY_WORDS: Words = Words {
+    counts: "unready",
+    rests: ("ready", Course::Ready),
+};
+const ELAPSED_WORDS: Words = Words {
+    counts: "running",
+    rests: ("held", Course::Frozen),
+};
+
+// === impl Words ===
+
+impl Words {
+    fn write(&self, budget: Budget) -> String {
+        let course = match budget.course {
+            Course::Unready => self.counts,
+            Course::Ready | Course::Frozen => self.rests.0,
+        };
+        let since = time(rounded_up(budget.since));
+        format!("{}s, {course} since {since}", budget.spent.as_secs())
+    }
+
+    fn read(&self, text: &str) -> Option<Budget> {
+        let (spent, rest) = text.split_once("s, ")?;
+        let (course, since) = rest.split_once(" since ")?;
+        let course = if course == self.counts {
+            Course::Unready
+        } else {
+            (course == self.rests.0).then_some(self.rests.1)?
+        };
+        Some(Budget {
+            spent: SignedDuration::from_secs(spent.parse().ok().filter(|spent| *spent >= 0)?),
+            course,
+            since: since.parse().ok()?,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -367,6 +400,7 @@ mod tests {
             unproven_until: None,
             unsynced_until: None,
             looked_at: at("2026-11-23T14:02:50Z"),
+            generation: Some(3),
             last_sign: None,
             breach: None,
         }
@@ -412,6 +446,8 @@ mod tests {
         assert_eq!(of(PROGRESSED_AT), "2026-11-23T14:02:15Z");
         assert_eq!(of(PROGRESS), "phase=Progressing weight=20 iterations=0");
         assert_eq!(of(UNREADY), "22s, unready since 2026-11-23T14:02:50Z");
+        assert_eq!(of(ELAPSED), "0s, running since 2026-11-23T14:00:05Z");
+        assert_eq!(of(OBSERVED_GENERATION), "3");
         assert_eq!(of(CLOCK), "readiness");
         assert_eq!(of(DEADLINE), "2026-11-23T14:03:27Z");
     }
@@ -428,7 +464,21 @@ mod tests {
         assert_eq!(recalled.progress, rollout().progress);
         assert_eq!(recalled.budget.spent, SignedDuration::from_secs(22));
         assert_eq!(recalled.budget.since, at("2026-11-23T14:02:50Z"));
-        assert_eq!(recalled.wanted, None);
+        assert_eq!(recalled.running, rollout().running);
+        assert_eq!((recalled.generation, recalled.wanted), (Some(3), None));
+    }
+
+    #[test]
+    fn a_hold_is_recalled_as_one() {
+        let held = "90s, held since 2026-11-23T14:02:50Z";
+        let recalled = recalled(|annotations| {
+            annotations.insert(ELAPSED, Some(held.to_owned()));
+        });
+        let running = recalled.expect("recalled").running;
+        assert_eq!(
+            (running.course, ELAPSED_WORDS.write(running).as_str()),
+            (Course::Frozen, held)
+        );
     }
 
     #[test]
@@ -463,6 +513,9 @@ mod tests {
             (UNREADY, "-5s, unready since 2026-11-23T14:02:50Z"),
             (UNREADY, "5s, asleep since 2026-11-23T14:02:50Z"),
             (UNREADY, "5s, unready since 2026-11-23T14:04:00Z"),
+            (UNREADY, "5s, held since 2026-11-23T14:02:50Z"),
+            (ELAPSED, "5s, ready since 2026-11-23T14:02:50Z"),
+            (ELAPSED, "5s, running since 2026-11-23T14:00:04Z"), // before this rollout
         ] {
             let recalled = recalled(|annotations| {
                 annotations.insert(key, Some(value.to_owned()));

@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
@@ -75,11 +76,12 @@ impl Election {
         self.leadership.clone()
     }
 
-    /// Stands for election until `stop`, then gives up what it holds. `forget` comes before each beginning of leadership
-    /// and after its end; `tell` hears who leads, or why that is not known.
+    /// Stands for election until `stop`, then gives up what it holds. `forget` comes before each beginning of leadership,
+    /// with the time until which somebody led before if the Lease says so, and after its end; `tell` hears who leads, or why
+    /// that is not known.
     pub async fn run(
         self,
-        forget: impl Fn() + Send,
+        forget: impl Fn(Option<Timestamp>) + Send,
         tell: impl Fn(Result<String, String>) + Send,
         stop: impl Future<Output = ()> + Send,
     ) {
@@ -134,7 +136,7 @@ impl Election {
 
 // === impl Campaign ===
 
-impl<Forget: Fn() + Send, Tell: Fn(Result<String, String>) + Send> Campaign<'_, Forget, Tell> {
+impl<Forget: Fn(Option<Timestamp>) + Send, Tell: Fn(Result<String, String>) + Send> Campaign<'_, Forget, Tell> {
     async fn run(&mut self) {
         loop {
             // A leader whose time is over while it tries has lost, whatever becomes of the try.
@@ -189,7 +191,10 @@ impl<Forget: Fn() + Send, Tell: Fn(Result<String, String>) + Send> Campaign<'_, 
         let record = Record::from(&lease);
         let transitions = record.transitions;
         self.elector.wrote(record, asked);
-        self.lease = Some(lease);
+        let led_until = self
+            .lease
+            .replace(lease)
+            .and_then(|before| Record::from(&before).renewed);
         // The answer may have come too late to be worth anything.
         if !self.elector.leads(self.now()) {
             return;
@@ -200,7 +205,7 @@ impl<Forget: Fn() + Send, Tell: Fn(Result<String, String>) + Send> Campaign<'_, 
             identity,
             ..
         } = self.election;
-        if leadership.lead(sure, RENEW_DEADLINE, &self.forget) {
+        if leadership.lead(sure, RENEW_DEADLINE, || (self.forget)(led_until)) {
             tracing::info!(
                 namespace,
                 lease = NAME,
@@ -214,7 +219,7 @@ impl<Forget: Fn() + Send, Tell: Fn(Result<String, String>) + Send> Campaign<'_, 
     /// Leads no more, if its time is over or another has the Lease.
     fn notice(&self) {
         if !self.elector.leads(self.now()) && self.election.leadership.end() {
-            (self.forget)();
+            (self.forget)(None);
             let (namespace, identity) = (&self.election.namespace, &self.election.identity);
             tracing::warn!(
                 namespace,

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{Error, events::Topic, levers::Before};
+use super::{Error, events::Topic, levers::Before, stamps};
 use crate::{
     deadline::{Clock, pods::PodSeen, remedy::WithheldKind, stamp::Stamp},
     flagger::canary::Canary,
@@ -32,6 +32,8 @@ struct Kept {
     memories: HashMap<(String, String), Memory>,
     /// How often everything was forgotten.
     forgotten: u64,
+    /// Until when whoever led before certainly wrote down every edit that there was.
+    watched_until: Option<Timestamp>,
 }
 
 /// What is remembered of a Canary.
@@ -96,9 +98,9 @@ impl Memories {
     /// Takes out what is remembered of a Canary; of one that is new, what it carries itself.
     #[must_use]
     pub fn take(&self, canary: &Canary, now: Timestamp) -> Memory {
-        let (known, forgotten) = {
+        let (known, forgotten, watched_until) = {
             let mut kept = self.kept.lock();
-            (kept.memories.remove(&key(canary)), kept.forgotten)
+            (kept.memories.remove(&key(canary)), kept.forgotten, kept.watched_until)
         };
         let (known, other) = match known {
             Some(memory) if memory.uid == canary.metadata.uid => (Some(memory), None),
@@ -108,7 +110,7 @@ impl Memories {
         known.unwrap_or_else(|| Memory {
             uid: canary.metadata.uid.clone(),
             forgotten,
-            stamp: Stamp::recall(canary, now),
+            stamp: Stamp::recall(canary, watched_until, now),
             pods: None,
             pods_of: None,
             before: None,
@@ -136,11 +138,12 @@ impl Memories {
     }
 
     /// Forgets everything, for one that begins to lead: another may have led in between, and what it did stands in the
-    /// stamps alone.
-    pub fn clear(&self) {
+    /// stamps alone. It led until then, and a stamp may be a little older.
+    pub fn clear(&self, led_until: Option<Timestamp>) {
         let mut kept = self.kept.lock();
         kept.memories.clear();
         kept.forgotten += 1;
+        kept.watched_until = led_until.and_then(|until| until.checked_sub(stamps::SELDOM).ok());
     }
 
     /// How often in a row looking after a Canary failed.
@@ -249,7 +252,7 @@ mod tests {
         let memory = memories.take(&canary, now);
         assert_eq!(memory.pulls, 3);
         // It is being looked after while another term begins.
-        memories.clear();
+        memories.clear(None);
         memories.keep(&canary, memory);
         assert_eq!(memories.take(&canary, now).pulls, 0);
         let mut memory = memories.take(&canary, now);

@@ -19,7 +19,7 @@ use crate::{
 const BEHIND: Duration = Duration::from_secs(1);
 
 /// The least time between two stamps of one Canary.
-const SELDOM: SignedDuration = SignedDuration::from_secs(10);
+pub(super) const SELDOM: SignedDuration = SignedDuration::from_secs(10);
 
 /// Makes the Canary's annotations say what is remembered, if they do not and it is time. Answers how long to wait
 /// if it is not. A verdict does not wait.

@@ -49,8 +49,8 @@ impl Tasks {
             Ok(())
         });
         self.spawn(ELECTION, async move {
-            let forget = move || {
-                memories.clear();
+            let forget = move |led_until| {
+                memories.clear(led_until);
                 rollouts.clear();
             };
             let tell = move |state| readiness.tell("leader", state);

@@ -41,6 +41,8 @@ pub struct Film {
     pub surroundings: Surroundings,
     /// Every deadline that passed and was only to be told, with the second at which that was first seen.
     pub reports: Vec<(i64, Clock)>,
+    /// Until when the Curfew before this one certainly saw every edit.
+    pub watched_until: Option<Timestamp>,
     pub stamp: Stamp,
     /// Every remedy other than none, with the second at which it was first asked for.
     pub remedies: Vec<(i64, Remedy)>,
@@ -59,7 +61,7 @@ impl Film {
     /// A rollout that begins now: four pods wanted, none of them there yet, 60 s of deadline.
     pub fn begin() -> Self {
         let canary = json!({
-            "metadata": {"name": "web", "namespace": "shop", "uid": "1", "annotations": {}},
+            "metadata": {"name": "web", "namespace": "shop", "uid": "1", "generation": 1, "annotations": {}},
             "spec": {
                 "progressDeadlineSeconds": 60,
                 "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
@@ -90,6 +92,7 @@ impl Film {
             last_event: None,
             surroundings: Surroundings::default(),
             reports: Vec::new(),
+            watched_until: None,
             stamp: Stamp::default(),
             remedies: Vec::new(),
             judged: None,
@@ -193,9 +196,16 @@ impl Film {
 
     /// Somebody changes the Canary's spec.
     pub fn spec(&mut self, field: &str, value: Value) -> &mut Self {
-        self.canary["spec"][field] = value;
+        self.edit(field, value);
         self.look();
         self
+    }
+
+    /// Somebody changes the Canary's spec while nobody looks.
+    pub fn edit(&mut self, field: &str, value: Value) {
+        self.canary["spec"][field] = value;
+        let generation = &mut self.canary["metadata"]["generation"];
+        *generation = json!(generation.as_i64().expect("a generation") + 1);
     }
 
     /// Somebody deletes the Canary, which waits for its finalizers.
@@ -212,17 +222,21 @@ impl Film {
             .pending
             .map(|pending| (pending.clock, pending.deadline));
         let annotations = self.stamp.annotations(pending);
-        let present: serde_json::Map<String, Value> = annotations
-            .into_iter()
-            .filter_map(|(key, value)| Some((key.to_owned(), json!(value?))))
-            .collect();
-        self.canary["metadata"]["annotations"] = Value::Object(present);
+        let written = self.canary["metadata"]["annotations"]
+            .as_object_mut()
+            .expect("annotations");
+        for (key, value) in annotations {
+            match value {
+                Some(value) => written.insert(key.to_owned(), json!(value)),
+                None => written.remove(key),
+            };
+        }
         self.forget()
     }
 
     /// Curfew starts and remembers nothing but the annotations.
     pub fn forget(&mut self) -> &mut Self {
-        self.stamp = Stamp::recall(&Canary::from_json(self.canary.clone()), self.now);
+        self.stamp = Stamp::recall(&Canary::from_json(self.canary.clone()), self.watched_until, self.now);
         self.judged = None;
         self
     }

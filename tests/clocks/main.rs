@@ -716,3 +716,36 @@ fn an_approval_starts_the_rollout() {
     assert_eq!(rollout.started_at, Film::at(3600));
     assert_eq!(film.deadline(), Some(3660));
 }
+
+#[test]
+fn time_in_which_nobody_saw_a_canary_that_was_edited_does_not_count() {
+    for (watched_until, deadline) in [(Some(25), 90), (Some(100), 60), (Some(-5), 115), (None, 115)] {
+        let mut film = Film::begin();
+        film.until(20);
+        film.watched_until = watched_until.map(Film::at);
+        film.restart();
+        // It may have been suspended for any part of this.
+        film.now = Film::at(30);
+        film.edit("suspend", json!(true));
+        film.now = Film::at(55);
+        film.edit("suspend", json!(false));
+        film.look();
+        assert_eq!(film.deadline(), Some(deadline), "{watched_until:?}");
+        // What is seen from now on counts, and survives another restart.
+        film.until(56).restart();
+        film.look();
+        assert_eq!(film.deadline(), Some(deadline), "{watched_until:?}");
+        film.until(200);
+        assert_eq!(film.rolled_back_at(), Some(deadline), "{watched_until:?}");
+    }
+}
+
+#[test]
+fn an_edit_that_was_seen_costs_no_time_after_a_restart() {
+    let mut film = Film::begin();
+    film.until(10).spec("progressDeadlineSeconds", json!(80)).until(20);
+    film.restart();
+    film.now = Film::at(50);
+    film.look();
+    assert_eq!(film.deadline(), Some(80));
+}

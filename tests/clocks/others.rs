@@ -328,6 +328,70 @@ fn approvals_and_holds_are_no_part_of_the_rollouts_time() {
 }
 
 #[test]
+fn after_a_restart_approvals_and_holds_are_still_no_part_of_the_rollouts_time() {
+    let began = || {
+        let mut film = Film::begin();
+        film.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
+        ready(&mut film).until(100);
+        film
+    };
+    // They were seen.
+    let mut film = began();
+    film.spec("suspend", json!(true))
+        .until(HOUR)
+        .spec("suspend", json!(false));
+    film.until(HOUR + 10).restart().until(HOUR + 499);
+    assert_eq!(film.rolled_back_at(), None);
+    film.until(HOUR + 501);
+    assert_eq!(film.rolled_back_at(), Some(HOUR + 500));
+
+    // Nobody saw them: all that is certain is what was seen before, and the phase since it began.
+    for hold in ["suspend", "WaitingPromotion"] {
+        let mut film = began();
+        film.watched_until = Some(Film::at(90));
+        film.restart();
+        if hold == "suspend" {
+            film.edit("suspend", json!(true));
+            film.edit("suspend", json!(false));
+            film.now = Film::at(HOUR);
+        } else {
+            film.now = Film::at(HOUR);
+            let since = json!(film.now.to_string());
+            film.canary["status"]["conditions"][0]["lastUpdateTime"] = since;
+            film.now = Film::at(HOUR + 10);
+        }
+        film.look();
+        film.until(HOUR + 509);
+        assert_eq!(film.rolled_back_at(), None, "{hold}");
+        film.until(HOUR + 511);
+        assert_eq!(film.rolled_back_at(), Some(HOUR + 510), "{hold}");
+    }
+
+    // Without a stamp all that is known is its phase, unless it is held: then it may have been for ever.
+    for (suspended, deadline) in [(false, 600), (true, 700)] {
+        let mut film = began();
+        film.canary["spec"]["suspend"] = json!(suspended);
+        film.now = Film::at(100);
+        film.forget().look();
+        film.spec("suspend", json!(false)).until(deadline - 1);
+        assert_eq!(film.rolled_back_at(), None, "suspended: {suspended}");
+        film.until(deadline + 1);
+        assert_eq!(film.rolled_back_at(), Some(deadline), "suspended: {suspended}");
+    }
+
+    // One that waits now has waited since its phase began.
+    let mut film = began();
+    film.watched_until = Some(Film::at(90));
+    film.restart();
+    film.now = Film::at(120);
+    film.phase("WaitingPromotion").until(HOUR).phase("Progressing");
+    film.until(HOUR + 509);
+    assert_eq!(film.rolled_back_at(), None);
+    film.until(HOUR + 511);
+    assert_eq!(film.rolled_back_at(), Some(HOUR + 510));
+}
+
+#[test]
 fn once_promotion_began_the_rollouts_deadline_is_only_told() {
     let mut film = Film::begin();
     film.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");

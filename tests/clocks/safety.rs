@@ -253,7 +253,7 @@ fn pods_that_have_to_be_ready_for_a_while_are_no_sign_of_a_slow_controller() {
         120
     );
     assert_eq!(
-        Stamp::recall(&Canary::from_json(film.canary.clone()), film.now).rollout,
+        Stamp::recall(&Canary::from_json(film.canary.clone()), None, film.now).rollout,
         None
     );
 }

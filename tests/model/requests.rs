@@ -99,7 +99,7 @@ impl World {
         let before = enforcer
             .stamp
             .clone()
-            .unwrap_or_else(|| Stamp::recall(&canary_object(&canary, setup.shape()), at(self.now)));
+            .unwrap_or_else(|| Stamp::recall(&canary_object(&canary, setup.shape()), None, at(self.now)));
         let idle = self.exempt && !requested(&before);
         let found = self.found(setup, &canary, &target, &before);
         let settled = self.is_settled(&found, &self.curfew[index], &canary, &target, &before);

@@ -1,0 +1,130 @@
+//! What of the time counts: the budgets with the course that they take now, and what nobody saw left out of them.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    budget::{Budget, Course},
+    observe::{Scene, Standing, TargetSeen, standing},
+    pods,
+    stamp::{Rollout, Stamp},
+};
+use crate::flagger::{canary::Canary, effective::Effective, phase::Phase, ready};
+
+/// Without a look for so long, what happened meanwhile is not known: a machine was suspended, a watch hung.
+const BLIND: SignedDuration = SignedDuration::from_secs(90);
+
+/// A time in which nobody looked, which ends now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gap {
+    /// When it began, if that is known.
+    since: Option<Timestamp>,
+    /// Whether somebody edited the Canary's spec meanwhile: they may have suspended it, and let it go on since.
+    edited: bool,
+}
+
+// === impl Gap ===
+
+impl Gap {
+    /// The gap that ends with this look, if there is one. `rollout` was carried forward, and knows the generation that was
+    /// seen last.
+    pub(super) fn found(before: &Stamp, rollout: &Rollout, canary: &Canary, now: Timestamp) -> Option<Self> {
+        let since = match &before.rollout {
+            Some(before) if now.duration_since(before.looked_at) < BLIND => return None,
+            Some(before) => Some(before.looked_at),
+            None => before.watched_until,
+        };
+        Some(Self {
+            since,
+            edited: rollout.generation != canary.metadata.generation,
+        })
+    }
+}
+
+/// The budget of unready time with the course that the target takes now.
+pub(super) fn unready(
+    budget: Budget,
+    gap: Option<Gap>,
+    scene: Scene<'_>,
+    effective: &Effective,
+    seen: TargetSeen,
+    now: Timestamp,
+) -> Budget {
+    let course = course(scene.canary, seen);
+    let Some(gap) = gap else {
+        return budget.turn(course, now);
+    };
+    // What happened since the stamp, or since the progress, is filled in as far as it is certain. The pods tell since
+    // when the target has been unready at the least; before that it may have been ready.
+    let certain = match (course, scene.target, scene.pods) {
+        (Course::Unready, Some(target), Some(pods)) => {
+            let needed = usize::try_from(ready::needed(target, effective.canary_ready_threshold)).unwrap_or_default();
+            pods::unready_since(pods, needed).unwrap_or(now).min(now)
+        }
+        _ => now,
+    };
+    let filled = if course == Course::Unready && budget.course == Course::Unready && certain <= budget.since {
+        budget
+    } else {
+        let believed = match budget.course {
+            Course::Frozen => Course::Frozen,
+            Course::Ready | Course::Unready => Course::Ready,
+        };
+        let believed = Budget {
+            course: believed,
+            ..budget
+        };
+        believed.turn(course, certain.max(budget.since))
+    };
+    if gap.edited && course == Course::Unready {
+        without(filled, gap.since, now)
+    } else {
+        filled
+    }
+}
+
+/// The budget of the whole rollout. Approvals and holds are no part of the time that it takes.
+pub(super) fn running(budget: Budget, gap: Option<Gap>, canary: &Canary, now: Timestamp) -> Budget {
+    let is_live = standing(canary) == Standing::Live;
+    let course = match canary.status.phase {
+        Phase::Progressing | Phase::Promoting | Phase::Finalising if is_live => Course::Unready,
+        _ => Course::Frozen,
+    };
+    let Some(gap) = gap else {
+        return budget.turn(course, now);
+    };
+    let phase_started = canary
+        .status
+        .promoted
+        .as_ref()
+        .and_then(|promoted| promoted.phase_started);
+    let moved = phase_started.filter(|started| *started > gap.since.unwrap_or(budget.since));
+    // Between the phase that was seen and this one there may have been an approval.
+    let until = if gap.edited { Some(now) } else { moved };
+    match until {
+        Some(until) => without(budget, gap.since, until.min(now)).turn(course, until.min(now)),
+        None => budget.turn(course, now),
+    }
+}
+
+/// The budget without what passed in a gap. Without a beginning, that is all the time since the last change.
+fn without(budget: Budget, since: Option<Timestamp>, until: Timestamp) -> Budget {
+    let since = since
+        .unwrap_or(budget.since)
+        .clamp(budget.since, until.max(budget.since));
+    budget.turn(Course::Frozen, since).turn(budget.course, until)
+}
+
+fn course(canary: &Canary, seen: TargetSeen) -> Course {
+    if standing(canary) != Standing::Live || !canary.status.phase.can_roll_back() {
+        return Course::Frozen;
+    }
+    match seen {
+        TargetSeen::Ready => Course::Ready,
+        TargetSeen::Unready => Course::Unready,
+        TargetSeen::Growing(_)
+        | TargetSeen::Unobserved
+        | TargetSeen::Paused
+        | TargetSeen::PrimaryNotReady
+        | TargetSeen::Missing => Course::Frozen,
+    }
+}

@@ -1,0 +1,103 @@
+//! How the target stands against what Flagger needs to advance.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    observe::{Scene, TargetSeen, is_service},
+    pods::PodSeen,
+    stamp::Rollout,
+};
+use crate::flagger::{
+    canary::Canary,
+    effective::Effective,
+    ready::{self, Readiness, Shortfall, readiness},
+    workload::Workload,
+};
+
+/// Within this time a controller that keeps up has counted a pod that got ready.
+const COUNTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// How the target stands, in the order in which Flagger would find out.
+pub(super) fn target_seen(scene: Scene<'_>, effective: &Effective, rollout: &Rollout, now: Timestamp) -> TargetSeen {
+    let Scene {
+        canary,
+        target,
+        primary,
+        pods,
+        last_event: _,
+        surroundings: _,
+    } = scene;
+    // Flagger holds a Service for always ready.
+    if is_service(canary) {
+        return TargetSeen::Ready;
+    }
+    let Some(target) = target else {
+        return TargetSeen::Missing;
+    };
+    if target.paused {
+        return TargetSeen::Paused;
+    }
+    if target.unobserved() {
+        return TargetSeen::Unobserved;
+    }
+    if !effective.skip_analysis {
+        let Some(primary) = primary else {
+            return TargetSeen::Missing;
+        };
+        let ready = readiness(primary, effective.primary_ready_threshold) == Readiness::Ready;
+        if !ready || primary.deadline_exceeded() {
+            return TargetSeen::PrimaryNotReady;
+        }
+    }
+    match readiness(target, effective.canary_ready_threshold) {
+        Readiness::Unobserved => TargetSeen::Unobserved,
+        // Flagger holds none of none for ready and would promote it (docs/flagger.md#f9).
+        Readiness::Ready if target.wanted == 0 => TargetSeen::Unready,
+        Readiness::Ready => TargetSeen::Ready,
+        Readiness::NotReady(_) => pods
+            .and_then(|pods| growing_until(canary, target, pods, rollout, effective, now))
+            .map_or(TargetSeen::Unready, TargetSeen::Growing),
+    }
+}
+
+/// Until when an autoscaler or a drain explains the unready pods, if it does.
+fn growing_until(
+    canary: &Canary,
+    target: &Workload,
+    pods: &[PodSeen],
+    rollout: &Rollout,
+    effective: &Effective,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    // After a restart it is not known how many were wanted. Nobody but an autoscaler changes that in mid-rollout.
+    let enough = match (rollout.wanted, &canary.spec.autoscaler) {
+        (Some(wanted), _) => target.available >= wanted,
+        (None, Some(_)) => target.available > 0,
+        (None, None) => target.available >= target.wanted,
+    };
+    if !enough {
+        return None;
+    }
+    let oldest = pods.iter().filter(|pod| !pod.ready).map(|pod| pod.created).min()??;
+    let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
+    oldest.checked_add(deadline).ok().filter(|until| now < *until)
+}
+
+/// Whether enough pods have been ready for so long that the controller should have counted them.
+pub(super) fn controllers_behind(scene: Scene<'_>, effective: &Effective, now: Timestamp) -> bool {
+    let (Some(target), Some(pods)) = (scene.target, scene.pods) else {
+        return false;
+    };
+    let due = SignedDuration::from_secs(target.min_ready).saturating_add(COUNTED_WITHIN);
+    let ready = pods
+        .iter()
+        .filter(|pod| pod.ready && pod.since.is_some_and(|since| now.duration_since(since) > due))
+        .count();
+    let needed = ready::needed(target, effective.canary_ready_threshold);
+    // Pods of an old version, or too few of them, are another matter.
+    let only_availability = matches!(
+        readiness(target, effective.canary_ready_threshold),
+        Readiness::NotReady(Shortfall::Unavailable { .. })
+    );
+    only_availability && i64::try_from(ready).is_ok_and(|ready| ready >= needed)
+}
