@@ -69,6 +69,9 @@ pub enum Pulled {
 /// Pulls the levers that are not in place yet. `before` notes what they found, `first` when the first of them moved:
 /// both also when a later one fails.
 ///
+/// The one on a Deployment is left to the next time if the failed checks were only just raised: a look of Flagger's that
+/// read the Canary before must not find it, since it would roll back without telling the team (`docs/flagger.md#l3`).
+///
 /// # Errors
 /// A write was refused; with a conflict, something changed since it was judged.
 pub async fn pull(
@@ -99,7 +102,7 @@ pub async fn pull(
     if let Some((target, object)) = fresh
         .target
         .as_ref()
-        .filter(|_| levers.target == TargetLever::ExceedDeadline)
+        .filter(|_| levers.target == TargetLever::ExceedDeadline && first.is_none())
         && !target.deadline_exceeded()
     {
         let name = canary.spec.target.name.clone();

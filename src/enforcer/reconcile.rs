@@ -45,8 +45,9 @@ const BEHIND: Duration = Duration::from_secs(1);
 const CACHES_SOON: Duration = Duration::from_millis(100);
 /// How often a target's pods are listed at most.
 const PODS_SELDOM: Duration = Duration::from_secs(2);
-/// How often the levers are asserted again while Flagger does not react.
-const REASSERT: Duration = Duration::from_secs(2);
+/// How soon the levers are asserted again while Flagger does not react, and the second of them after the first: one of
+/// Flagger's looks that read the Canary before the first has read the target by then (`docs/flagger.md#l3`).
+const REASSERT: Duration = Duration::from_secs(1);
 
 /// How often it is looked for evidence that Flagger is down.
 const EVIDENCE_SELDOM: Duration = Duration::from_secs(20);

@@ -74,8 +74,8 @@ impl Enforcer {
         );
         let leadership = election.leadership();
         let (memory, glance) = (Arc::clone(&memories), Arc::clone(&rollouts));
-        let forget_all = move || {
-            memory.clear();
+        let forget_all = move |led_until| {
+            memory.clear(led_until);
             glance.clear();
         };
         let context = Context {
