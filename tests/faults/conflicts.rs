@@ -27,13 +27,14 @@ async fn a_rollout_past_its_deadline_is_handed_over_with_one_write_each() {
         .iter()
         .map(|write| write.resource.clone())
         .collect();
+    // The verdict is written down before the second lever is pulled.
     let expected = [
         "canaries",
         "canaries/status",
-        "deployments/status",
         "canaries",
         "events",
         "events",
+        "deployments/status",
     ];
     assert_eq!(resources, expected);
     assert_eq!(stage.events(), ["DeadlineExceeded", "RollbackRequested"]);

@@ -1,5 +1,9 @@
 //! Restarts in the middle of a verdict: it is finished or withdrawn, once.
 
+use std::time::Duration;
+
+use curfew::enforcer::{clock, election};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::{
@@ -12,6 +16,9 @@ use crate::{
 async fn killed_at(rule: Rule, verb: &str, resource: &str, nth: usize) -> Stage {
     let mut stage = Stage::open().await;
     stage.server.script(rule.hold(&Gate::closed()));
+    // Flagger writes whole seconds: at the end of one, a deadline of one second has passed before the first stamp.
+    let into_second = Duration::from_nanos(clock::now().subsec_nanosecond().unsigned_abs().into());
+    tokio::time::sleep(Duration::from_secs(1).saturating_sub(into_second)).await;
     stage.begin();
     stage
         .server
@@ -118,4 +125,64 @@ async fn a_verdict_whose_reason_ended_while_nobody_looked_is_withdrawn() {
         .await;
     stage.result("withheld").await;
     stage.assert_careful();
+}
+
+#[tokio::test]
+async fn time_in_which_nobody_led_and_somebody_edited_the_canary_does_not_count() {
+    const LIMIT: i64 = 8;
+    const NOBODY: i64 = 4;
+    // The leader's last renewal as the Lease tells it, in seconds after the rollout began; what a leader saw within 10 s of
+    // its end may not be in the stamp.
+    let tests = [(false, None, NOBODY), (true, None, 0), (true, Some(12), 2)].map(async |(edited, renewed, spent)| {
+        let mut stage = Stage::open().await;
+        edit(&stage, 1, LIMIT);
+        stage.begin();
+        let began = clock::now();
+        stamped_deadline(&stage, "1").await;
+        stage.kill();
+        if edited {
+            // It was suspended, and let go on.
+            edit(&stage, 3, LIMIT);
+        }
+        stage.leases.change(|world| match renewed {
+            Some(second) => world.change("leases", NAMESPACE, election::NAME, |lease| {
+                lease["spec"]["renewTime"] = json!((began + SignedDuration::from_secs(second)).to_string());
+            }),
+            None => world.delete("leases", NAMESPACE, election::NAME),
+        });
+        tokio::time::sleep(Duration::from_secs(NOBODY.unsigned_abs())).await;
+        let restarted = clock::now();
+        stage.start().await;
+        let deadline = stamped_deadline(&stage, if edited { "3" } else { "1" }).await;
+        let left = deadline.duration_since(restarted).as_millis();
+        // Annotations are whole seconds, and so is what they add up to.
+        let expected = i128::from(LIMIT - spent) * 1000;
+        assert!(
+            (expected - 1000..expected + 1800).contains(&left),
+            "{edited} {renewed:?}: {left} ms"
+        );
+    });
+    futures::future::join_all(tests).await;
+}
+
+fn edit(stage: &Stage, generation: i64, limit: i64) {
+    stage.server.change(|world| {
+        world.change("canaries", NAMESPACE, APP, |canary| {
+            canary["metadata"]["generation"] = json!(generation);
+            canary["spec"]["progressDeadlineSeconds"] = json!(limit);
+        });
+    });
+}
+
+/// The deadline in a stamp that knows this generation of the Canary.
+async fn stamped_deadline(stage: &Stage, generation: &str) -> Timestamp {
+    stage
+        .server
+        .until("a stamp", |world, _| {
+            let annotations = &world.get("canaries", NAMESPACE, APP)?["metadata"]["annotations"];
+            let is_known = annotations["curfew.dev/observed-generation"] == generation;
+            let deadline = annotations["curfew.dev/deadline"].as_str().filter(|_| is_known)?;
+            deadline.parse().ok()
+        })
+        .await
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{self, APP, NAMESPACE},
+    request::Request,
     script::{Rule, on},
     stage::{A_WHILE, Stage},
     world::World,
@@ -129,32 +130,50 @@ fn failed_checks_after(what: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn what_changes_between_the_levers_withdraws_them_and_puts_back_what_was_there() {
-    let tests = ENDS.map(|(what, deed)| async move {
-        let (stage, before) = stage_with(on("patch", "canaries/status").once().after(deed)).await;
-        stage
-            .server
-            .change(|world| change_canary(world, |canary| canary["status"]["failedChecks"] = json!(2)));
-        stage
-            .server
-            .until(&format!("{what}: withdrawn"), |world, log| {
-                let pulled = log
-                    .iter()
+async fn what_changes_between_the_levers_keeps_the_second_away_and_withdraws_the_first() {
+    between_the_levers(on("patch", "canaries/status").once(), Rule::after, 0).await;
+}
+
+#[tokio::test]
+async fn what_changes_just_before_the_second_lever_withdraws_both() {
+    between_the_levers(on("patch", "deployments/status").once(), Rule::before, 1).await;
+}
+
+/// Whatever ends the reason around a request: everything is withdrawn, after so many tries at the target at the least.
+async fn between_the_levers(rule: Rule, when: fn(Rule, Deed) -> Rule, tries: usize) {
+    let tests = ENDS.map(|(what, deed)| {
+        let rule = when(rule.clone(), deed);
+        async move {
+            let (stage, before) = stage_with(rule).await;
+            stage
+                .server
+                .change(|world| change_canary(world, |canary| canary["status"]["failedChecks"] = json!(2)));
+            let pulls = |log: &[Request]| {
+                log.iter()
                     .filter(|request| request.is("patch", "deployments/status"))
                     .count()
-                    > 0;
-                let restored = app::status_of(world, APP)["failedChecks"] == failed_checks_after(what);
-                let verdict = app::has_result(world, APP, "withheld").is_some();
-                (pulled && restored && verdict && *app::progressing(world, APP) == before).then_some(())
-            })
-            .await;
-        stage
-            .server
-            .never(&format!("{what}: pulled again"), A_WHILE, |world, _| {
-                (*app::progressing(world, APP) != before).then_some(())
-            })
-            .await;
-        stage.assert_careful();
+            };
+            stage
+                .server
+                .until(&format!("{what}: withdrawn"), |world, log| {
+                    let pulled = pulls(log) >= tries;
+                    let raised = log.iter().any(|request| request.is("patch", "canaries/status"));
+                    let restored = app::status_of(world, APP)["failedChecks"] == failed_checks_after(what);
+                    let verdict = app::has_result(world, APP, "withheld").is_some();
+                    (raised && pulled && restored && verdict && *app::progressing(world, APP) == before).then_some(())
+                })
+                .await;
+            stage
+                .server
+                .never(&format!("{what}: pulled again"), A_WHILE, |world, _| {
+                    (*app::progressing(world, APP) != before).then_some(())
+                })
+                .await;
+            if tries == 0 {
+                assert_eq!(pulls(&stage.server.log()), 0, "{what}");
+            }
+            stage.assert_careful();
+        }
     });
     futures::future::join_all(tests).await;
 }

@@ -68,9 +68,6 @@ pub struct Arguments {
     /// Keep the plane's directory (logs, audit log).
     #[arg(long)]
     keep: bool,
-    /// Leave Curfew running: no kills and no restarts of it.
-    #[arg(long)]
-    no_restarts: bool,
 }
 
 impl Arguments {
@@ -80,8 +77,6 @@ impl Arguments {
         canaries: 30,
         seed: None,
         keep: false,
-        // A suspension that comes and goes while nobody leads is not seen by the next leader, and its time counts.
-        no_restarts: true,
     };
 }
 
@@ -136,7 +131,6 @@ async fn on_plane(arguments: &Arguments, plane: &Plane) -> Result<bool> {
         canaries: count,
         seed,
         keep: _,
-        no_restarts,
     } = *arguments;
     let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     eprintln!("soak: {count} Canaries for {minutes} min; seed {seed}");
@@ -161,8 +155,7 @@ async fn on_plane(arguments: &Arguments, plane: &Plane) -> Result<bool> {
     eprintln!("soak: all are there after {:.0} s", begun.elapsed().as_secs_f64());
 
     let time = Duration::from_secs_f64(minutes * 60.0);
-    let restarts = if no_restarts { 0.0 } else { RESTARTS };
-    let restarts_until = record.now() + restarts * time.as_secs_f64();
+    let restarts_until = record.now() + RESTARTS * time.as_secs_f64();
     let end = record.now() + time.as_secs_f64();
     let mut samples = Vec::new();
     let ended = tokio::time::timeout(time, async {

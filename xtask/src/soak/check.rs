@@ -206,6 +206,9 @@ impl<'a> Checker<'a> {
         if canary.deadline.total_cmp(&before.deadline).is_ne() {
             self.deadline = (before.deadline, now);
             self.forgive(now);
+            if let Some(version) = &mut self.version {
+                version.edit(now);
+            }
         }
         let is_held = |canary: &Canary| canary.suspended || canary.leaving;
         if is_held(canary) != is_held(&before) {

@@ -163,6 +163,16 @@ fn a_fault_excuses_as_long_as_it_lasted_and_no_longer() {
 }
 
 #[test]
+fn time_in_which_nobody_led_does_not_count_if_the_canary_was_edited_meanwhile() {
+    let faults = [fault(Kind::CurfewKilled, 25.0, 26.0)];
+    let late = Film::new(1).verdict(56.0, 1).failed(60.0);
+    assert_eq!(late.wrongs(&faults, 80.0), [Wrong::Late]);
+    let edited = Film::new(1).canary(27.0, |canary| canary.deadline = 21.0);
+    let edited = edited.verdict(56.0, 1).failed(60.0);
+    assert_eq!(edited.wrongs(&faults, 80.0), []);
+}
+
+#[test]
 fn ready_time_postpones_the_deadline_by_a_quarter() {
     // 10 s unready, 8 s ready, which leave 8: the deadline is 12 s later, at 40.
     let film = || Film::new(1).target(20.0, 2).target(28.0, 1);

@@ -236,6 +236,11 @@ impl Version {
     /// Something changed that a watcher who is hindered now cannot place in time.
     pub fn flip(&mut self, now: Seconds) {
         self.flips += 1;
+        self.edit(now);
+    }
+
+    /// Somebody edited the Canary: one who does not see that now need not count the time.
+    pub fn edit(&mut self, now: Seconds) {
         if let Some(hindered) = &mut self.hindered {
             hindered.changed = true;
             self.least = (hindered.least - (now - hindered.since) / PAYBACK).clamp(0.0, self.least);
