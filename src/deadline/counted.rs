@@ -13,6 +13,9 @@ use crate::flagger::{canary::Canary, effective::Effective, phase::Phase, ready};
 /// Without a look for so long, what happened meanwhile is not known: a machine was suspended, a watch hung.
 const BLIND: SignedDuration = SignedDuration::from_secs(90);
 
+/// What Kubernetes and Flagger write is as exact as this.
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
 /// A time in which nobody looked, which ends now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gap {
@@ -20,14 +23,22 @@ pub(super) struct Gap {
     since: Option<Timestamp>,
     /// Whether somebody edited the Canary's spec meanwhile: they may have suspended it, and let it go on since.
     edited: bool,
+    /// Whether pods of the version before are still there, so that the target was never ready with this one.
+    updating: bool,
 }
 
 // === impl Gap ===
 
 impl Gap {
     /// The gap that ends with this look, if there is one. `rollout` was carried forward, and knows the generation that was
-    /// seen last.
-    pub(super) fn found(before: &Stamp, rollout: &Rollout, canary: &Canary, now: Timestamp) -> Option<Self> {
+    /// seen last; `synced`: the live template is the one that it rolls out.
+    pub(super) fn found(
+        before: &Stamp,
+        rollout: &Rollout,
+        scene: Scene<'_>,
+        synced: bool,
+        now: Timestamp,
+    ) -> Option<Self> {
         let since = match &before.rollout {
             Some(before) if now.duration_since(before.looked_at) < BLIND => return None,
             Some(before) => Some(before.looked_at),
@@ -35,7 +46,8 @@ impl Gap {
         };
         Some(Self {
             since,
-            edited: rollout.generation != canary.metadata.generation,
+            edited: rollout.generation != scene.canary.metadata.generation,
+            updating: synced && scene.target.is_some_and(|target| target.total > target.updated),
         })
     }
 }
@@ -56,9 +68,10 @@ pub(super) fn unready(
     // What happened since the stamp, or since the progress, is filled in as far as it is certain. The pods tell since
     // when the target has been unready at the least; before that it may have been ready.
     let certain = match (course, scene.target, scene.pods) {
+        (Course::Unready, Some(_), _) if gap.updating => budget.since,
         (Course::Unready, Some(target), Some(pods)) => {
             let needed = usize::try_from(ready::needed(target, effective.canary_ready_threshold)).unwrap_or_default();
-            pods::unready_since(pods, needed).unwrap_or(now).min(now)
+            pods::unready_since(pods, needed).unwrap_or(now)
         }
         _ => now,
     };
@@ -73,7 +86,7 @@ pub(super) fn unready(
             course: believed,
             ..budget
         };
-        believed.turn(course, certain.max(budget.since))
+        believed.turn(course, after(certain, now).max(budget.since))
     };
     if gap.edited && course == Course::Unready {
         without(filled, gap.since, now)
@@ -104,6 +117,11 @@ pub(super) fn running(budget: Budget, gap: Option<Gap>, canary: &Canary, now: Ti
         Some(until) => without(budget, gap.since, until.min(now)).turn(course, until.min(now)),
         None => budget.turn(course, now),
     }
+}
+
+/// When something has certainly happened that was written down with the second in which it did.
+pub(super) fn after(written: Timestamp, now: Timestamp) -> Timestamp {
+    written.checked_add(SECOND).unwrap_or(now).min(now)
 }
 
 /// The budget without what passed in a gap. Without a beginning, that is all the time since the last change.

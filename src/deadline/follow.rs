@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Clock,
     budget::{Budget, Course},
+    counted::after,
     crashes::Crashes,
     observe::{LOOK_MARGIN, Scene, Standing, standing},
     remedy::requested,
@@ -149,7 +150,7 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
             .target
             .map(|target| target.wanted)
             .filter(|_| watched || just_begun),
-        budget: Budget::new(Course::Frozen, if watched { now } else { progressed_at }),
+        budget: Budget::new(Course::Frozen, if watched { now } else { after(progressed_at, now) }),
         running: Budget::new(since_phase, phase_started.max(started_at)),
         crashes,
         revision_since: phase_started,
@@ -171,7 +172,8 @@ fn proven_after(canary: &Canary, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// How long Flagger takes to look at its target once more, at the most.
-fn look_time(canary: &Canary) -> SignedDuration {
+#[must_use]
+pub fn look_time(canary: &Canary) -> SignedDuration {
     let effective = Effective::of(canary);
     let look = effective.interval.saturating_add(effective.hook_time);
     let look = SignedDuration::try_from(look).unwrap_or(SignedDuration::MAX);

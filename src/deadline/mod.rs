@@ -22,9 +22,11 @@ pub mod remedy;
 pub mod revision;
 pub mod stamp;
 mod target;
+pub mod trouble;
 pub mod verdict;
 
 pub use clock::Clock;
+pub use follow::look_time;
 pub use judge::judge;
 pub use observe::observe;
 pub use remedy::remedy;

@@ -238,13 +238,13 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         if before.rollout.is_none() {
             rollout.breach = recalled_breach(before, &rollout, &effective);
         }
-        let gap = Gap::found(before, &rollout, canary, now);
+        synced = rollout.revision == live;
+        let gap = Gap::found(before, &rollout, scene, synced, now);
         rollout.looked_at = now;
         rollout.generation = canary.metadata.generation;
         // A lever of ours sets back what Flagger wrote (docs/flagger.md#l6).
         rollout.last_sign = rollout.last_sign.max(scene.sign_of_life(now));
         last_sign = rollout.last_sign;
-        synced = rollout.revision == live;
         seen = target_seen(scene, &effective, &rollout, now);
         rollout.budget = unready(rollout.budget, gap, scene, &effective, seen, now);
         rollout.running = running(rollout.running, gap, canary, now);

@@ -4,9 +4,9 @@
 use super::{
     Clock,
     observe::{Scene, TargetSeen, is_service},
-    pods,
     remedy::Withheld,
     stamp::Breach,
+    trouble,
 };
 use crate::flagger::workload::Workload;
 
@@ -42,7 +42,7 @@ pub fn exceeded(breach: &Breach, why: &str) -> String {
 pub fn why(scene: Scene<'_>, clock: Clock) -> String {
     match clock {
         Clock::Crashes => trouble(scene)
-            .or_else(|| pods::failed_before(scene.pods.unwrap_or_default()))
+            .or_else(|| trouble::failed_before(scene.pods.unwrap_or_default()))
             .unwrap_or_else(|| unready(scene)),
         Clock::Rollout if is_ready(scene) => {
             trouble(scene).unwrap_or_else(|| "the target is ready, but the rollout is not done".to_owned())
@@ -133,12 +133,12 @@ fn unready(scene: Scene<'_>) -> String {
 
 /// What is wrong with the target's pods: those that are not ready, and those that cannot even be created.
 fn trouble(scene: Scene<'_>) -> Option<String> {
-    let not_ready = pods::reason(scene.pods.unwrap_or_default());
+    let not_ready = trouble::reason(scene.pods.unwrap_or_default());
     let failure = scene
         .target
         .and_then(|target| target.replica_failure.as_ref())
         .filter(|failure| failure.status == "True")
-        .map(|failure| format!("pods cannot be created: {}", pods::shortened(&failure.message)));
+        .map(|failure| format!("pods cannot be created: {}", trouble::shortened(&failure.message)));
     match (failure, not_ready) {
         (Some(failure), Some(not_ready)) => Some(format!("{failure}; {not_ready}")),
         (failure, not_ready) => failure.or(not_ready),
@@ -158,10 +158,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        deadline::{
-            observe::Surroundings,
-            pods::{PodSeen, Trouble},
-        },
+        deadline::{observe::Surroundings, pods::PodSeen, trouble::Trouble},
         flagger::canary::Canary,
     };
 

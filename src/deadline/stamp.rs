@@ -30,6 +30,8 @@ pub const STARTED_AT: &str = "curfew.dev/started-at";
 pub const PROGRESSED_AT: &str = "curfew.dev/progressed-at";
 /// The furthest that the revision came.
 pub const PROGRESS: &str = "curfew.dev/progress";
+/// How many pods the target wanted when it last came further.
+pub const PROGRESS_REPLICAS: &str = "curfew.dev/progress-replicas";
 /// The budget of unready time.
 pub const UNREADY: &str = "curfew.dev/unready";
 /// The time that counts for the whole rollout.
@@ -168,6 +170,7 @@ impl Stamp {
             written.insert(STARTED_AT, Some(time(rollout.started_at)));
             written.insert(PROGRESSED_AT, Some(time(rollout.progressed_at)));
             written.insert(PROGRESS, Some(rollout.progress.to_string()));
+            written.insert(PROGRESS_REPLICAS, rollout.wanted.map(|wanted| wanted.to_string()));
             written.insert(UNREADY, Some(UNREADY_WORDS.write(rollout.budget)));
             written.insert(ELAPSED, Some(ELAPSED_WORDS.write(rollout.running)));
             written.insert(
@@ -235,7 +238,7 @@ impl Rollout {
             // Of what was ready before, it is not known when.
             was_ready: progress.weight > 0 || progress.iterations > 0 || budget.course == Course::Ready,
             progress,
-            wanted: None,
+            wanted: canary.annotation(PROGRESS_REPLICAS).and_then(|text| text.parse().ok()),
             budget,
             running: read(ELAPSED, ELAPSED_WORDS)?,
             crashes: Crashes::default(),
@@ -363,195 +366,5 @@ impl Words {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::flagger::workload::TemplateHash;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().expect("a time")
-    }
-
-    fn rollout() -> Rollout {
-        Rollout {
-            promoted_since: at("2026-11-23T14:00:05Z"),
-            revision: Revision {
-                applied: "5c7d9f6b8".to_owned(),
-                configs: [0; 16],
-                template: TemplateHash::default(),
-            },
-            target: TargetRef::default(),
-            started_at: at("2026-11-23T14:00:05Z"),
-            progressed_at: at("2026-11-23T14:02:15.4Z"),
-            progress: Progress {
-                phase: Phase::Progressing,
-                weight: 20,
-                iterations: 0,
-            },
-            wanted: Some(4),
-            budget: Budget {
-                spent: SignedDuration::from_millis(22_900),
-                course: Course::Unready,
-                since: at("2026-11-23T14:02:49.5Z"),
-            },
-            running: Budget::new(Course::Unready, at("2026-11-23T14:00:05Z")),
-            crashes: Crashes::default(),
-            revision_since: at("2026-11-23T14:00:05Z"),
-            was_ready: false,
-            unproven_until: None,
-            unsynced_until: None,
-            looked_at: at("2026-11-23T14:02:50Z"),
-            generation: Some(3),
-            last_sign: None,
-            breach: None,
-        }
-    }
-
-    fn canary(annotations: &BTreeMap<&'static str, Option<String>>) -> Canary {
-        let mut canary = Canary::from_json(serde_json::json!({
-            "status": {"phase": "Progressing", "lastAppliedSpec": "5c7d9f6b8",
-                "lastTransitionTime": "2026-11-23T14:02:15Z",
-                "conditions": [{"type": "Promoted", "status": "Unknown", "reason": "Progressing",
-                    "lastTransitionTime": "2026-11-23T14:00:05Z", "lastUpdateTime": "2026-11-23T14:00:05Z"}]},
-        }));
-        let present = annotations
-            .iter()
-            .filter_map(|(key, value)| Some(((*key).to_owned(), value.clone()?)));
-        canary.metadata.annotations = Some(present.collect());
-        canary
-    }
-
-    fn recalled(change: impl FnOnce(&mut BTreeMap<&'static str, Option<String>>)) -> Option<Rollout> {
-        let rollout = rollout();
-        let stamp = Stamp {
-            rollout: Some(rollout.clone()),
-            ..Stamp::default()
-        };
-        let mut annotations = stamp.annotations(None);
-        change(&mut annotations);
-        let canary = canary(&annotations);
-        let promoted = canary.status.promoted.clone().expect("promoted");
-        Rollout::recall(&canary, &promoted, &rollout.revision, at("2026-11-23T14:03:00Z"))
-    }
-
-    #[test]
-    fn annotations_are_whole_seconds_and_never_to_the_users_disadvantage() {
-        let stamp = Stamp {
-            rollout: Some(rollout()),
-            ..Stamp::default()
-        };
-        let written = stamp.annotations(Some((Clock::Readiness, at("2026-11-23T14:03:26.6Z"))));
-        let of = |key| written.get(key).cloned().flatten().expect("written");
-        assert!(of(REVISION).starts_with("5c7d9f6b8-"));
-        assert_eq!(of(STARTED_AT), "2026-11-23T14:00:05Z");
-        assert_eq!(of(PROGRESSED_AT), "2026-11-23T14:02:15Z");
-        assert_eq!(of(PROGRESS), "phase=Progressing weight=20 iterations=0");
-        assert_eq!(of(UNREADY), "22s, unready since 2026-11-23T14:02:50Z");
-        assert_eq!(of(ELAPSED), "0s, running since 2026-11-23T14:00:05Z");
-        assert_eq!(of(OBSERVED_GENERATION), "3");
-        assert_eq!(of(CLOCK), "readiness");
-        assert_eq!(of(DEADLINE), "2026-11-23T14:03:27Z");
-    }
-
-    #[test]
-    fn nothing_pending_takes_clock_and_deadline_away() {
-        let written = Stamp::default().annotations(None);
-        assert_eq!(written, BTreeMap::from([(CLOCK, None), (DEADLINE, None)]));
-    }
-
-    #[test]
-    fn a_stamp_is_recalled() {
-        let recalled = recalled(|_| {}).expect("recalled");
-        assert_eq!(recalled.progress, rollout().progress);
-        assert_eq!(recalled.budget.spent, SignedDuration::from_secs(22));
-        assert_eq!(recalled.budget.since, at("2026-11-23T14:02:50Z"));
-        assert_eq!(recalled.running, rollout().running);
-        assert_eq!((recalled.generation, recalled.wanted), (Some(3), None));
-    }
-
-    #[test]
-    fn a_hold_is_recalled_as_one() {
-        let held = "90s, held since 2026-11-23T14:02:50Z";
-        let recalled = recalled(|annotations| {
-            annotations.insert(ELAPSED, Some(held.to_owned()));
-        });
-        let running = recalled.expect("recalled").running;
-        assert_eq!(
-            (running.course, ELAPSED_WORDS.write(running).as_str()),
-            (Course::Frozen, held)
-        );
-    }
-
-    #[test]
-    fn whether_a_revision_was_ever_ready_is_recalled_from_what_it_did() {
-        for (progress, course, was_ready) in [
-            ("weight=0 iterations=0", "unready", false),
-            ("weight=0 iterations=0", "ready", true),
-            ("weight=10 iterations=0", "unready", true),
-            ("weight=0 iterations=1", "unready", true),
-            // Flagger counts its iterations from -1 while a gate is closed.
-            ("weight=0 iterations=-1", "unready", false),
-        ] {
-            let recalled = recalled(|annotations| {
-                annotations.insert(PROGRESS, Some(format!("phase=Progressing {progress}")));
-                annotations.insert(UNREADY, Some(format!("5s, {course} since 2026-11-23T14:02:50Z")));
-            });
-            assert_eq!(recalled.expect("recalled").was_ready, was_ready, "{progress} {course}");
-        }
-    }
-
-    #[test]
-    fn a_stamp_that_cannot_be_true_is_ignored() {
-        for (key, value) in [
-            (REVISION, "5c7d9f6b8-00000000"),
-            (STARTED_AT, "2026-11-23T13:00:00Z"), // before this rollout
-            (STARTED_AT, "2026-11-23T15:00:00Z"), // in the future
-            (STARTED_AT, "yesterday"),
-            (PROGRESSED_AT, "2026-11-23T15:00:00Z"),
-            (PROGRESSED_AT, "2026-11-23T14:02:59Z"), // after Flagger's last write
-            (PROGRESS, "phase=Failed weight=20 iterations=0"),
-            (PROGRESS, "weight=20"),
-            (UNREADY, "-5s, unready since 2026-11-23T14:02:50Z"),
-            (UNREADY, "5s, asleep since 2026-11-23T14:02:50Z"),
-            (UNREADY, "5s, unready since 2026-11-23T14:04:00Z"),
-            (UNREADY, "5s, held since 2026-11-23T14:02:50Z"),
-            (ELAPSED, "5s, ready since 2026-11-23T14:02:50Z"),
-            (ELAPSED, "5s, running since 2026-11-23T14:00:04Z"), // before this rollout
-        ] {
-            let recalled = recalled(|annotations| {
-                annotations.insert(key, Some(value.to_owned()));
-            });
-            assert_eq!(recalled, None, "{key}: {value}");
-        }
-        assert_eq!(recalled(|annotations| *annotations = BTreeMap::new()), None);
-    }
-
-    #[test]
-    fn progress_is_a_new_maximum_or_a_phase_forward_and_nothing_else() {
-        let progress = |phase: &str, weight, iterations| Progress {
-            phase: Phase::parse(phase),
-            weight,
-            iterations,
-        };
-        let at = progress("Progressing", 20, 3);
-        for nothing in [
-            progress("Progressing", 20, 3),
-            progress("Progressing", 0, 2), // docs/flagger.md: iterations oscillate behind a closed gate
-            progress("Waiting", 10, 0),
-            progress("Failed", 0, 0),
-        ] {
-            assert_eq!(at.advanced_to(&nothing), None, "{nothing}");
-        }
-        assert_eq!(
-            at.advanced_to(&progress("Progressing", 30, 0)),
-            Some(progress("Progressing", 30, 3))
-        );
-        assert_eq!(
-            at.advanced_to(&progress("Progressing", 0, 4)),
-            Some(progress("Progressing", 20, 4))
-        );
-        assert_eq!(
-            at.advanced_to(&progress("WaitingPromotion", 0, -1)),
-            Some(progress("WaitingPromotion", 20, 3))
-        );
-    }
-}
+#[path = "stamp_test.rs"]
+mod tests;

@@ -32,10 +32,6 @@ const RESTRAINED: SignedDuration = SignedDuration::from_secs(10);
 /// meanwhile, for one. What a controller tells later than that is not waited for, since the pods speak for themselves.
 const NEWS: SignedDuration = SignedDuration::from_secs(2);
 
-/// A deadline that was written and one that is computed anew are the same if they are so close together: what is written is
-/// in whole seconds, and so are the times that it is computed from.
-const SAME_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
-
 /// How often an adoption that is held is told of.
 const HOLD_SELDOM: Duration = Duration::from_mins(1);
 
@@ -60,7 +56,7 @@ pub(super) async fn act(
         // Without the pods nobody can say why, and something is wrong that is not the rollout's fault.
         Remedy::RollBack(breach, _) if fresh.pods.is_none() && !requested(&memory.stamp) => {
             memory.pulled_at = Some(Instant::now());
-            memory.pulls = memory.pulls.saturating_add(1);
+            memory.refusals = memory.refusals.saturating_add(1);
             withhold(context, breach, RemedyName::Rollback, Withheld::Blind, memory, now)
         }
         Remedy::RollBack(..) if memory.is_news_due(now) && !requested(&memory.stamp) => {
@@ -68,10 +64,12 @@ pub(super) async fn act(
             false
         }
         Remedy::RollBack(breach, _) if let Some(why) = restraint(context, fresh, breach, memory, now) => {
-            restrain(context, breach, RemedyName::Rollback, why, memory, now)
+            memory.restrained_until = retry_at(why, now);
+            withhold(context, breach, RemedyName::Rollback, why, memory, now)
         }
         Remedy::Hold(breach) if let Some(why) = doubt(context) => {
-            restrain(context, breach, RemedyName::Hold, why, memory, now)
+            memory.restrained_until = retry_at(why, now);
+            withhold(context, breach, RemedyName::Hold, why, memory, now)
         }
         Remedy::LastResort(_) if let Some(why) = doubt(context) => {
             memory.restrained_until = retry_at(why, now);
@@ -121,18 +119,6 @@ fn doubt(context: &Context) -> Option<Withheld> {
     Some(Withheld::Stale(
         SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX),
     ))
-}
-
-fn restrain(
-    context: &Context,
-    breach: Breach,
-    remedy: RemedyName,
-    why: Withheld,
-    memory: &mut Memory,
-    now: Timestamp,
-) -> bool {
-    memory.restrained_until = retry_at(why, now);
-    withhold(context, breach, remedy, why, memory, now)
 }
 
 fn retry_at(why: Withheld, now: Timestamp) -> Option<Timestamp> {
@@ -189,7 +175,7 @@ fn report(context: &Context, fresh: &Fresh, breach: Breach, memory: &mut Memory,
 
 fn confirm(context: &Context, fresh: &Fresh, memory: &mut Memory) -> bool {
     memory.before = None;
-    memory.pulls = 0;
+    memory.refusals = 0;
     let Some(verdict) = &mut memory.stamp.verdict else {
         return false;
     };
@@ -309,7 +295,7 @@ async fn last_resort(
 async fn finish_last_resort(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Result<bool, Error> {
     levers::scale_to_zero(context, fresh).await?;
     memory.before = None;
-    memory.pulls = 0;
+    memory.refusals = 0;
     if let Some(verdict) = &mut memory.stamp.verdict {
         // The answer to the write of the phase may have been lost, and the verdict with it.
         verdict.remedy = RemedyName::LastResort;
@@ -322,7 +308,7 @@ async fn finish_last_resort(context: &Context, fresh: &Fresh, memory: &mut Memor
 async fn withdraw(context: &Context, fresh: &Fresh, memory: &mut Memory) -> Result<(), Error> {
     levers::withdraw(context, fresh, memory.before.as_ref()).await?;
     memory.before = None;
-    memory.pulls = 0;
+    memory.refusals = 0;
     // Should its reason come back, it is a new breach.
     if let Some(rollout) = &mut memory.stamp.rollout {
         rollout.breach = None;
@@ -347,175 +333,6 @@ fn topic(clock: Clock) -> Topic {
     }
 }
 
-// === impl Memory ===
-
-impl Memory {
-    /// Remembers a breach until its reason goes away.
-    fn latch(&mut self, breach: Breach) {
-        if let Some(rollout) = &mut self.stamp.rollout {
-            rollout.breach = Some(breach);
-        }
-    }
-
-    /// Notes that the levers were asserted, so that it is waited before they are asserted again. That somebody else wrote at
-    /// the same moment is no reason to wait: it is judged again at once.
-    fn asserted(&mut self, pulled: &Result<Pulled, Error>) {
-        if pulled.as_ref().is_err_and(Error::is_conflict) {
-            return;
-        }
-        self.pulled_at = Some(Instant::now());
-        self.pulls = self.pulls.saturating_add(1);
-    }
-
-    /// Keeps words for the user until what they tell of stands on the Canary.
-    fn say(&mut self, topic: Topic, note: String) {
-        self.words.push((topic, note));
-    }
-
-    /// Whether it was told already that nothing is done about this, and why.
-    pub(super) fn is_withheld(&self, breach: &Breach, why: Withheld) -> bool {
-        self.told.withheld == Some((breach.clock, why.kind()))
-    }
-
-    fn give_verdict(&mut self, breach: Breach, remedy: RemedyName, result: Outcome, reason: &str, now: Timestamp) {
-        // A verdict that Flagger was handed must be confirmed or taken back; what is only told must not displace it.
-        if remedy == RemedyName::Report && requested(&self.stamp) {
-            return;
-        }
-        let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
-        self.stamp.verdict = Some(Verdict::new(
-            now,
-            revision.unwrap_or_default(),
-            breach,
-            remedy,
-            result,
-            reason.to_owned(),
-        ));
-    }
-
-    /// Counts a breach, once for each rollout and clock whatever comes of it.
-    fn count(&mut self, context: &Context, clock: Clock) {
-        if self.told.counted.insert(clock) {
-            context.metrics.breached(clock);
-        }
-    }
-
-    /// Whether this breach was told already, before a restart perhaps.
-    pub(super) fn is_reported(&self, breach: &Breach) -> bool {
-        let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
-        let written = self.stamp.verdict.as_ref().is_some_and(|verdict| {
-            verdict.remedy == RemedyName::Report
-                && verdict.clock == breach.clock
-                && verdict.revision == revision.unwrap_or_default()
-                && verdict.deadline.duration_since(breach.deadline).abs() <= SAME_DEADLINE
-        });
-        written || self.told.reported.contains(&breach.clock)
-    }
-
-    /// Forgets what was told of deadlines that are not passed any more: should they pass again, that is news.
-    pub(super) fn forget_reports(&mut self, look: &Look) {
-        let stands = |clock: &Clock| {
-            let reported = look.judgement.reports.iter().any(|breach| breach.clock == *clock);
-            reported || matches!(look.remedy, Remedy::Report(breach) if breach.clock == *clock)
-        };
-        self.told.reported.retain(stands);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use kube::core::Status;
-    use serde_json::json;
-
-    use super::*;
-    use crate::{
-        deadline::{
-            observe,
-            observe::{Scene, Surroundings},
-        },
-        enforcer::memory::Memories,
-        flagger::canary::Canary,
-    };
-
-    #[test]
-    fn a_version_that_was_pushed_into_a_rollback_is_told() {
-        let now: Timestamp = "2026-11-23T14:01:00Z".parse().expect("a time");
-        let breach = Breach {
-            clock: Clock::Readiness,
-            deadline: now,
-            limit: SignedDuration::from_secs(60),
-        };
-        let revision = "5c7d9f6b8-3fa1c2d4".to_owned();
-        let verdict = Verdict::new(
-            now,
-            revision,
-            breach,
-            RemedyName::Rollback,
-            Outcome::Confirmed,
-            String::new(),
-        );
-        let plain = "Flagger rolled back after the verdict of 2026-11-23T14:01:00Z";
-        assert_eq!(rolled_back(&verdict, "5c7d9f6b8"), plain);
-        assert!(rolled_back(&verdict, "77b5c").contains("change the template once more"));
-    }
-
-    #[test]
-    fn a_lever_that_somebody_elses_write_refused_is_pulled_again_at_once() {
-        let canary = Canary::from_json(json!({"metadata": {"name": "web"}}));
-        let refused = |code| {
-            let status = Status::failure("refused", "Refused").with_code(code);
-            Err(Error::Api("write", kube::Error::Api(Box::new(status))))
-        };
-        for (pulled, waits) in [(Ok(Pulled::InPlace), true), (refused(403), true), (refused(409), false)] {
-            let mut memory = Memories::default().take(&canary, Timestamp::UNIX_EPOCH);
-            memory.asserted(&pulled);
-            assert_eq!(
-                (memory.pulled_at.is_some(), memory.pulls > 0),
-                (waits, waits),
-                "{pulled:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_deadline_that_is_only_told_does_not_displace_a_verdict_that_was_handed_over() {
-        let now: Timestamp = "2026-11-23T14:01:00Z".parse().expect("a time");
-        let canary = Canary::from_json(json!({
-            "metadata": {"name": "web"},
-            "status": {"phase": "Progressing", "conditions": [{"type": "Promoted", "status": "Unknown",
-                "lastTransitionTime": "2026-11-23T14:00:00Z", "lastUpdateTime": "2026-11-23T14:00:00Z"}]},
-        }));
-        let mut memory = Memories::default().take(&canary, now);
-        let scene = Scene {
-            canary: &canary,
-            target: None,
-            primary: None,
-            pods: None,
-            last_event: None,
-            surroundings: Surroundings::default(),
-        };
-        memory.stamp = observe(scene, &memory.stamp, now).1;
-        let breach = |clock| Breach {
-            clock,
-            deadline: now,
-            limit: SignedDuration::from_secs(60),
-        };
-        let report = (RemedyName::Report, Outcome::Reported);
-
-        memory.give_verdict(breach(Clock::Stall), report.0, report.1, "before", now);
-        assert_eq!(memory.stamp.verdict.as_ref().expect("a verdict").clock, Clock::Stall);
-        memory.give_verdict(
-            breach(Clock::Readiness),
-            RemedyName::Rollback,
-            Outcome::Requested,
-            "why",
-            now,
-        );
-        memory.give_verdict(breach(Clock::Silence), report.0, report.1, "after", now);
-        assert_eq!(
-            memory.stamp.verdict.as_ref().expect("a verdict").clock,
-            Clock::Readiness
-        );
-        assert!(requested(&memory.stamp));
-    }
-}
+#[path = "act_test.rs"]
+mod tests;

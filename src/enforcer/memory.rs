@@ -1,7 +1,7 @@
 //! What is remembered of each Canary between two looks: more than the stamp on it says, and believed before it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     time::Instant,
 };
 
@@ -9,9 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{Error, events::Topic, levers::Before, stamps};
+use super::{Error, events::Topic, levers::Before, stamps, told::Told};
 use crate::{
-    deadline::{Clock, pods::PodSeen, remedy::WithheldKind, stamp::Stamp},
+    deadline::{pods::PodSeen, stamp::Stamp},
     flagger::canary::Canary,
 };
 
@@ -57,8 +57,8 @@ pub struct Memory {
     seen_version: Option<u128>,
     /// When the levers were last asserted.
     pub pulled_at: Option<Instant>,
-    /// How often they were asserted for this verdict.
-    pub pulls: u32,
+    /// How often in a row that was refused, or could not be tried.
+    pub refusals: u32,
     /// Until when something that is not about the rollout speaks against acting, so that it is not even looked at afresh.
     pub restrained_until: Option<Timestamp>,
     /// When evidence that Flagger is down was last looked for.
@@ -75,21 +75,6 @@ pub struct Memory {
     pub written: BTreeMap<&'static str, Option<String>>,
     /// What was told already.
     pub told: Told,
-}
-
-/// What was told already, so that it is told once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Told {
-    /// That a deadline approaches: whose, counted from when.
-    pub approaching: Option<(Clock, Timestamp)>,
-    /// That a deadline of this rollout has passed, while it has.
-    pub reported: BTreeSet<Clock>,
-    /// That a deadline has passed, in the metrics.
-    pub counted: BTreeSet<Clock>,
-    /// That a breach is withheld, and why.
-    pub withheld: Option<(Clock, WithheldKind)>,
-    /// That time does not count because the rollout stands still: the words, and since which progress.
-    pub standstill: Option<(&'static str, Timestamp)>,
 }
 
 // === impl Memories ===
@@ -116,7 +101,7 @@ impl Memories {
             before: None,
             seen_version: None,
             pulled_at: None,
-            pulls: 0,
+            refusals: 0,
             restrained_until: None,
             evidence_at: None,
             words: Vec::new(),
@@ -247,18 +232,18 @@ mod tests {
         let canary = Canary::from_json(json!({"metadata": {"namespace": "shop", "name": "web", "uid": "1"}}));
         let (memories, now) = (Memories::default(), Timestamp::UNIX_EPOCH);
         let mut memory = memories.take(&canary, now);
-        memory.pulls = 3;
+        memory.refusals = 3;
         memories.keep(&canary, memory);
         let memory = memories.take(&canary, now);
-        assert_eq!(memory.pulls, 3);
+        assert_eq!(memory.refusals, 3);
         // It is being looked after while another term begins.
         memories.clear(None);
         memories.keep(&canary, memory);
-        assert_eq!(memories.take(&canary, now).pulls, 0);
+        assert_eq!(memories.take(&canary, now).refusals, 0);
         let mut memory = memories.take(&canary, now);
-        memory.pulls = 1;
+        memory.refusals = 1;
         memories.keep(&canary, memory);
-        assert_eq!(memories.take(&canary, now).pulls, 1);
+        assert_eq!(memories.take(&canary, now).refusals, 1);
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod reconcile;
 pub mod rollouts;
 pub mod skew;
 pub mod stamps;
+mod told;
 pub mod watch;
 
 use std::{sync::Arc, time::Duration};

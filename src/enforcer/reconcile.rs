@@ -24,11 +24,12 @@ use crate::{
         judge,
         judge::{Judgement, Pending},
         limits::Limits,
-        observe,
+        look_time, observe,
         observe::{Observation, Scene, Surroundings},
-        pods, remedy,
+        remedy,
         remedy::{Remedy, TargetLever, requested, wants_evidence},
         stamp::Stamp,
+        trouble,
     },
     flagger::{canary::Canary, effective::Effective, workload::Workload},
     policy::{
@@ -45,6 +46,8 @@ const BEHIND: Duration = Duration::from_secs(1);
 const CACHES_SOON: Duration = Duration::from_millis(100);
 /// How often a target's pods are listed at most.
 const PODS_SELDOM: Duration = Duration::from_secs(2);
+/// For so many of Flagger's looks the levers are asserted again as soon as one of them is gone.
+const LOOKS: i32 = 3;
 /// How soon the levers are asserted again while Flagger does not react, and the second of them after the first: one of
 /// Flagger's looks that read the Canary before the first has read the target by then (`docs/flagger.md#l3`).
 const REASSERT: Duration = Duration::from_secs(1);
@@ -155,7 +158,7 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
             if memory.before.is_none() || !requested(&look.stamp) {
                 memory.before = Before::found(&fresh, &look.stamp, now);
             }
-            memory.pulls = 0;
+            memory.refusals = 0;
             memory.restrained_until = None;
             memory.told.withheld = None;
             memory.told.reported.clear();
@@ -180,7 +183,7 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
     memory.forget_reports(&look);
     announce(&look, memory, now);
     let wait = stamp_and_tell(context, &canary, &look, memory).await?;
-    Ok(next_look(&look, memory, [wait, pods_wait], context.now()))
+    Ok(next_look(&look, memory, &canary, [wait, pods_wait], context.now()))
 }
 
 /// Writes down what is known, then says what there is to say about it.
@@ -205,7 +208,7 @@ fn announce(look: &Look, memory: &mut Memory, now: Timestamp) {
         && memory.told.approaching != Some(announcement)
     {
         memory.told.approaching = Some(announcement);
-        let ails = memory.pods.as_ref().and_then(|(_, pods)| pods::reason(pods));
+        let ails = memory.pods.as_ref().and_then(|(_, pods)| trouble::reason(pods));
         let note = approaching(pending, ails.as_deref());
         memory.words.push((Topic::DeadlineApproaching, note));
     }
@@ -242,7 +245,7 @@ fn is_settled(look: &Look, scene: Scene<'_>, limits: &Limits, memory: &Memory, n
                 let in_place = (!levers.fail_checks || failed) && target_told;
                 let just_pulled = memory
                     .pulled_at
-                    .is_some_and(|pulled| pulled.elapsed() < reassert(memory.pulls));
+                    .is_some_and(|pulled| pulled.elapsed() < reassert(memory, scene.canary, now));
                 let restrained = !requested(&memory.stamp) && memory.is_restrained(now);
                 let in_place = requested(&memory.stamp) && in_place && !look.wants_evidence(limits, memory, now);
                 restrained || just_pulled || in_place
@@ -252,11 +255,18 @@ fn is_settled(look: &Look, scene: Scene<'_>, limits: &Limits, memory: &Memory, n
         }
 }
 
-/// How long to wait before the levers are asserted again: longer each time that something took them away.
-fn reassert(pulls: u32) -> Duration {
-    REASSERT
-        .saturating_mul(1 << pulls.saturating_sub(1).min(5))
-        .min(LONGEST_SLEEP)
+/// How long to wait before the levers are asserted again: longer each time that this was refused, and longer and longer if
+/// Flagger does not react. While it may yet look, whatever takes one away, such as pods that are ready for a moment, may
+/// not keep it away (`docs/flagger.md#l3`).
+fn reassert(memory: &Memory, canary: &Canary, now: Timestamp) -> Duration {
+    if memory.refusals > 0 {
+        let wait = REASSERT.saturating_mul(1 << memory.refusals.min(6));
+        return wait.min(LONGEST_SLEEP);
+    }
+    let asked = memory.stamp.verdict.as_ref().filter(|_| requested(&memory.stamp));
+    let beyond = asked.map(|verdict| now.duration_since(verdict.at) - look_time(canary).saturating_mul(LOOKS));
+    let beyond = beyond.and_then(|beyond| Duration::try_from(beyond).ok());
+    beyond.unwrap_or_default().clamp(REASSERT, LONGEST_SLEEP)
 }
 
 /// Lists the target's pods when the target changed, but not too often; answers how long to wait if it was too soon, or if
@@ -295,7 +305,7 @@ async fn list_pods(
     }
 }
 
-fn next_look(look: &Look, memory: &Memory, waits: [Option<Duration>; 2], now: Timestamp) -> Action {
+fn next_look(look: &Look, memory: &Memory, canary: &Canary, waits: [Option<Duration>; 2], now: Timestamp) -> Action {
     let withheld = match &look.remedy {
         Remedy::Withhold(_, why) => why.until(),
         Remedy::RollBack(_, levers) => levers.later(),
@@ -311,7 +321,7 @@ fn next_look(look: &Look, memory: &Memory, waits: [Option<Duration>; 2], now: Ti
         .flatten();
     let until = moments.map(|moment| moment.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
     let acting = requested(&memory.stamp) || (matches!(look.remedy, Remedy::RollBack(..)) && restrained.is_none());
-    let rest = reassert(memory.pulls);
+    let rest = reassert(memory, canary, now);
     let rested = memory
         .pulled_at
         .map(|pulled| pulled.elapsed())
@@ -396,9 +406,59 @@ mod tests {
 
     use super::*;
     use crate::{
-        deadline::{announce::PRIMARY_PATIENCE, reason, stamp},
+        deadline::{
+            Clock,
+            announce::PRIMARY_PATIENCE,
+            reason, stamp,
+            stamp::Breach,
+            verdict::{Outcome, RemedyName},
+        },
+        enforcer::memory::Memories,
         policy::EnforcementPolicy,
     };
+
+    #[test]
+    fn levers_are_asserted_at_once_until_flagger_had_three_looks_and_then_ever_more_seldom() {
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).expect("a time");
+        let canary = Canary::from_json(json!({
+            "metadata": {"name": "web"},
+            "spec": {"analysis": {"interval": "10s"}},
+            "status": {"phase": "Progressing", "conditions": [{"type": "Promoted", "status": "Unknown",
+                "lastTransitionTime": stamp::time(at(-60)), "lastUpdateTime": stamp::time(at(-60))}]},
+        }));
+        let scene = Scene {
+            canary: &canary,
+            target: None,
+            primary: None,
+            pods: None,
+            last_event: None,
+            surroundings: Surroundings::default(),
+        };
+        let mut memory = Memories::default().take(&canary, at(0));
+        memory.stamp = observe(scene, &memory.stamp, at(0)).1;
+        let breach = Breach {
+            clock: Clock::Readiness,
+            deadline: at(0),
+            limit: SignedDuration::from_secs(60),
+        };
+        memory.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, "", at(0));
+        // A look takes an interval and five seconds at the most.
+        for (second, wait) in [(0, 1), (44, 1), (46, 1), (47, 2), (55, 10), (105, 60), (4000, 60)] {
+            assert_eq!(
+                reassert(&memory, &canary, at(second)),
+                Duration::from_secs(wait),
+                "{second}"
+            );
+        }
+        for (refusals, wait) in [(1, 2), (2, 4), (5, 32), (6, 60), (100, 60)] {
+            memory.refusals = refusals;
+            assert_eq!(
+                reassert(&memory, &canary, at(1)),
+                Duration::from_secs(wait),
+                "{refusals}"
+            );
+        }
+    }
 
     #[test]
     fn a_primary_that_is_just_being_promoted_is_not_worth_a_word() {

@@ -294,6 +294,14 @@ impl Film {
             .map(|(second, _)| *second)
     }
 
+    /// The second at which a clock was first reported, if it was.
+    pub fn reported(&self, clock: Clock) -> Option<i64> {
+        let mut reports = self.reports.iter();
+        reports
+            .find(|(_, reported)| *reported == clock)
+            .map(|(second, _)| *second)
+    }
+
     /// The second of the readiness clock's deadline, if that is pending.
     pub fn deadline(&self) -> Option<i64> {
         let begin = BEGIN.parse::<Timestamp>().expect("a time");

@@ -5,7 +5,6 @@ use std::time::Duration;
 use curfew::{
     deadline::{
         Clock,
-        judge::State,
         pods::{ContainerSeen, Exit},
         remedy::{Levers, Remedy, TargetLever},
     },
@@ -13,17 +12,9 @@ use curfew::{
 };
 use serde_json::json;
 
-use super::film::{Film, deployment};
+use super::film::Film;
 
 const HOUR: i64 = 3600;
-
-/// The seconds at which a clock was first reported.
-fn reported(film: &Film, clock: Clock) -> Option<i64> {
-    film.reports
-        .iter()
-        .find(|(_, reported)| *reported == clock)
-        .map(|(second, _)| *second)
-}
 
 fn ready(film: &mut Film) -> &mut Film {
     film.until(10).ready(4)
@@ -105,9 +96,9 @@ fn a_gate_is_reported_when_the_policy_sets_a_limit() {
     film.policy.clocks.gate.limit = Some(Duration::from_hours(1));
     ready(&mut film).until(20).phase("WaitingPromotion");
     film.until(20 + HOUR - 1);
-    assert_eq!(reported(&film, Clock::Gate), None);
+    assert_eq!(film.reported(Clock::Gate), None);
     film.until(20 + HOUR);
-    assert_eq!(reported(&film, Clock::Gate), Some(20 + HOUR));
+    assert_eq!(film.reported(Clock::Gate), Some(20 + HOUR));
     assert_eq!(film.remedies, []);
 }
 
@@ -119,7 +110,7 @@ fn a_gate_that_may_roll_back_does_so_only_where_flagger_can() {
         film.policy.clocks.gate.action = Action::RollBack;
         ready(&mut film).until(20).phase(phase).until(21 + HOUR);
         assert_eq!(film.rolled_back_at(), rolled_back, "{phase}");
-        assert_eq!(reported(&film, Clock::Gate).is_some(), rolled_back.is_none(), "{phase}");
+        assert_eq!(film.reported(Clock::Gate).is_some(), rolled_back.is_none(), "{phase}");
     }
     // Ready pods need no lever on the target.
     let mut film = Film::begin();
@@ -166,9 +157,9 @@ fn ready_pods_that_do_not_advance_are_a_stall_unless_a_gate_may_hold_them() {
     ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
     // Ten intervals of 10 s.
     film.until(129);
-    assert_eq!(reported(&film, Clock::Stall), None);
+    assert_eq!(film.reported(Clock::Stall), None);
     film.until(131);
-    assert_eq!(reported(&film, Clock::Stall), Some(130));
+    assert_eq!(film.reported(Clock::Stall), Some(130));
 
     let mut gated = Film::begin();
     gated.spec(
@@ -201,7 +192,7 @@ fn a_hook_of_minutes_is_no_stall() {
         film.until(250 + 100 + 240 - 1);
         assert_eq!(film.reports, []);
         film.until(250 + 100 + 240);
-        assert_eq!(reported(&film, Clock::Stall), Some(250 + 100 + 240));
+        assert_eq!(film.reported(Clock::Stall), Some(250 + 100 + 240));
     }
 }
 
@@ -211,8 +202,8 @@ fn a_silent_flagger_is_no_stall() {
     ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
     film.last_event = Some(30);
     film.until(1000);
-    assert_eq!(reported(&film, Clock::Stall), None);
-    assert_eq!(reported(&film, Clock::Silence), Some(90));
+    assert_eq!(film.reported(Clock::Stall), None);
+    assert_eq!(film.reported(Clock::Silence), Some(90));
 }
 
 #[test]
@@ -222,7 +213,7 @@ fn a_promotion_that_moves_traffic_has_its_time_for_every_step() {
     film.until(100).flagger(&[("canaryWeight", json!(40))]).until(219);
     assert_eq!(film.reports, []);
     film.until(221);
-    assert_eq!(reported(&film, Clock::Promotion), Some(220));
+    assert_eq!(film.reported(Clock::Promotion), Some(220));
 }
 
 #[test]
@@ -231,7 +222,7 @@ fn silence_is_told_after_three_looks_and_what_hooks_may_take() {
     ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
     film.last_event = Some(30);
     film.until(91);
-    assert_eq!(reported(&film, Clock::Silence), Some(90));
+    assert_eq!(film.reported(Clock::Silence), Some(90));
 
     let mut hooked = Film::begin();
     hooked.spec(
@@ -242,7 +233,7 @@ fn silence_is_told_after_three_looks_and_what_hooks_may_take() {
     ready(&mut hooked).until(30).flagger(&[("canaryWeight", json!(10))]);
     hooked.last_event = Some(30);
     hooked.until(30 + 60 + 2 * 120 + 10);
-    assert_eq!(reported(&hooked, Clock::Silence), Some(30 + 60 + 2 * 120 + 10));
+    assert_eq!(hooked.reported(Clock::Silence), Some(30 + 60 + 2 * 120 + 10));
 }
 
 #[test]
@@ -253,9 +244,9 @@ fn flagger_is_not_called_silent_while_its_events_are_throttled() {
     film.until(30);
     film.last_event = Some(30);
     film.ready(3).until(30 + 300);
-    assert_eq!(reported(&film, Clock::Silence), None);
+    assert_eq!(film.reported(Clock::Silence), None);
     film.until(30 + 311);
-    assert_eq!(reported(&film, Clock::Silence), Some(30 + 310));
+    assert_eq!(film.reported(Clock::Silence), Some(30 + 310));
 }
 
 #[test]
@@ -264,7 +255,7 @@ fn a_promotion_that_takes_twice_the_deadline_is_told_and_left_alone() {
     ready(&mut film).until(50).phase("Promoting").until(169);
     assert_eq!(film.reports, []);
     film.until(171);
-    assert_eq!(reported(&film, Clock::Promotion), Some(170));
+    assert_eq!(film.reported(Clock::Promotion), Some(170));
     assert_eq!(film.remedies, []);
 }
 
@@ -328,76 +319,12 @@ fn approvals_and_holds_are_no_part_of_the_rollouts_time() {
 }
 
 #[test]
-fn after_a_restart_approvals_and_holds_are_still_no_part_of_the_rollouts_time() {
-    let began = || {
-        let mut film = Film::begin();
-        film.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
-        ready(&mut film).until(100);
-        film
-    };
-    // They were seen.
-    let mut film = began();
-    film.spec("suspend", json!(true))
-        .until(HOUR)
-        .spec("suspend", json!(false));
-    film.until(HOUR + 10).restart().until(HOUR + 499);
-    assert_eq!(film.rolled_back_at(), None);
-    film.until(HOUR + 501);
-    assert_eq!(film.rolled_back_at(), Some(HOUR + 500));
-
-    // Nobody saw them: all that is certain is what was seen before, and the phase since it began.
-    for hold in ["suspend", "WaitingPromotion"] {
-        let mut film = began();
-        film.watched_until = Some(Film::at(90));
-        film.restart();
-        if hold == "suspend" {
-            film.edit("suspend", json!(true));
-            film.edit("suspend", json!(false));
-            film.now = Film::at(HOUR);
-        } else {
-            film.now = Film::at(HOUR);
-            let since = json!(film.now.to_string());
-            film.canary["status"]["conditions"][0]["lastUpdateTime"] = since;
-            film.now = Film::at(HOUR + 10);
-        }
-        film.look();
-        film.until(HOUR + 509);
-        assert_eq!(film.rolled_back_at(), None, "{hold}");
-        film.until(HOUR + 511);
-        assert_eq!(film.rolled_back_at(), Some(HOUR + 510), "{hold}");
-    }
-
-    // Without a stamp all that is known is its phase, unless it is held: then it may have been for ever.
-    for (suspended, deadline) in [(false, 600), (true, 700)] {
-        let mut film = began();
-        film.canary["spec"]["suspend"] = json!(suspended);
-        film.now = Film::at(100);
-        film.forget().look();
-        film.spec("suspend", json!(false)).until(deadline - 1);
-        assert_eq!(film.rolled_back_at(), None, "suspended: {suspended}");
-        film.until(deadline + 1);
-        assert_eq!(film.rolled_back_at(), Some(deadline), "suspended: {suspended}");
-    }
-
-    // One that waits now has waited since its phase began.
-    let mut film = began();
-    film.watched_until = Some(Film::at(90));
-    film.restart();
-    film.now = Film::at(120);
-    film.phase("WaitingPromotion").until(HOUR).phase("Progressing");
-    film.until(HOUR + 509);
-    assert_eq!(film.rolled_back_at(), None);
-    film.until(HOUR + 511);
-    assert_eq!(film.rolled_back_at(), Some(HOUR + 510));
-}
-
-#[test]
 fn once_promotion_began_the_rollouts_deadline_is_only_told() {
     let mut film = Film::begin();
     film.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
     ready(&mut film).until(500).phase("Promoting").until(601);
     assert_eq!(
-        (reported(&film, Clock::Rollout), film.rolled_back_at()),
+        (film.reported(Clock::Rollout), film.rolled_back_at()),
         (Some(600), None)
     );
 }
@@ -409,114 +336,17 @@ fn a_rollout_suspended_for_a_day_is_told() {
     film.until(100 + 24 * HOUR - 1);
     assert_eq!(film.reports, []);
     film.until(100 + 24 * HOUR);
-    assert_eq!(reported(&film, Clock::Suspended), Some(100 + 24 * HOUR));
+    assert_eq!(film.reported(Clock::Suspended), Some(100 + 24 * HOUR));
 }
 
 /// An adoption whose primary is not ready since the film began, with a deadline of 60 s and Kubernetes' own of 600 s.
-fn adoption() -> Film {
-    let mut film = Film::begin();
-    film.canary["status"] = json!({"phase": "Initializing"});
-    let mut primary = deployment("v1", 4, 0);
-    primary["spec"]["progressDeadlineSeconds"] = json!(600);
-    primary["status"]["conditions"] = json!([
-        {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable", "lastUpdateTime": Film::at(0)},
-        {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated", "lastUpdateTime": Film::at(0)}]);
-    film.primary = Some(primary);
-    film.target = Some(deployment("v1", 4, 4));
-    film.stamp = curfew::deadline::stamp::Stamp::default();
-    film.look();
-    film
-}
-
-#[test]
-fn an_adoption_is_held_before_flagger_would_end_it() {
-    let mut film = adoption();
-    film.until(47);
-    assert_eq!(film.remedies, []);
-    film.until(48);
-    assert!(
-        matches!(film.remedies[..], [(48, Remedy::Hold(_))]),
-        "{:?}",
-        film.remedies
-    );
-    assert!(matches!(film.judgement().state, State::Holding(_)));
-}
-
-#[test]
-fn an_adoption_is_held_before_kubernetes_would_end_it_too() {
-    let mut film = adoption();
-    film.primary.as_mut().expect("a primary")["status"]["conditions"][0]["lastUpdateTime"] = json!(Film::at(470));
-    film.until(479);
-    assert_eq!(film.remedies, []);
-    film.until(480);
-    assert!(
-        matches!(film.remedies[..], [(480, Remedy::Hold(_))]),
-        "{:?}",
-        film.remedies
-    );
-}
-
-#[test]
-fn nothing_is_held_when_the_primary_is_ready() {
-    let mut ready = adoption();
-    ready.primary = Some(deployment("v1", 4, 4));
-    ready.until(1000);
-    assert_eq!(ready.remedies, []);
-}
-
-#[test]
-fn an_adoption_that_skips_the_analysis_waits_for_no_primary() {
-    let mut film = adoption();
-    film.spec("skipAnalysis", json!(true)).until(1000);
-    assert_eq!((&film.remedies, &film.reports), (&vec![], &vec![]));
-}
-
-#[test]
-fn an_adoption_with_nothing_to_lose_or_of_a_daemon_set_is_only_told() {
-    let mut empty = adoption();
-    empty.target = Some(deployment("v1", 4, 0));
-    empty.until(47);
-    assert_eq!(empty.reports, []);
-    empty.until(48);
-    assert_eq!(reported(&empty, Clock::Initialization), Some(48));
-    assert_eq!(empty.remedies, []);
-
-    let mut daemons = adoption();
-    daemons.canary["spec"]["targetRef"]["kind"] = json!("DaemonSet");
-    daemons.canary["status"]["lastTransitionTime"] = json!(Film::at(10).to_string());
-    let daemon_set = |available: i64| {
-        json!({"metadata": {"name": "web", "generation": 1}, "spec": {}, "status": {"observedGeneration": 1,
-            "desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberAvailable": available}})
-    };
-    (daemons.target, daemons.primary) = (Some(daemon_set(3)), Some(daemon_set(1)));
-    daemons.look();
-    daemons.until(57);
-    assert_eq!(daemons.reports, []);
-    daemons.until(58);
-    assert_eq!(reported(&daemons, Clock::Initialization), Some(58));
-    assert_eq!(daemons.remedies, []);
-}
-
-#[test]
-fn an_adoption_that_does_not_even_begin_is_told_after_its_deadline_and_some_looks() {
-    let mut film = adoption();
-    film.canary["metadata"]["creationTimestamp"] = json!(Film::at(5).to_string());
-    film.primary = None;
-    film.look();
-    film.until(124);
-    assert_eq!(film.reports, []);
-    film.until(125);
-    assert_eq!(reported(&film, Clock::Initialization), Some(125));
-    assert_eq!(film.remedies, []);
-}
-
 #[test]
 fn a_sign_of_life_from_the_future_is_none() {
     let mut film = Film::begin();
     ready(&mut film).until(30).flagger(&[("canaryWeight", json!(10))]);
     film.last_event = Some(100_000);
     film.until(91);
-    assert_eq!(reported(&film, Clock::Silence), Some(90));
+    assert_eq!(film.reported(Clock::Silence), Some(90));
 }
 
 #[test]
@@ -533,16 +363,6 @@ fn a_lever_that_sets_the_status_back_hides_no_sign_of_life() {
 }
 
 #[test]
-fn an_adoption_that_is_suspended_or_deleted_is_left_alone() {
-    let mut suspended = adoption();
-    suspended.spec("suspend", json!(true)).until(1000);
-    assert_eq!((&suspended.remedies, &suspended.reports), (&vec![], &vec![]));
-    let mut deleted = adoption();
-    deleted.delete().until(1000);
-    assert_eq!((&deleted.remedies, &deleted.reports), (&vec![], &vec![]));
-}
-
-#[test]
 fn a_target_of_a_kind_that_nobody_here_can_see_is_told_when_it_does_not_advance() {
     let mut film = Film::begin();
     film.spec(
@@ -554,7 +374,7 @@ fn a_target_of_a_kind_that_nobody_here_can_see_is_told_when_it_does_not_advance(
     film.until(99);
     assert_eq!(film.reports, []);
     film.until(101);
-    assert_eq!(reported(&film, Clock::Stall), Some(100));
+    assert_eq!(film.reported(Clock::Stall), Some(100));
     film.until(1000);
     assert_eq!(film.remedies, []);
 }

@@ -1,5 +1,7 @@
 //! Two writers: what changes between a look and a lever, or between two levers.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -176,4 +178,33 @@ async fn between_the_levers(rule: Rule, when: fn(Rule, Deed) -> Rule, tries: usi
         }
     });
     futures::future::join_all(tests).await;
+}
+
+/// Pods that are ready for a moment take the lever off their target; whenever Flagger looks, it must be there.
+#[tokio::test]
+async fn a_lever_that_is_taken_away_again_and_again_is_put_back_each_time() {
+    let (stage, _) = stage_with(on("patch", "deployments/status").after(|world| {
+        world.change("deployments", NAMESPACE, APP, |deployment| {
+            for condition in deployment["status"]["conditions"].as_array_mut().expect("conditions") {
+                if condition["type"] == "Progressing" {
+                    condition["status"] = json!("True");
+                    condition["reason"] = json!("ReplicaSetUpdated");
+                }
+            }
+        });
+    }))
+    .await;
+    let pulls = |log: &[Request]| {
+        log.iter()
+            .filter(|request| request.is("patch", "deployments/status"))
+            .count()
+    };
+    stage
+        .server
+        .until("the first", |_, log| (pulls(log) > 0).then_some(()))
+        .await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let found = pulls(&stage.server.log());
+    assert!((8..=13).contains(&found), "{found} in 12 s");
+    stage.assert_careful();
 }

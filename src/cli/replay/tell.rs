@@ -8,9 +8,10 @@ use crate::deadline::{
     announce::{announcement, approaching, standstill},
     judge::Judgement,
     observe::{Observation, Scene},
-    pods, reason,
+    reason,
     remedy::{Remedy, Withheld, WithheldKind},
     stamp::{Breach, Stamp},
+    trouble,
 };
 
 /// One look, and what there was to see.
@@ -110,7 +111,7 @@ pub fn tell(course: &mut Course, told: &mut Told, look: &Look<'_>, now: Timestam
         && let Some(pending) = look.judgement.pending
     {
         told.approaching = Some(announced);
-        let ails = pods::reason(look.scene.pods.unwrap_or_default());
+        let ails = trouble::reason(look.scene.pods.unwrap_or_default());
         events.push(Event {
             clock: Some(pending.clock),
             deadline: Some(pending.deadline),

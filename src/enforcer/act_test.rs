@@ -1,0 +1,98 @@
+use kube::core::Status;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    deadline::{
+        observe,
+        observe::{Scene, Surroundings},
+    },
+    enforcer::memory::Memories,
+    flagger::canary::Canary,
+};
+
+#[test]
+fn a_version_that_was_pushed_into_a_rollback_is_told() {
+    let now: Timestamp = "2026-11-23T14:01:00Z".parse().expect("a time");
+    let breach = Breach {
+        clock: Clock::Readiness,
+        deadline: now,
+        limit: SignedDuration::from_secs(60),
+    };
+    let revision = "5c7d9f6b8-3fa1c2d4".to_owned();
+    let verdict = Verdict::new(
+        now,
+        revision,
+        breach,
+        RemedyName::Rollback,
+        Outcome::Confirmed,
+        String::new(),
+    );
+    let plain = "Flagger rolled back after the verdict of 2026-11-23T14:01:00Z";
+    assert_eq!(rolled_back(&verdict, "5c7d9f6b8"), plain);
+    assert!(rolled_back(&verdict, "77b5c").contains("change the template once more"));
+}
+
+#[test]
+fn a_lever_that_somebody_elses_write_refused_is_pulled_again_at_once() {
+    let canary = Canary::from_json(json!({"metadata": {"name": "web"}}));
+    let refused = |code| {
+        let status = Status::failure("refused", "Refused").with_code(code);
+        Err(Error::Api("write", kube::Error::Api(Box::new(status))))
+    };
+    for (pulled, waits, longer) in [
+        (Ok(Pulled::InPlace), true, false),
+        (refused(403), true, true),
+        (refused(409), false, false),
+    ] {
+        let mut memory = Memories::default().take(&canary, Timestamp::UNIX_EPOCH);
+        memory.asserted(&pulled);
+        assert_eq!(
+            (memory.pulled_at.is_some(), memory.refusals > 0),
+            (waits, longer),
+            "{pulled:?}"
+        );
+    }
+}
+
+#[test]
+fn a_deadline_that_is_only_told_does_not_displace_a_verdict_that_was_handed_over() {
+    let now: Timestamp = "2026-11-23T14:01:00Z".parse().expect("a time");
+    let canary = Canary::from_json(json!({
+        "metadata": {"name": "web"},
+        "status": {"phase": "Progressing", "conditions": [{"type": "Promoted", "status": "Unknown",
+            "lastTransitionTime": "2026-11-23T14:00:00Z", "lastUpdateTime": "2026-11-23T14:00:00Z"}]},
+    }));
+    let mut memory = Memories::default().take(&canary, now);
+    let scene = Scene {
+        canary: &canary,
+        target: None,
+        primary: None,
+        pods: None,
+        last_event: None,
+        surroundings: Surroundings::default(),
+    };
+    memory.stamp = observe(scene, &memory.stamp, now).1;
+    let breach = |clock| Breach {
+        clock,
+        deadline: now,
+        limit: SignedDuration::from_secs(60),
+    };
+    let report = (RemedyName::Report, Outcome::Reported);
+
+    memory.give_verdict(breach(Clock::Stall), report.0, report.1, "before", now);
+    assert_eq!(memory.stamp.verdict.as_ref().expect("a verdict").clock, Clock::Stall);
+    memory.give_verdict(
+        breach(Clock::Readiness),
+        RemedyName::Rollback,
+        Outcome::Requested,
+        "why",
+        now,
+    );
+    memory.give_verdict(breach(Clock::Silence), report.0, report.1, "after", now);
+    assert_eq!(
+        memory.stamp.verdict.as_ref().expect("a verdict").clock,
+        Clock::Readiness
+    );
+    assert!(requested(&memory.stamp));
+}
