@@ -44,10 +44,13 @@ impl Gap {
             Some(before) => Some(before.looked_at),
             None => before.watched_until,
         };
+        // A stamp is recalled for the very same template only.
+        let template = before.rollout.as_ref().map(|before| before.revision.template);
+        let is_same = template.is_none_or(|before| before == rollout.revision.template);
         Some(Self {
             since,
             edited: rollout.generation != scene.canary.metadata.generation,
-            updating: synced && scene.target.is_some_and(|target| target.total > target.updated),
+            updating: synced && is_same && scene.target.is_some_and(|target| target.total > target.updated),
         })
     }
 }

@@ -189,8 +189,8 @@ fn a_verdict_of_another_rollout_or_from_the_future_is_nothing() {
 
 #[test]
 fn a_target_that_still_has_pods_of_the_version_before_was_not_ready_meanwhile() {
-    let updating = |film: &mut Film| {
-        // A rolling update that stands still: four old pods serve, and the new one never gets ready.
+    // A rolling update that stands still: four old pods serve, and the new one never gets ready.
+    let updating = |film: &mut Film, version: &str| {
         film.pods = vec![
             Pod {
                 created: -100,
@@ -204,27 +204,27 @@ fn a_target_that_still_has_pods_of_the_version_before_was_not_ready_meanwhile() 
             ready: false,
             since: 0,
         });
-        let mut target = deployment("v2", 4, 4);
+        let mut target = deployment(version, 4, 4);
         (target["status"]["replicas"], target["status"]["updatedReplicas"]) = (json!(5), json!(1));
         film.target = Some(target);
         film.look();
     };
     let mut film = Film::begin();
-    updating(&mut film);
+    updating(&mut film, "v2");
     // Until it is as old as the deadline, the new pod may be growing.
     film.until(70).restart();
     film.now = Film::at(75);
     film.look();
     assert_eq!(film.deadline(), Some(120));
-    // One that was pushed and not taken up yet explains the old pods, and the time before is as unknown as ever.
-    let mut film = Film::begin();
-    film.until(20);
-    film.push("v3");
-    film.until(21);
-    film.now = Film::at(500);
-    updating(&mut film);
-    film.push("v3");
-    assert_eq!(film.deadline(), None);
+    // One that was pushed meanwhile explains the old pods just as well, whether Flagger looked since or not.
+    for last_event in [None, Some(10)] {
+        let mut film = Film::begin();
+        film.last_event = last_event;
+        film.until(20).push("v3");
+        film.now = Film::at(500);
+        updating(&mut film, "v3");
+        assert_eq!(film.deadline(), Some(560), "{last_event:?}");
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub async fn shared() -> Option<Handle> {
 }
 
 /// How many stories have a plane of their own at the same time: each is a control plane, and the others wait.
-const PLANES: usize = 4;
+const PLANES: usize = 6;
 
 static FREE: Semaphore = Semaphore::const_new(PLANES);
 

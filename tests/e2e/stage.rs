@@ -30,6 +30,9 @@ use tokio::sync::watch;
 
 use crate::planes;
 
+/// So many lines of Flagger's log are shown when a story fails.
+const MOST_WORDS: usize = 30;
+
 /// The name of every application, its Deployment and its Canary.
 pub const APP: &str = "web";
 
@@ -491,10 +494,21 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// The last lines about this stage in Flagger's log.
+    fn flaggers_words(&self) -> String {
+        let log = std::fs::read_to_string(self.plane.log("flagger")).unwrap_or_default();
+        let mut lines: Vec<_> = log.lines().filter(|line| line.contains(&self.namespace)).collect();
+        lines.drain(..lines.len().saturating_sub(MOST_WORDS));
+        lines.join("\n")
+    }
+}
+
 impl Drop for Stage {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("what {} saw:\n{}", self.namespace, self.describe_history());
+            eprintln!("what Flagger said of it:\n{}", self.flaggers_words());
             planes::keep_logs(&self.plane);
         }
     }
