@@ -89,7 +89,12 @@ pub(super) fn unready(
             course: believed,
             ..budget
         };
-        believed.turn(course, after(certain, now).max(budget.since))
+        let from = if certain <= budget.since {
+            budget.since
+        } else {
+            after(certain, now)
+        };
+        believed.turn(course, from)
     };
     if gap.edited && course == Course::Unready {
         without(filled, gap.since, now)

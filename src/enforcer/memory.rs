@@ -51,6 +51,10 @@ pub struct Memory {
     pub pods_of: Option<String>,
     /// What the levers found before they moved anything.
     pub before: Option<Before>,
+    /// How often in a row annotations were refused.
+    pub refused_stamps: u32,
+    /// Not before this it is tried again.
+    pub stamp_again_at: Option<Timestamp>,
     /// When annotations were last written.
     pub written_at: Option<Timestamp>,
     /// The newest state of the Canary that was seen.
@@ -108,6 +112,8 @@ impl Memories {
             failures: 0,
             unanswered_since: None,
             held_at: None,
+            refused_stamps: 0,
+            stamp_again_at: None,
             written_at: None,
             written: BTreeMap::new(),
             told: Told::default(),

@@ -172,7 +172,7 @@ impl Error {
     }
 
     /// How long to wait after so many failures in a row.
-    fn wait(&self, failures: u32) -> Duration {
+    pub(crate) fn wait(&self, failures: u32) -> Duration {
         let longest = if self.is_unanswered() {
             LONGEST_UNANSWERED
         } else {
@@ -181,6 +181,12 @@ impl Error {
         RETRY
             .saturating_mul(1 << failures.saturating_sub(1).min(6))
             .min(longest)
+    }
+
+    /// Whether the API server understood, and refused something that is there.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.status().is_some() && !self.is_conflict() && !self.is_not_found()
     }
 
     /// Whether somebody else changed the object in between.

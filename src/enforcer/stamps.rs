@@ -21,11 +21,24 @@ const BEHIND: Duration = Duration::from_secs(1);
 /// The least time between two stamps of one Canary.
 pub(super) const SELDOM: SignedDuration = SignedDuration::from_secs(10);
 
+/// Notes that a stamp was refused, and answers how long to wait. Deadlines hold whether or not they can be written down,
+/// so that nothing else waits for it.
+fn refused(error: &Error, canary: &Canary, memory: &mut Memory, now: Timestamp) -> Duration {
+    memory.refused_stamps = memory.refused_stamps.saturating_add(1);
+    let wait = error.wait(memory.refused_stamps);
+    memory.stamp_again_at = SignedDuration::try_from(wait)
+        .ok()
+        .and_then(|wait| now.checked_add(wait).ok());
+    let (namespace, name) = (canary.namespace(), canary.name());
+    tracing::warn!(namespace, name, %error, ?wait, "what is known of a rollout is not written down; trying again");
+    wait
+}
+
 /// Makes the Canary's annotations say what is remembered, if they do not and it is time. Answers how long to wait
 /// if it is not. A verdict does not wait.
 ///
 /// # Errors
-/// The write was refused; with a conflict, the Canary changed since it was read.
+/// The API server did not answer, the Canary is gone, or another leads.
 pub async fn write(
     context: &Context,
     canary: &Canary,
@@ -51,6 +64,9 @@ pub async fn write(
     {
         return Ok(Some(wait.unsigned_abs()));
     }
+    if let Some(until) = memory.stamp_again_at.filter(|until| now < *until) {
+        return Ok(Some(until.duration_since(now).unsigned_abs()));
+    }
     let canaries: Api<Canary> = Api::namespaced(context.client.clone(), canary.namespace());
     let patch = Patch::Merge(json!({"metadata": {
         "uid": canary.metadata.uid,
@@ -63,8 +79,10 @@ pub async fn write(
         Ok(after) => memory.saw(&after),
         // The watch is behind; what it shows next is written on.
         Err(error) if error.is_conflict() => return Ok(Some(BEHIND)),
+        Err(error) if error.is_refusal() => return Ok(Some(refused(&error, canary, memory, now))),
         Err(error) => return Err(error),
     }
+    memory.refused_stamps = 0;
     memory.written = wanted;
     memory.written_at = Some(now);
     Ok(None)

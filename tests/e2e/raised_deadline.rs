@@ -70,8 +70,12 @@ async fn a_deadline_raised_after_the_breach_takes_the_verdict_back() {
             seen.verdict_with("requested")
         })
         .await;
-    let exceeded = progressing(&stage).await;
-    assert_eq!(exceeded.reason.as_deref(), Some("ProgressDeadlineExceeded"));
+    // A second after the failed checks.
+    let exceeded = stage
+        .eventually("the target's deadline is exceeded", 5, async || {
+            Some(progressing(&stage).await).filter(|it| it.reason.as_deref() == Some("ProgressDeadlineExceeded"))
+        })
+        .await;
     assert!(exceeded.message.unwrap().starts_with("Curfew: 1 of 4 pods not ready"));
     stage
         .until("the checks have failed", 5, |seen| {
