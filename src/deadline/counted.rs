@@ -5,10 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     budget::{Budget, Course},
     observe::{Scene, Standing, TargetSeen, standing},
-    pods,
+    pods::{self, PodSeen},
     stamp::{Rollout, Stamp},
+    target::enough,
 };
-use crate::flagger::{canary::Canary, effective::Effective, phase::Phase, ready};
+use crate::flagger::{canary::Canary, effective::Effective, phase::Phase, ready, workload::Workload};
 
 /// Without a look for so long, what happened meanwhile is not known: a machine was suspended, a watch hung.
 const BLIND: SignedDuration = SignedDuration::from_secs(90);
@@ -57,13 +58,14 @@ impl Gap {
 
 /// The budget of unready time with the course that the target takes now.
 pub(super) fn unready(
-    budget: Budget,
+    rollout: &Rollout,
     gap: Option<Gap>,
     scene: Scene<'_>,
     effective: &Effective,
     seen: TargetSeen,
     now: Timestamp,
 ) -> Budget {
+    let budget = rollout.budget;
     let course = course(scene.canary, seen);
     let Some(gap) = gap else {
         return budget.turn(course, now);
@@ -71,10 +73,8 @@ pub(super) fn unready(
     // What happened since the stamp, or since the progress, is filled in as far as it is certain. The pods tell since
     // when the target has been unready at the least; before that it may have been ready.
     let certain = match (course, scene.target, scene.pods) {
-        (Course::Unready, Some(_), _) if gap.updating => budget.since,
         (Course::Unready, Some(target), Some(pods)) => {
-            let needed = usize::try_from(ready::needed(target, effective.canary_ready_threshold)).unwrap_or_default();
-            pods::unready_since(pods, needed).unwrap_or(now)
+            certain(target, pods, rollout, scene.canary, effective, gap.updating).unwrap_or(now)
         }
         _ => now,
     };
@@ -125,6 +125,27 @@ pub(super) fn running(budget: Budget, gap: Option<Gap>, canary: &Canary, now: Ti
         Some(until) => without(budget, gap.since, until.min(now)).turn(course, until.min(now)),
         None => budget.turn(course, now),
     }
+}
+
+/// Since when the target has certainly been unready, going by its pods: neither ready, nor growing.
+fn certain(
+    target: &Workload,
+    pods: &[PodSeen],
+    rollout: &Rollout,
+    canary: &Canary,
+    effective: &Effective,
+    updating: bool,
+) -> Option<Timestamp> {
+    let fewer_than = |count: i64| pods::unready_since(pods, usize::try_from(count).unwrap_or_default());
+    let not_ready = if updating {
+        Timestamp::MIN
+    } else {
+        fewer_than(ready::needed(target, effective.canary_ready_threshold))?
+    };
+    let few = fewer_than(enough(target, rollout, canary));
+    let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
+    let not_growing = few.into_iter().chain(pods::old_since(pods, deadline)).min()?;
+    Some(not_ready.max(not_growing))
 }
 
 /// When something has certainly happened that was written down with the second in which it did.

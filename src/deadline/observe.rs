@@ -246,7 +246,7 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         rollout.last_sign = rollout.last_sign.max(scene.sign_of_life(now));
         last_sign = rollout.last_sign;
         seen = target_seen(scene, &effective, &rollout, now);
-        rollout.budget = unready(rollout.budget, gap, scene, &effective, seen, now);
+        rollout.budget = unready(&rollout, gap, scene, &effective, seen, now);
         rollout.running = running(rollout.running, gap, canary, now);
         if let Some(pods) = scene.pods {
             rollout.crashes.note(pods, rollout.started_at, synced);

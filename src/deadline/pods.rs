@@ -1,6 +1,6 @@
 //! Pods, as far as a deadline is concerned: which are not ready, since when, and why.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 use super::trouble::Trouble;
@@ -155,6 +155,16 @@ pub fn unready_since(pods: &[PodSeen], needed: usize) -> Option<Timestamp> {
         .collect::<Option<_>>()?;
     since.sort_unstable();
     since.get(must_fail).copied()
+}
+
+/// Since when one of the pods has certainly been both unready and older than that. Nothing if they do not tell.
+#[must_use]
+pub fn old_since(pods: &[PodSeen], age: SignedDuration) -> Option<Timestamp> {
+    let old_since = |pod: &PodSeen| {
+        let old = pod.created?.checked_add(age).ok()?;
+        Some(pod.since.or(pod.created)?.max(old))
+    };
+    pods.iter().filter(|pod| !pod.ready).filter_map(old_since).min()
 }
 
 #[cfg(test)]

@@ -60,6 +60,16 @@ pub(super) fn target_seen(scene: Scene<'_>, effective: &Effective, rollout: &Rol
     }
 }
 
+/// So many available pods are no fewer than there were: as many as were wanted at the last progress. Of a rollout that was
+/// found running that is not known, and nobody but an autoscaler changes it in mid-rollout.
+pub(super) fn enough(target: &Workload, rollout: &Rollout, canary: &Canary) -> i64 {
+    match (rollout.wanted, &canary.spec.autoscaler) {
+        (Some(wanted), _) => wanted,
+        (None, Some(_)) => 1,
+        (None, None) => target.wanted,
+    }
+}
+
 /// Until when an autoscaler or a drain explains the unready pods, if it does.
 fn growing_until(
     canary: &Canary,
@@ -69,13 +79,7 @@ fn growing_until(
     effective: &Effective,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    // After a restart it is not known how many were wanted. Nobody but an autoscaler changes that in mid-rollout.
-    let enough = match (rollout.wanted, &canary.spec.autoscaler) {
-        (Some(wanted), _) => target.available >= wanted,
-        (None, Some(_)) => target.available > 0,
-        (None, None) => target.available >= target.wanted,
-    };
-    if !enough {
+    if target.available < enough(target, rollout, canary) {
         return None;
     }
     let oldest = pods.iter().filter(|pod| !pod.ready).map(|pod| pod.created).min()??;

@@ -228,6 +228,29 @@ fn a_target_that_still_has_pods_of_the_version_before_was_not_ready_meanwhile() 
 }
 
 #[test]
+fn a_target_that_may_have_been_growing_meanwhile_is_not_counted_as_unready() {
+    // Two more pods are wanted and never get ready. Curfew is away before they are too old to be growing, and for longer.
+    for (restarted, found) in [(40, 60), (40, 120), (80, 120)] {
+        let mut film = Film::begin();
+        film.until(20).ready(4).flagger(&[("canaryWeight", json!(10))]);
+        film.until(30);
+        let young = Pod {
+            created: 30,
+            ready: false,
+            since: 30,
+        };
+        film.pods.extend(vec![young; 2]);
+        film.ready(4).until(restarted).restart();
+        film.now = Film::at(found);
+        film.look();
+        film.until(200);
+        // They are too old from 90 on, or the second after it, if nobody saw that.
+        let seen = film.rolled_back_at().expect("a rollback");
+        assert!((150..=151).contains(&seen), "{restarted} {found}: {seen}");
+    }
+}
+
+#[test]
 fn how_many_pods_were_wanted_at_the_last_progress_is_known_after_a_restart() {
     let mut film = Film::begin();
     film.until(20).ready(4).flagger(&[("canaryWeight", json!(10))]);
