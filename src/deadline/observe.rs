@@ -228,6 +228,7 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
     let mut seen = TargetSeen::Missing;
     let mut hook = Hook::None;
     let mut last_sign = scene.sign_of_life(now);
+    let is_suspended = standing(canary) == Standing::Suspended;
 
     if is_running && let Some(promoted) = &canary.status.promoted {
         // While the target is not there, its template is taken to be what it was.
@@ -246,8 +247,14 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         rollout.last_sign = rollout.last_sign.max(scene.sign_of_life(now));
         last_sign = rollout.last_sign;
         seen = target_seen(scene, &effective, &rollout, now);
-        rollout.budget = unready(&rollout, gap, scene, &effective, seen, now);
-        rollout.running = running(rollout.running, gap, canary, now);
+        // When since the last look it was suspended, nobody knows: the news may have been on its way for a while.
+        let since = match &before.rollout {
+            Some(looked) if is_suspended && before.suspended_since.is_none() => looked.looked_at,
+            Some(_) | None => now,
+        };
+        let turned = if gap.is_some() { now } else { since };
+        rollout.budget = unready(&rollout, gap, scene, &effective, seen, turned);
+        rollout.running = running(rollout.running, gap, canary, turned);
         if let Some(pods) = scene.pods {
             rollout.crashes.note(pods, rollout.started_at, synced);
         }
@@ -258,7 +265,7 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         }
         stamp.rollout = Some(rollout);
     }
-    stamp.suspended_since = (standing(canary) == Standing::Suspended).then(|| before.suspended_since.unwrap_or(now));
+    stamp.suspended_since = is_suspended.then(|| before.suspended_since.unwrap_or(now));
     let observation = Observation {
         last_sign,
         synced,

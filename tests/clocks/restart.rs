@@ -340,6 +340,18 @@ fn time_in_which_nobody_saw_a_canary_that_was_edited_does_not_count() {
 }
 
 #[test]
+fn a_suspension_that_is_heard_of_late_counts_from_the_last_look() {
+    let mut film = Film::begin();
+    film.until(20);
+    // It was suspended at 24, and the network was cut until 30.
+    film.now = Film::at(30);
+    film.spec("suspend", json!(true))
+        .until(50)
+        .spec("suspend", json!(false));
+    assert_eq!(film.deadline(), Some(90));
+}
+
+#[test]
 fn an_edit_that_was_seen_costs_no_time_after_a_restart() {
     let mut film = Film::begin();
     film.until(10).spec("progressDeadlineSeconds", json!(80)).until(20);
