@@ -226,7 +226,9 @@ impl Rollout {
         let progress = Progress::parse(canary.annotation(PROGRESS)?)?;
         let read = |key, words: Words| {
             let budget = words.read(canary.annotation(key)?)?;
-            (budget.since <= rounded_up(now) && budget.since >= promoted_since).then_some(budget)
+            // More than the rollout lasted by then cannot have been spent.
+            let lasted = budget.since.duration_since(promoted_since);
+            (budget.since <= rounded_up(now) && budget.spent <= lasted && !lasted.is_negative()).then_some(budget)
         };
         let budget = read(UNREADY, UNREADY_WORDS)?;
         Some(Self {

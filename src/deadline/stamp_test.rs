@@ -148,6 +148,8 @@ fn a_stamp_that_cannot_be_true_is_ignored() {
         (UNREADY, "-5s, unready since 2026-11-23T14:02:50Z"),
         (UNREADY, "5s, asleep since 2026-11-23T14:02:50Z"),
         (UNREADY, "5s, unready since 2026-11-23T14:04:00Z"),
+        (UNREADY, "999s, unready since 2026-11-23T14:02:50Z"), // more than the rollout lasted
+        (ELAPSED, "999s, running since 2026-11-23T14:02:50Z"),
         (UNREADY, "5s, held since 2026-11-23T14:02:50Z"),
         (ELAPSED, "5s, ready since 2026-11-23T14:02:50Z"),
         (ELAPSED, "5s, running since 2026-11-23T14:00:04Z"), // before this rollout
