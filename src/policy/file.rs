@@ -34,7 +34,7 @@ pub struct InvalidPolicy(String);
 /// What is wrong with it, and where; a file with one wrong policy is refused as a whole.
 pub fn parse(text: &str) -> Result<Policies, InvalidPolicy> {
     let documents: Vec<Document> =
-        serde_saphyr::from_multiple(text).map_err(|error| InvalidPolicy(one_line(&error.to_string())))?;
+        serde_saphyr::from_multiple(text).map_err(|error| InvalidPolicy(unreadable(&error.to_string())))?;
     let mut policies: Vec<CanaryPolicy> = Vec::new();
     for document in documents {
         let Document {
@@ -63,14 +63,10 @@ pub fn parse(text: &str) -> Result<Policies, InvalidPolicy> {
     Policies::new(policies).map_err(InvalidPolicy)
 }
 
-/// The first line of the YAML reader's message: its picture of the source does not fit a log.
-fn one_line(message: &str) -> String {
-    message
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches("error: ")
-        .to_owned()
+/// The first line of the YAML reader's message, since its picture of the source does not fit a log, and where to look.
+fn unreadable(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    format!("{line}; `curfew policy default` prints a policy to compare it with")
 }
 
 #[cfg(test)]
