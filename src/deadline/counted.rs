@@ -14,6 +14,10 @@ use crate::flagger::{canary::Canary, effective::Effective, phase::Phase, ready, 
 /// Without a look for so long, what happened meanwhile is not known: a machine was suspended, a watch hung.
 const BLIND: SignedDuration = SignedDuration::from_secs(90);
 
+/// A target's pods are listed once in two seconds at the most, and a list takes its time: they may be older than the target
+/// by so much.
+const UNLISTED: SignedDuration = SignedDuration::from_secs(3);
+
 /// What Kubernetes and Flagger write is as exact as this.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -68,7 +72,11 @@ pub(super) fn unready(
     let budget = rollout.budget;
     let course = course(scene.canary, seen);
     let Some(gap) = gap else {
-        return budget.turn(course, now);
+        let from = match (seen, scene.target, scene.pods) {
+            (TargetSeen::Growing(_), Some(target), Some(pods)) => grew_at(target, pods, rollout, scene.canary, now),
+            _ => now,
+        };
+        return budget.turn(course, from);
     };
     // What happened since the stamp, or since the progress, is filled in as far as it is certain. The pods tell since
     // when the target has been unready at the least; before that it may have been ready.
@@ -146,6 +154,15 @@ fn certain(
     let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
     let not_growing = few.into_iter().chain(pods::old_since(pods, deadline)).min()?;
     Some(not_ready.max(not_growing))
+}
+
+/// Since when enough pods have been available, which may not have been known before the pods were listed again.
+fn grew_at(target: &Workload, pods: &[PodSeen], rollout: &Rollout, canary: &Canary, now: Timestamp) -> Timestamp {
+    let enough = usize::try_from(enough(target, rollout, canary)).unwrap_or_default();
+    let earliest = now.checked_sub(UNLISTED).unwrap_or(now);
+    pods::ready_since(pods, enough)
+        .and_then(|ready| ready.checked_add(SignedDuration::from_secs(target.min_ready)).ok())
+        .map_or(now, |available| available.clamp(earliest, now))
 }
 
 /// When something has certainly happened that was written down with the second in which it did.

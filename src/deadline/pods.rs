@@ -157,6 +157,18 @@ pub fn unready_since(pods: &[PodSeen], needed: usize) -> Option<Timestamp> {
     since.get(must_fail).copied()
 }
 
+/// Since when so many of the pods have all been ready. Nothing if they are not, or do not tell.
+#[must_use]
+pub fn ready_since(pods: &[PodSeen], count: usize) -> Option<Timestamp> {
+    let mut since: Vec<Timestamp> = pods
+        .iter()
+        .filter(|pod| pod.ready)
+        .filter_map(|pod| pod.since)
+        .collect();
+    since.sort_unstable();
+    since.get(count.checked_sub(1)?).copied()
+}
+
 /// Since when one of the pods has certainly been both unready and older than that. Nothing if they do not tell.
 #[must_use]
 pub fn old_since(pods: &[PodSeen], age: SignedDuration) -> Option<Timestamp> {

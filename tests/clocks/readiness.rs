@@ -468,3 +468,35 @@ fn an_approval_starts_the_rollout() {
     assert_eq!(rollout.started_at, Film::at(3600));
     assert_eq!(film.deadline(), Some(3660));
 }
+
+#[test]
+fn a_target_that_began_to_grow_before_its_pods_were_listed_again_does_not_count_from_then() {
+    let mut film = Film::begin();
+    film.ready(4).until(20).flagger(&[("canaryWeight", json!(10))]);
+    film.until(70).ready(3).until(80);
+    // The fourth pod is ready again and a fifth is wanted, but what is known of the pods is from before.
+    let before = film.pods.clone();
+    let young = Pod {
+        created: 80,
+        ready: false,
+        since: 80,
+    };
+    film.pods[3] = Pod {
+        ready: true,
+        since: 80,
+        ..film.pods[3].clone()
+    };
+    film.pods.push(young);
+    let listed = std::mem::replace(&mut film.pods, before);
+    let status = &mut film.target.as_mut().expect("a target")["status"];
+    status["availableReplicas"] = json!(4);
+    film.target.as_mut().expect("a target")["spec"]["replicas"] = json!(5);
+    film.until(82);
+    assert_eq!(film.seen().target, TargetSeen::Unready);
+    film.pods = listed;
+    film.look();
+    assert_eq!(film.seen().target, TargetSeen::Growing(Film::at(140)));
+    // Ten seconds are spent, and no more until the young pod is too old to be one.
+    film.until(300);
+    assert_eq!(film.rolled_back_at(), Some(140 + 50));
+}
