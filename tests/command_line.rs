@@ -170,3 +170,11 @@ fn the_built_in_policy_is_printed_and_can_be_read_back() {
     let said = refused(&[&["serve", "--policy", &policy][..], &ADDRESSES].concat());
     assert!(said.contains("no way to the cluster"), "{said}");
 }
+
+#[test]
+fn the_definition_of_policies_is_printed() {
+    let output = curfew(&["policy", "crd"]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(text.contains("kind: CustomResourceDefinition") && text.contains("name: canarypolicies.curfew.dev"));
+}

@@ -44,26 +44,65 @@ fn the_webhook_configurations_are_those_of_the_code() {
     );
 }
 
+/// A text without the line breaks by which a file keeps its lines short.
+fn folded(value: &Value) -> String {
+    value
+        .as_str()
+        .expect("a text")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn the_admission_policy_judges_what_the_webhook_judges() {
+    let policy = documents("admission-policy/policy.yaml").remove(0);
+    let configuration = configuration(Half::Validate, &json!({}), SERVICE_ACCOUNT);
+    let conditions = |conditions: &Value| -> Vec<(String, String)> {
+        let all = conditions.as_array().expect("conditions").iter();
+        all.map(|condition| (folded(&condition["name"]), folded(&condition["expression"])))
+            .collect()
+    };
+    let webhook = &configuration["webhooks"][0];
+    assert_eq!(
+        conditions(&policy["spec"]["matchConditions"]),
+        conditions(&webhook["matchConditions"])
+    );
+    assert_eq!(policy["spec"]["matchConstraints"]["resourceRules"], webhook["rules"]);
+}
+
+#[test]
+fn the_definition_of_policies_is_that_of_the_code() {
+    assert_eq!(
+        documents("crds/canarypolicies.yaml"),
+        [curfew::policy::crd::crd()],
+        "write it anew: cargo run -- policy crd > deploy/crds/canarypolicies.yaml"
+    );
+}
+
 #[test]
 fn every_manifest_is_listed_and_there() {
-    let kustomization = documents("kustomize/kustomization.yaml").remove(0);
-    let mut listed: Vec<_> = kustomization["resources"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|name| name.as_str().expect("a name").to_owned())
-        .collect();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kustomize");
-    let mut there: Vec<_> = fs::read_dir(folder)
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
-        .filter(|name| name != "kustomization.yaml")
-        .collect();
-    listed.sort();
-    there.sort();
-    assert_eq!(listed, there);
-    for file in there {
-        assert!(!documents(&format!("kustomize/{file}")).is_empty(), "{file}");
+    for folder in ["crds", "kustomize"] {
+        let kustomization = documents(&format!("{folder}/kustomization.yaml")).remove(0);
+        let mut listed: Vec<_> = kustomization["resources"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|name| name.as_str().expect("a name").to_owned())
+            .collect();
+        // A folder beside this one, which lists its own.
+        listed.retain(|name| name != "../crds");
+        let mut there: Vec<_> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(folder))
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+            .filter(|name| name != "kustomization.yaml")
+            .collect();
+        listed.sort();
+        there.sort();
+        assert_eq!(listed, there);
+        for file in there {
+            assert!(!documents(&format!("{folder}/{file}")).is_empty(), "{file}");
+        }
     }
 }
 
@@ -111,6 +150,7 @@ fn nothing_may_be_done_that_the_code_does_not_do() {
         [
             "create events",
             "get canaries",
+            "get canarypolicies",
             "get daemonsets",
             "get deployments",
             "get httproutes",
@@ -118,21 +158,41 @@ fn nothing_may_be_done_that_the_code_does_not_do() {
             "get services",
             "get virtualservices",
             "list canaries",
+            "list canarypolicies",
             "list daemonsets",
             "list deployments",
             "list events",
+            "list horizontalpodautoscalers",
             "list namespaces",
             "list pods",
+            "list scaledobjects",
             "patch canaries",
             "patch canaries/status",
+            "patch canarypolicies/status",
             "patch daemonsets",
             "patch deployments/scale",
             "patch deployments/status",
             "watch canaries",
+            "watch canarypolicies",
             "watch daemonsets",
             "watch deployments",
             "watch events",
+            "watch horizontalpodautoscalers",
             "watch namespaces",
+            "watch scaledobjects",
         ]
+    );
+}
+
+#[test]
+fn the_page_of_the_rules_is_that_of_the_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
+    let page = curfew::rules::reference::page();
+    if std::env::var_os("CURFEW_UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &page).expect("a page");
+    }
+    assert!(
+        fs::read_to_string(&path).is_ok_and(|written| written == page),
+        "docs/rules.md is not what the code says; write it anew with CURFEW_UPDATE_GOLDEN=1 cargo test --test manifests"
     );
 }

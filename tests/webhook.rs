@@ -14,8 +14,9 @@ use axum::{
     http::{Method, Request, StatusCode},
 };
 use curfew::{
-    enforcer::watch::Namespaces,
+    enforcer::{policies::InForce, watch::Namespaces},
     policy::{Policies, file},
+    rules::world::Unknown,
     serve::{
         identity::Identity,
         metrics::{AdmissionMetrics, Registry},
@@ -35,7 +36,8 @@ fn webhook(policies: &str) -> Webhook {
     let (namespaces, _writer) = reflector::store();
     let policies: Policies = file::parse(policies).expect("policies");
     Webhook {
-        policies: Arc::new(policies),
+        policies: InForce::new(policies),
+        world: Arc::new(Unknown),
         namespaces: Namespaces(namespaces),
         identity: Identity::known(CURFEW),
         metrics: AdmissionMetrics::new(Registry::new().inner()),
@@ -75,7 +77,7 @@ fn review(spec: &Value) -> Value {
 }
 
 fn sound() -> Value {
-    json!({"progressDeadlineSeconds": 180, "analysis": {"interval": "30s", "threshold": 5, "iterations": 3}})
+    json!({"progressDeadlineSeconds": 180, "service": {"port": 80}, "analysis": {"interval": "30s", "threshold": 5, "iterations": 3}})
 }
 
 async fn answer(path: &str, review: &Value) -> Value {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::flagger;
 use crate::layout::Layout;
 use crate::options::CurfewOptions;
 use crate::pki::CURFEW;
@@ -42,6 +43,9 @@ pub(crate) fn launch(
         format!("--admin-addr=127.0.0.1:{admin_port}"),
         "--namespace=curfew-system".to_owned(),
         "--log-format=json".to_owned(),
+        // What an admin would tell it of the plane's Flagger.
+        format!("--flagger-mesh-provider={}", flagger::PROVIDER),
+        format!("--flagger-selector-labels={}", flagger::SELECTOR_LABELS),
     ]);
     args.extend_from_slice(extra);
     let kubeconfig = layout.kubeconfig(CURFEW.file).display().to_string();

@@ -12,7 +12,9 @@ use crate::tools::{Tool, Tools};
 pub const VERSION: &str = "1.44.0";
 
 /// The provider of Canaries that name none.
-const PROVIDER: &str = "-mesh-provider=kubernetes";
+pub(crate) const PROVIDER: &str = "kubernetes";
+/// The labels of which a target's selector must have one.
+pub(crate) const SELECTOR_LABELS: &str = "app,name,app.kubernetes.io/name";
 
 /// What Flagger logs when its informers are filled and its workers run.
 const STARTED: &str = "Started operator workers";
@@ -20,7 +22,8 @@ const STARTED: &str = "Started operator workers";
 pub(crate) fn launch(tools: &Tools, layout: &Layout, ports: &PortMap, extra: &[String]) -> Launch {
     let mut args = vec![
         format!("-kubeconfig={}", layout.kubeconfig(FLAGGER.file).display()),
-        PROVIDER.to_owned(),
+        format!("-mesh-provider={PROVIDER}"),
+        format!("-selector-labels={SELECTOR_LABELS}"),
         // How often it looks for new Canaries; a rollout's own interval cannot be under ten seconds.
         "-control-loop-interval=1s".to_owned(),
         // The discard port: no metrics server, and Flagger only says so once.
@@ -61,7 +64,7 @@ pub(crate) fn deployment() -> Value {
                     {
                         "name": "flagger",
                         "image": format!("ghcr.io/fluxcd/flagger:{VERSION}"),
-                        "args": [PROVIDER],
+                        "args": [format!("-mesh-provider={PROVIDER}")],
                     },
                 ]},
             },

@@ -19,6 +19,8 @@ pub(crate) const POLL: Duration = Duration::from_millis(50);
 
 /// The repository's root, whose manifests are applied.
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// Curfew's own CRD, beside those of the tools.
+const POLICIES: &str = "deploy/crds/canarypolicies.yaml";
 const MANIFESTS: [&str; 3] = [
     "deploy/kustomize/namespace.yaml",
     "deploy/kustomize/rbac.yaml",
@@ -56,9 +58,7 @@ pub(crate) async fn apply_all(client: &Client, objects: &[Value]) -> Result<()> 
 pub(crate) async fn install(client: &Client, workloads: &[Value]) -> Result<()> {
     let mut objects = vec![namespace("flagger-system"), namespace("tenant")];
     for manifest in MANIFESTS {
-        let path = Path::new(REPOSITORY).join(manifest);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        objects.extend(documents(&text).with_context(|| format!("cannot parse {}", path.display()))?);
+        objects.extend(read(manifest)?);
     }
     objects.extend(tenant());
     objects.extend_from_slice(workloads);
@@ -70,8 +70,16 @@ pub(crate) async fn install(client: &Client, workloads: &[Value]) -> Result<()> 
     tokio::try_join!(placed, nodes(client), aggregated(client)).map(drop)
 }
 
-/// Creates the CRDs and waits until they are served.
+/// The objects of a manifest of the repository.
+fn read(manifest: &str) -> Result<Vec<Value>> {
+    let path = Path::new(REPOSITORY).join(manifest);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    documents(&text).with_context(|| format!("cannot parse {}", path.display()))
+}
+
+/// Creates the CRDs, Curfew's own too, and waits until they are served.
 pub(crate) async fn install_crds(client: &Client, crds: &[Value]) -> Result<()> {
+    let crds = [crds, &read(POLICIES)?].concat();
     let crd = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&crd));
     // Created, not applied: keeping track of the owners of such large objects would take a second.

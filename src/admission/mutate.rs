@@ -1,8 +1,12 @@
-//! The mutating half: Curfew's own annotations say what Curfew saw, not what somebody wrote.
+//! The mutating half: Curfew's own annotations say what Curfew saw, not what somebody wrote, and a deadline is filled in
+//! where the policy in force says so.
 //!
 //! On CREATE all of them are dropped, since a restored backup must not bring old stamps, and the start is
 //! stamped. On UPDATE whatever the request does to them is undone. Applying it twice changes nothing more, and nothing is
 //! stored anywhere, so that a dry run shows exactly what a real request would do.
+//!
+//! A patch must apply to whatever is sent, since one that does not is an error even where the webhook may fail: what is
+//! not as the patch needs it is left to the validating half.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +18,26 @@ use super::{
     annotations::ours,
     review::{Answer, Operation, Request},
 };
-use crate::deadline::stamp::{self, STARTED_AT};
+use crate::{
+    deadline::stamp::{self, STARTED_AT},
+    policy::{Guard, Mode, Policies, Subject},
+    rules::judged::labels,
+};
 
 /// How old a `started-at` may be on CREATE to count as our own from an earlier round of the same request.
 const SAME_REQUEST: SignedDuration = SignedDuration::from_secs(30);
 
+/// The field of the spec that is filled in.
+const DEADLINE: &str = "progressDeadlineSeconds";
+
 /// What must change in the object before it is stored.
 #[must_use]
-pub fn mutate(request: &Request, now: Timestamp) -> Answer {
+pub fn mutate(
+    request: &Request,
+    policies: &Policies,
+    namespace_labels: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> Answer {
     if !request.is_canary() || request.is_being_deleted() {
         return Answer::allow();
     }
@@ -33,7 +49,8 @@ pub fn mutate(request: &Request, now: Timestamp) -> Answer {
             .collect(),
         Operation::Delete | Operation::Connect => return Answer::allow(),
     };
-    let patch = patch(&request.object, &wanted);
+    let mut patch = patch(&request.object, &wanted);
+    patch.0.extend(deadline(request, policies, namespace_labels, now));
     if patch.0.is_empty() {
         Answer::allow()
     } else {
@@ -50,6 +67,38 @@ fn started_at(object: &Value, now: Timestamp) -> String {
         age < SAME_REQUEST && age > -SignedDuration::from_secs(1)
     });
     stamp::time(ours.unwrap_or(now))
+}
+
+/// The deadline that is filled in, where there is none and the policy in force has one for those.
+fn deadline(
+    request: &Request,
+    policies: &Policies,
+    namespace_labels: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> Option<PatchOperation> {
+    let spec = request.object["spec"].as_object()?;
+    if !spec.get(DEADLINE).unwrap_or(&Value::Null).is_null() {
+        return None;
+    }
+    let labels = labels(&request.object);
+    let subject = Subject {
+        namespace: &request.namespace,
+        namespace_labels,
+        name: &request.name,
+        labels: &labels,
+    };
+    let policy = policies.applying(subject);
+    let admission = &policy.spec.admission;
+    if admission.mode == Mode::Off || policy.exemption(subject, Guard::Admission, now).is_some() {
+        return None;
+    }
+    // What Flagger's int32 cannot hold would stop it for everybody; no policy that is in force has such a default.
+    let seconds = i32::try_from(admission.deadline.default?.as_secs()).ok()?;
+    // Adding a member that is there already, as null, replaces it.
+    Some(PatchOperation::Add(AddOperation {
+        path: PointerBuf::from_tokens(["spec", DEADLINE]),
+        value: json!(seconds),
+    }))
 }
 
 /// The patch that makes Curfew's annotations of `object` exactly those that are wanted.
@@ -97,12 +146,13 @@ fn pointer(annotation: Option<&str>) -> PointerBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::file;
 
     const NOW: &str = "2026-11-23T14:00:05Z";
 
     fn request(operation: &str, annotations: &Value, old: &Value) -> Request {
         serde_json::from_value(json!({
-            "uid": "1", "operation": operation,
+            "uid": "1", "operation": operation, "name": "web",
             "object": {"metadata": {"name": "web", "annotations": annotations}},
             "oldObject": {"metadata": {"name": "web", "annotations": old}},
             "resource": {"group": "flagger.app", "resource": "canaries"},
@@ -110,20 +160,86 @@ mod tests {
         .expect("a request")
     }
 
-    /// The annotations after the patch, which must apply, and after which a second round must change nothing.
-    fn mutated(operation: &str, annotations: &Value, old: &Value) -> Value {
-        let mut request = request(operation, annotations, old);
+    fn answer(request: &Request, policy: &str, now: Timestamp) -> Answer {
+        let policies = file::parse(policy).expect("policies");
+        mutate(request, &policies, &BTreeMap::new(), now)
+    }
+
+    /// The object after the patch, which must apply, and after which a second round must change nothing.
+    fn stored(mut request: Request, policy: &str) -> Value {
         let now: Timestamp = NOW.parse().expect("a time");
-        if let Answer::Patch(patch) = mutate(&request, now) {
+        if let Answer::Patch(patch) = answer(&request, policy, now) {
             json_patch::patch(&mut request.object, &patch).expect("the patch applies");
         }
         let later = now + SignedDuration::from_secs(2);
-        assert_eq!(
-            mutate(&request, later),
-            Answer::allow(),
-            "a second round changes nothing"
-        );
-        request.object["metadata"]["annotations"].take()
+        let again = answer(&request, policy, later);
+        assert_eq!(again, Answer::allow(), "a second round changes nothing");
+        request.object
+    }
+
+    fn mutated(operation: &str, annotations: &Value, old: &Value) -> Value {
+        stored(request(operation, annotations, old), "")["metadata"]["annotations"].take()
+    }
+
+    /// The spec after the patch.
+    fn filled_in(operation: &str, spec: &Value, policy: &str) -> Value {
+        let policy =
+            format!("apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: p}}\nspec: {policy}");
+        let mut request = request(operation, &Value::Null, &Value::Null);
+        request.namespace = "shop".to_owned();
+        request.object["spec"] = spec.clone();
+        stored(request, &policy)["spec"].take()
+    }
+
+    const DEFAULTS: &str = "{admission: {deadline: {default: 5m}}}";
+
+    #[test]
+    fn a_missing_deadline_is_filled_in_where_the_policy_has_one() {
+        for operation in ["CREATE", "UPDATE"] {
+            for spec in [json!({}), json!({"progressDeadlineSeconds": null})] {
+                let filled = json!({"progressDeadlineSeconds": 300});
+                assert_eq!(filled_in(operation, &spec, DEFAULTS), filled, "{operation} {spec}");
+                assert_eq!(filled_in(operation, &spec, "{}"), spec, "{operation} {spec}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_left_as_it_is_whatever_it_is() {
+        for deadline in [json!(60), json!(0), json!(180.5), json!("5m"), json!([]), json!(false)] {
+            let spec = json!({"progressDeadlineSeconds": deadline});
+            assert_eq!(filled_in("CREATE", &spec, DEFAULTS), spec);
+        }
+        for spec in [json!(null), json!("x"), json!([]), json!(1)] {
+            assert_eq!(filled_in("CREATE", &spec, DEFAULTS), spec);
+        }
+    }
+
+    #[test]
+    fn nothing_is_filled_in_for_whom_the_policy_lets_off() {
+        let without = |more: &str| format!("{{admission: {{{more}, deadline: {{default: 5m}}}}}}");
+        let exempt = |more: &str| {
+            format!(
+                "{{admission: {{deadline: {{default: 5m}}}}, exemptions: [{{canaries: [web], reason: x, {more}}}]}}"
+            )
+        };
+        let spec = json!({});
+        let filled = json!({"progressDeadlineSeconds": 300});
+        for (policy, stored) in [
+            (without("mode: Off"), &spec),
+            (without("mode: Audit"), &filled),
+            (without("rules: {deadline-required: Off}"), &filled),
+            (exempt("from: [Admission]"), &spec),
+            (exempt("from: [Enforcement]"), &filled),
+            (exempt("until: \"2026-11-23T14:00:05Z\""), &filled),
+            (exempt("until: \"2026-11-23T14:01:00Z\""), &spec),
+            (
+                "{canarySelector: {matchLabels: {a: b}}, admission: {deadline: {default: 5m}}}".to_owned(),
+                &spec,
+            ),
+        ] {
+            assert_eq!(filled_in("CREATE", &spec, &policy), *stored, "{policy}");
+        }
     }
 
     #[test]
@@ -191,7 +307,9 @@ mod tests {
         let mut leaving = request("UPDATE", &json!({}), &json!({"curfew.dev/started-at": NOW}));
         leaving.object["metadata"]["deletionTimestamp"] = json!(NOW);
         let now: Timestamp = NOW.parse().expect("a time");
-        assert_eq!(mutate(&leaving, now), Answer::allow());
-        assert_eq!(mutate(&request("DELETE", &json!({}), &json!({})), now), Answer::allow());
+        leaving.object["spec"] = json!({});
+        for request in [leaving, request("DELETE", &json!({}), &json!({}))] {
+            assert_eq!(answer(&request, "", now), Answer::allow());
+        }
     }
 }

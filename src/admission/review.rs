@@ -268,6 +268,9 @@ fn map(audit: Vec<(&'static str, String)>) -> Value {
         .into()
 }
 
+/// The API server cuts a warning at so many characters.
+pub(super) const LONGEST_WARNING: usize = 256;
+
 /// Warnings as the API server passes them on: it cuts them at 256 characters each and at 4,096 in all, and drops
 /// those with a line break.
 fn fitting(warnings: Vec<String>) -> Vec<String> {
@@ -275,7 +278,8 @@ fn fitting(warnings: Vec<String>) -> Vec<String> {
     let mut kept = Vec::new();
     for warning in warnings {
         let mut warning = warning.replace(['\n', '\r'], " ");
-        if let Some((end, _)) = warning.char_indices().nth(255) {
+        let last = warning.char_indices().nth(LONGEST_WARNING - 1).map(|(end, _)| end);
+        if let Some(end) = last.filter(|_| warning.chars().count() > LONGEST_WARNING) {
             warning.truncate(end);
             warning.push('…');
         }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::review::{Answer, Cause, Operation, Request};
+use super::review::{Answer, Cause, LONGEST_WARNING, Operation, Request};
 use crate::{
-    deadline::stamp::ROLLOUT_DEADLINE,
-    policy::{Guard, Mode, Policies, Rule, Subject},
-    rules::{self, Finding},
+    policy::{Mode, Policies, ROLLOUT_DEADLINE},
+    rules::{
+        self, Finding, World,
+        judged::{Case, Judged},
+    },
 };
 
 /// A decision and what it rests on, for the log and the metrics.
@@ -32,47 +34,40 @@ pub fn validate(
     request: &Request,
     policies: &Policies,
     namespace_labels: &BTreeMap<String, String>,
+    world: &dyn World,
     now: Timestamp,
 ) -> Decision {
-    let object = &request.object;
-    let labels = labels(object);
-    let subject = Subject {
+    let case = Case {
+        canary: &request.object,
         namespace: &request.namespace,
         namespace_labels,
-        name: request.name.as_str(),
-        labels: &labels,
+        name: &request.name,
     };
-    let policy = policies.applying(subject);
-    let mut decision = Decision {
-        answer: Answer::allow(),
-        findings: Vec::new(),
+    let asks = match request.operation {
+        Operation::Delete | Operation::Connect => false,
+        Operation::Create | Operation::Update => request.is_canary() && !request.is_being_deleted(),
+    };
+    if !asks || is_untouched(request) {
+        return Decision {
+            answer: Answer::allow(),
+            findings: Vec::new(),
+            policy: String::new(),
+        };
+    }
+    let Judged { policy, mut findings } = case.judge(policies, world, now);
+    if request.operation == Operation::Update && findings.iter().any(|(_, mode)| *mode == Mode::Enforce) {
+        let known = rules::findings(&request.old_object, &request.namespace, &policy.spec, world);
+        for (finding, mode) in &mut findings {
+            if known.iter().any(|old| finding.same_fault(old)) {
+                *mode = (*mode).min(Mode::Warn);
+            }
+        }
+    }
+    Decision {
+        answer: answer(request, &findings, &policy.name),
+        findings,
         policy: policy.name.clone(),
-    };
-    match request.operation {
-        Operation::Delete | Operation::Connect => return decision,
-        Operation::Create | Operation::Update => {}
     }
-    if !request.is_canary() || request.is_being_deleted() || is_untouched(request) {
-        return decision;
-    }
-
-    let exemption = policy.exemption(subject, Guard::Admission, now);
-    let known = match request.operation {
-        Operation::Update => rules::findings(&request.old_object, &policy.spec.admission),
-        Operation::Create | Operation::Delete | Operation::Connect => Vec::new(),
-    };
-    decision.findings = rules::findings(object, &policy.spec.admission)
-        .into_iter()
-        .filter(|finding| exemption.is_none() || finding.rule == Rule::Undecodable)
-        .map(|finding| {
-            let mode = finding.mode(&policy.spec.admission);
-            let is_new = !known.iter().any(|old| finding.same_fault(old));
-            (finding, if is_new { mode } else { mode.min(Mode::Warn) })
-        })
-        .filter(|(_, mode)| *mode > Mode::Off)
-        .collect();
-    decision.answer = answer(request, &decision.findings, &decision.policy);
-    decision
 }
 
 fn answer(request: &Request, findings: &[(Finding, Mode)], policy: &str) -> Answer {
@@ -82,7 +77,7 @@ fn answer(request: &Request, findings: &[(Finding, Mode)], policy: &str) -> Answ
             .filter(move |(_, mode)| *mode == wanted)
             .map(|(finding, _)| finding)
     };
-    let warnings = of(Mode::Warn).map(ToString::to_string).collect();
+    let warnings = of(Mode::Warn).map(|finding| finding.within(LONGEST_WARNING)).collect();
     let audit = if findings.is_empty() {
         Vec::new()
     } else {
@@ -114,6 +109,7 @@ fn cause(finding: &Finding) -> Cause {
     let Finding {
         rule,
         severity: _,
+        at_most: _,
         field,
         value,
         message,
@@ -139,15 +135,6 @@ fn name(request: &Request) -> &str {
     }
 }
 
-fn labels(object: &Value) -> BTreeMap<String, String> {
-    object["metadata"]["labels"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect()
-}
-
 fn is_untouched(request: &Request) -> bool {
     let (new, old) = (&request.object, &request.old_object);
     let deadline = |object: &Value| object["metadata"]["annotations"][ROLLOUT_DEADLINE].clone();
@@ -159,7 +146,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::policy::file;
+    use crate::{
+        policy::{Rule, file},
+        rules::world::Unknown,
+    };
 
     fn request(operation: &str, object: &Value, old: &Value) -> Request {
         serde_json::from_value(json!({
@@ -171,7 +161,7 @@ mod tests {
 
     fn canary(deadline: &Value) -> Value {
         json!({"metadata": {"name": "web"}, "spec": {"progressDeadlineSeconds": deadline,
-            "analysis": {"interval": "30s", "threshold": 5, "iterations": 3}}})
+            "service": {"port": 80}, "analysis": {"interval": "30s", "threshold": 5, "iterations": 3}}})
     }
 
     fn decide_under(policies: &str, request: &Request) -> Decision {
@@ -180,6 +170,7 @@ mod tests {
             request,
             &policies,
             &BTreeMap::new(),
+            &Unknown,
             "2026-11-23T14:00:00Z".parse().expect("a time"),
         )
     }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod check;
 mod policy;
 mod replay;
 
@@ -21,7 +22,8 @@ pub struct Cli {
 enum Command {
     /// Run the admission webhook and the enforcer
     Serve(serve::Args),
-    /// Show the policy that holds where no other does
+    Check(check::Args),
+    /// Show the policy that holds where no other does, or the definition of the custom resource
     Policy(policy::Args),
     Replay(replay::Args),
 }
@@ -34,6 +36,7 @@ const BAD_START: u8 = 2;
 pub fn run(Cli { command }: Cli) -> ExitCode {
     match command {
         Command::Serve(args) => run_serve(args),
+        Command::Check(args) => check::run(args),
         Command::Policy(args) => policy::run(args),
         Command::Replay(args) => replay::run(args),
     }

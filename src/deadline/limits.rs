@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Clock, stamp::ROLLOUT_DEADLINE};
+use super::Clock;
 use crate::{
     flagger::{canary::Canary, duration, effective::Effective},
     policy::{
-        EnforcementPolicy, Guard, Policies, Subject,
+        EnforcementPolicy, Guard, Policies, ROLLOUT_DEADLINE, Subject,
         canary_policy::{Action, Enforcement},
     },
 };

@@ -15,9 +15,12 @@ use super::{
     revision::Revision,
     verdict::Verdict,
 };
-use crate::flagger::{
-    canary::{Canary, Promoted, TargetRef},
-    phase::Phase,
+use crate::{
+    flagger::{
+        canary::{Canary, Promoted, TargetRef},
+        phase::Phase,
+    },
+    policy::READY_AFTER,
 };
 
 /// What all of Curfew's annotations begin with.
@@ -42,12 +45,8 @@ pub const OBSERVED_GENERATION: &str = "curfew.dev/observed-generation";
 pub const CLOCK: &str = "curfew.dev/clock";
 /// The next deadline.
 pub const DEADLINE: &str = "curfew.dev/deadline";
-/// How long the last rollouts took to become ready, the latest first.
-pub const READY_AFTER: &str = "curfew.dev/ready-after";
 /// The last verdict.
 pub const VERDICT: &str = "curfew.dev/verdict";
-/// The one annotation that users write.
-pub const ROLLOUT_DEADLINE: &str = "curfew.dev/rollout-deadline";
 
 /// How many revisions' times to readiness are kept.
 const KEPT_READY_AFTER: usize = 5;

@@ -238,6 +238,7 @@ async fn roll_back(
     let mut first = None;
     let pulled = levers::pull(context, fresh, levers, &reason, &mut memory.before, &mut first).await;
     memory.asserted(&pulled);
+    memory.pulled_when_ready = fresh.is_target_ready();
     // Whatever of it got there, by this request or by one whose answer was lost, Flagger has been told something: that
     // must not be forgotten.
     let is_told = first.is_some() || matches!(pulled, Ok(Pulled::InPlace));

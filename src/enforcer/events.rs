@@ -51,6 +51,10 @@ pub enum Topic {
     LastResort,
     /// Something speaks against acting.
     ActionWithheld,
+    /// Somebody changed a deadline in mid-rollout.
+    DeadlineChanged,
+    /// The audit found something that was not there before.
+    PolicyFinding,
 }
 
 // === impl Teller ===
@@ -82,14 +86,19 @@ impl Topic {
             Self::RollbackConfirmed => "RollbackConfirmed",
             Self::LastResort => "LastResort",
             Self::ActionWithheld => "ActionWithheld",
+            Self::DeadlineChanged => "DeadlineChanged",
+            Self::PolicyFinding => "PolicyFinding",
         }
     }
 
     const fn action(self) -> &'static str {
         match self {
-            Self::DeadlineApproaching | Self::DeadlineExceeded | Self::CrashLimitExceeded | Self::ActionWithheld => {
-                "Judge"
-            }
+            Self::DeadlineApproaching
+            | Self::DeadlineExceeded
+            | Self::CrashLimitExceeded
+            | Self::ActionWithheld
+            | Self::DeadlineChanged
+            | Self::PolicyFinding => "Judge",
             Self::AdoptionHeld => "Hold",
             Self::RollbackRequested | Self::RollbackConfirmed | Self::LastResort => "RollBack",
         }
@@ -97,14 +106,15 @@ impl Topic {
 
     const fn kind(self) -> &'static str {
         match self {
-            Self::RollbackConfirmed => "Normal",
+            Self::RollbackConfirmed | Self::DeadlineChanged => "Normal",
             Self::DeadlineApproaching
             | Self::DeadlineExceeded
             | Self::CrashLimitExceeded
             | Self::AdoptionHeld
             | Self::RollbackRequested
             | Self::LastResort
-            | Self::ActionWithheld => "Warning",
+            | Self::ActionWithheld
+            | Self::PolicyFinding => "Warning",
         }
     }
 }

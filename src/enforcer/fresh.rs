@@ -18,7 +18,12 @@ use crate::{
         observe::{Scene, Surroundings},
         pods::PodSeen,
     },
-    flagger::{canary::Canary, workload::Workload},
+    flagger::{
+        canary::Canary,
+        effective::Effective,
+        ready::{Readiness, readiness},
+        workload::Workload,
+    },
 };
 
 /// Everything about a Canary, freshly read.
@@ -74,6 +79,14 @@ impl Fresh {
             surroundings: Surroundings::default(),
             pods,
         })
+    }
+
+    /// Whether the target is as ready as Flagger needs it.
+    #[must_use]
+    pub fn is_target_ready(&self) -> bool {
+        let threshold = Effective::of(&self.canary).canary_ready_threshold;
+        let target = self.target.as_ref();
+        target.is_some_and(|(target, _)| readiness(target, threshold) == Readiness::Ready)
     }
 
     /// What there is to observe.

@@ -61,6 +61,8 @@ pub struct Memory {
     seen_version: Option<u128>,
     /// When the levers were last asserted.
     pub pulled_at: Option<Instant>,
+    /// Whether the target was ready then: the lever on it does not last while it is.
+    pub pulled_when_ready: bool,
     /// How often in a row that was refused, or could not be tried.
     pub refusals: u32,
     /// Until when something that is not about the rollout speaks against acting, so that it is not even looked at afresh.
@@ -105,6 +107,7 @@ impl Memories {
             before: None,
             seen_version: None,
             pulled_at: None,
+            pulled_when_ready: false,
             refusals: 0,
             restrained_until: None,
             evidence_at: None,

@@ -5,10 +5,14 @@
 //! API server asked: [`fresh`] reads everything again, the same functions judge again, and [`levers`] writes, each
 //! write with a precondition. Stamps go through [`stamps`], words to users through [`events`].
 //!
+//! What holds for whom is in [`policies`]; the cluster's own come from [`policy_objects`], and when one of them changes,
+//! every Canary is looked at again.
+//!
 //! Everybody watches, and only the leader does all this: [`election`] holds the Lease, as [`lease`] decides, and
 //! [`leadership`] is asked before a look and again before every write. Who begins to lead knows nothing but the stamps.
 
 mod act;
+pub mod audit;
 pub mod clock;
 pub mod election;
 pub mod events;
@@ -16,14 +20,20 @@ pub mod evidence;
 pub mod fresh;
 pub mod leadership;
 pub mod lease;
+pub mod ledger;
 pub mod levers;
 pub mod link;
 pub mod memory;
 pub mod metrics;
+pub mod policies;
+pub mod policy_objects;
+pub mod policy_status;
 pub mod reconcile;
 pub mod rollouts;
+pub mod scalers;
 pub mod skew;
 pub mod stamps;
+pub mod surroundings;
 mod told;
 pub mod watch;
 
@@ -37,10 +47,9 @@ use kube::{
 };
 
 use self::{
-    events::Teller, leadership::Leadership, link::Link, memory::Memories, metrics::Metrics, reconcile::reconcile,
-    rollouts::Rollouts, watch::Watches,
+    events::Teller, leadership::Leadership, link::Link, memory::Memories, metrics::Metrics, policies::InForce,
+    reconcile::reconcile, rollouts::Rollouts, watch::Watches,
 };
-use crate::policy::Policies;
 
 /// Canaries that are worked on at the same time. Most of that time is spent waiting for the API server.
 const CONCURRENCY: u16 = 64;
@@ -62,7 +71,7 @@ pub struct Context {
     /// The API server.
     pub client: Client,
     /// The policies in force.
-    pub policies: Arc<Policies>,
+    pub policies: InForce,
     /// What the watches have seen.
     pub watches: Watches,
     /// What is remembered of each Canary.
@@ -221,11 +230,12 @@ impl Error {
 pub async fn run(context: Arc<Context>, queue: watch::Queue, stop: impl Future<Output = ()> + Send + 'static) {
     let store = context.watches.canaries.clone();
     let all = store.clone();
-    let taken_over = context.leadership.beginnings().flat_map(move |()| {
+    let occasions = stream::select(context.leadership.beginnings(), context.policies.changes());
+    let everybody = occasions.flat_map(move |()| {
         let canaries = all.state();
         stream::iter(canaries.into_iter().map(|canary| Ok(ObjectRef::from_obj(&*canary))))
     });
-    let queue = stream::select(queue, taken_over).take_until(Box::pin(stop));
+    let queue = stream::select(queue, everybody).take_until(Box::pin(stop));
     // Everything that is stored is looked at once more when all of it is there: what a Canary needs may have come
     // after it.
     let looking_after = applier(

@@ -20,12 +20,12 @@ use super::{
 };
 use crate::{
     deadline::{
-        announce::{announcement, approaching, standstill},
+        announce::{Deadlines, announcement, approaching, standstill},
         judge,
         judge::{Judgement, Pending},
         limits::Limits,
         look_time, observe,
-        observe::{Observation, Scene, Surroundings},
+        observe::{Observation, Scene, Surroundings, TargetSeen},
         remedy,
         remedy::{Remedy, TargetLever, requested, wants_evidence},
         stamp::Stamp,
@@ -33,7 +33,7 @@ use crate::{
     },
     flagger::{canary::Canary, effective::Effective, workload::Workload},
     policy::{
-        Subject,
+        CanaryPolicy, Guard, Subject,
         canary_policy::{Breaker, Enforcement},
     },
 };
@@ -72,7 +72,7 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
     if !context.leadership.is_leader() {
         return Ok(Action::await_change());
     }
-    if !context.watches.all_listed() {
+    if !context.watches.all_listed() || !context.policies.is_known() {
         return Ok(Action::requeue(CACHES_SOON));
     }
     let now = context.now();
@@ -110,7 +110,7 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
             context.rollouts.forget(canary);
         }
         return Ok(if running {
-            Action::requeue(LONGEST_SLEEP)
+            Action::requeue(until_no_longer_exempt(context, canary, now))
         } else {
             Action::await_change()
         });
@@ -181,7 +181,7 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
         memory.stamp = look.stamp.clone();
     }
     memory.forget_reports(&look);
-    announce(&look, memory, now);
+    announce(&look, memory, &limits, now);
     let wait = stamp_and_tell(context, &canary, &look, memory).await?;
     Ok(next_look(&look, memory, &canary, [wait, pods_wait], context.now()))
 }
@@ -201,7 +201,15 @@ async fn stamp_and_tell(
 }
 
 /// Tells once what a user may want to know before anything is done.
-fn announce(look: &Look, memory: &mut Memory, now: Timestamp) {
+fn announce(look: &Look, memory: &mut Memory, limits: &Limits, now: Timestamp) {
+    let deadlines = Deadlines::of(&look.seen, &look.stamp, limits);
+    let before = std::mem::replace(&mut memory.told.deadlines, deadlines);
+    if let Some(note) = deadlines
+        .zip(before)
+        .and_then(|(now, before)| now.changed_since(before))
+    {
+        memory.words.push((Topic::DeadlineChanged, note));
+    }
     let Some(rollout) = &look.stamp.rollout else { return };
     if let Some(pending) = look.judgement.pending
         && let Some(announcement) = announcement(&look.judgement, &look.stamp)
@@ -243,9 +251,7 @@ fn is_settled(look: &Look, scene: Scene<'_>, limits: &Limits, memory: &Memory, n
                     TargetLever::Later(until) => until.is_none_or(|until| now < until),
                 };
                 let in_place = (!levers.fail_checks || failed) && target_told;
-                let just_pulled = memory
-                    .pulled_at
-                    .is_some_and(|pulled| pulled.elapsed() < reassert(memory, scene.canary, now));
+                let just_pulled = rests(memory, look.seen.target, scene.canary, now);
                 let restrained = !requested(&memory.stamp) && memory.is_restrained(now);
                 let in_place = requested(&memory.stamp) && in_place && !look.wants_evidence(limits, memory, now);
                 restrained || just_pulled || in_place
@@ -253,6 +259,16 @@ fn is_settled(look: &Look, scene: Scene<'_>, limits: &Limits, memory: &Memory, n
             Remedy::Hold(_) => memory.is_restrained(now),
             Remedy::LastResort(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => false,
         }
+}
+
+/// Whether the levers were asserted a moment ago, and it is waited before that is done again. The one on a target that was
+/// ready was taken away at once, and Flagger may look in the next moment in which it is not.
+fn rests(memory: &Memory, target: TargetSeen, canary: &Canary, now: Timestamp) -> bool {
+    let was_in_vain = memory.pulled_when_ready && memory.refusals == 0 && target == TargetSeen::Unready;
+    let just_pulled = memory
+        .pulled_at
+        .is_some_and(|pulled| pulled.elapsed() < reassert(memory, canary, now));
+    just_pulled && !was_in_vain
 }
 
 /// How long to wait before the levers are asserted again: longer each time that this was refused, and longer and longer if
@@ -348,20 +364,36 @@ fn cached(canary: &Canary, context: &Context) -> (Option<Arc<Workload>>, Option<
 
 fn limits(context: &Context, canary: &Canary, now: Timestamp) -> Limits {
     let namespace_labels = context.watches.namespaces.labels(canary.namespace());
-    Limits::in_force(canary, &namespace_labels, &context.policies, now)
+    Limits::in_force(canary, &namespace_labels, &context.policies.current(), now)
 }
 
 /// The name and the breaker's settings of the policy that applies to a Canary.
 pub(super) fn breaker_of(context: &Context, canary: &Canary) -> (String, Breaker) {
+    under_policy(context, canary, |policy, _| {
+        (policy.name.clone(), policy.spec.enforcement.breaker)
+    })
+}
+
+/// When to look again at a Canary that nobody watches: when its exemption ends, if it has one that does.
+fn until_no_longer_exempt(context: &Context, canary: &Canary, now: Timestamp) -> Duration {
+    let until = under_policy(context, canary, |policy, subject| {
+        policy.exemption(subject, Guard::Enforcement, now)?.until
+    });
+    let left = until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+    // A timer may fire a little early.
+    left.map_or(LONGEST_SLEEP, |left| LONGEST_SLEEP.min(left + Duration::from_millis(1)))
+}
+
+fn under_policy<T>(context: &Context, canary: &Canary, look: impl FnOnce(&CanaryPolicy, Subject<'_>) -> T) -> T {
     let namespace_labels = context.watches.namespaces.labels(canary.namespace());
     let labels = canary.metadata.labels.clone().unwrap_or_default();
-    let policy = context.policies.applying(Subject {
+    let subject = Subject {
         namespace: canary.namespace(),
         namespace_labels: &namespace_labels,
         name: canary.name(),
         labels: &labels,
-    });
-    (policy.name.clone(), policy.spec.enforcement.breaker)
+    };
+    look(context.policies.current().applying(subject), subject)
 }
 
 // === impl Look ===
@@ -450,6 +482,14 @@ mod tests {
                 "{second}"
             );
         }
+        memory.pulled_at = Some(Instant::now());
+        assert!(rests(&memory, TargetSeen::Unready, &canary, at(0)));
+        // What was put on a ready target is gone already.
+        memory.pulled_when_ready = true;
+        assert!(!rests(&memory, TargetSeen::Unready, &canary, at(0)));
+        assert!(rests(&memory, TargetSeen::Ready, &canary, at(0)));
+        memory.refusals = 1;
+        assert!(rests(&memory, TargetSeen::Unready, &canary, at(0)));
         for (refusals, wait) in [(1, 2), (2, 4), (5, 32), (6, 60), (100, 60)] {
             memory.refusals = refusals;
             assert_eq!(

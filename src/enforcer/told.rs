@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Context, Error, events::Topic, levers::Pulled, memory::Memory, reconcile::Look};
 use crate::deadline::{
     Clock,
+    announce::Deadlines,
     remedy::{Remedy, Withheld, WithheldKind, requested},
     stamp::Breach,
     verdict::{Outcome, RemedyName, Verdict},
@@ -21,6 +22,8 @@ const SAME_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
 pub struct Told {
     /// That a deadline approaches: whose, counted from when.
     pub approaching: Option<(Clock, Timestamp)>,
+    /// What deadlines people set for this rollout.
+    pub deadlines: Option<Deadlines>,
     /// That a deadline of this rollout has passed, while it has.
     pub reported: BTreeSet<Clock>,
     /// That a deadline has passed, in the metrics.

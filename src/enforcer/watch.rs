@@ -57,7 +57,8 @@ pub struct Watches {
     pub namespaces: Namespaces,
     /// Flagger's Events about Canaries.
     pub signs: Signs,
-    unlisted: Arc<Mutex<BTreeSet<&'static str>>>,
+    unlisted: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    index: Index,
 }
 
 /// The pause before a watch that failed is begun again. It never grows: when the API server is back, nobody may be blind
@@ -100,7 +101,7 @@ pub trait Target: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResou
 /// Stores can be waited for as well, but of several who wait for one store kube wakes only the last.
 type News = Arc<dyn Fn(&'static str, Result<(), String>) + Send + Sync>;
 
-/// Which Canaries a workload matters to.
+/// Which Canaries a workload or a Service matters to.
 type Index = Arc<Mutex<HashMap<(String, String), BTreeSet<String>>>>;
 
 // === impl Watches ===
@@ -116,12 +117,18 @@ impl Watches {
         news: impl Fn(&'static str, Result<(), String>) + Send + Sync + 'static,
     ) -> (Self, Queue) {
         let index = Index::default();
-        let unlisted = Arc::new(Mutex::new(BTreeSet::from(ALL)));
+        let waiting = ALL.map(|what| (what, "not listed yet".to_owned()));
+        let unlisted = Arc::new(Mutex::new(BTreeMap::from(waiting)));
         let news: News = {
             let unlisted = Arc::clone(&unlisted);
             Arc::new(move |what, state: Result<(), String>| {
-                if state.is_ok() {
-                    unlisted.lock().remove(what);
+                match &state {
+                    Ok(()) => {
+                        unlisted.lock().remove(what);
+                    }
+                    Err(why) => {
+                        unlisted.lock().entry(what).and_modify(|reason| why.clone_into(reason));
+                    }
                 }
                 news(what, state);
             })
@@ -137,7 +144,8 @@ impl Watches {
         let (canaries, canary_events) = canaries(client, Arc::clone(&index), forget, Arc::clone(&news));
         let (deployments, deployment_events) =
             workloads::<Deployment>(client, "deployments", Arc::clone(&index), Arc::clone(&news));
-        let (daemon_sets, daemon_set_events) = workloads::<DaemonSet>(client, "daemonsets", index, Arc::clone(&news));
+        let (daemon_sets, daemon_set_events) =
+            workloads::<DaemonSet>(client, "daemonsets", Arc::clone(&index), Arc::clone(&news));
         let (namespaces, namespace_events) = namespaces(client, Arc::clone(&news));
         let event_events = events(client, signs.clone(), Arc::clone(&news));
         let queue = stream::select_all([
@@ -154,6 +162,7 @@ impl Watches {
             namespaces: Namespaces(namespaces),
             signs,
             unlisted,
+            index,
         };
         (watches, Box::pin(queue))
     }
@@ -162,6 +171,29 @@ impl Watches {
     #[must_use]
     pub fn all_listed(&self) -> bool {
         self.unlisted.lock().is_empty()
+    }
+
+    /// Why a watch has not seen everything that there is, if it has not.
+    #[must_use]
+    pub fn unlisted(&self, what: &str) -> Option<String> {
+        self.unlisted.lock().get(what).cloned()
+    }
+
+    /// A Canary.
+    #[must_use]
+    pub fn canary(&self, namespace: &str, name: &str) -> Option<Arc<Canary>> {
+        self.canaries.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// The Canaries that have to do with a workload or Service of this name.
+    #[must_use]
+    pub fn canaries_about(&self, namespace: &str, name: &str) -> Vec<Arc<Canary>> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let names = self.index.lock().get(&key).cloned().unwrap_or_default();
+        let found = names
+            .iter()
+            .filter_map(|canary| self.canaries.get(&ObjectRef::new(canary).within(namespace)));
+        found.collect()
     }
 
     /// The workload of this kind and name, if it is a kind that Flagger scales and it is there.
@@ -426,7 +458,8 @@ fn unindex_canary(index: &Index, canary: &Canary) {
 }
 
 fn workload_names(canary: &Canary) -> impl Iterator<Item = String> {
-    [canary.spec.target.name.clone(), canary.primary_name()].into_iter()
+    let apex = canary.apex_name().to_owned();
+    [canary.spec.target.name.clone(), canary.primary_name(), apex].into_iter()
 }
 
 fn indexed(index: &Index, workload: &ObjectMeta) -> Vec<ObjectRef<Canary>> {

@@ -214,28 +214,44 @@ impl kube::Resource for Canary {
 
 impl Spec {
     fn from_json(spec: &Value) -> Self {
-        let target = &spec["targetRef"];
-        let autoscaler = &spec["autoscalerRef"];
         let analysis = [&spec["analysis"], &spec["canaryAnalysis"]]
             .into_iter()
             .find(|analysis| analysis.is_object());
         Self {
             provider: non_empty(&spec["provider"]),
-            target: TargetRef {
-                api_version: text(&target["apiVersion"]),
-                kind: text(&target["kind"]),
-                name: text(&target["name"]),
-            },
-            autoscaler: autoscaler.is_object().then(|| AutoscalerRef {
-                kind: text(&autoscaler["kind"]),
-                name: text(&autoscaler["name"]),
-            }),
+            target: TargetRef::of(spec),
+            autoscaler: AutoscalerRef::of(spec),
             service_name: non_empty(&spec["service"]["name"]),
             analysis: analysis.map(Analysis::from_json),
             progress_deadline_seconds: whole_number(&spec["progressDeadlineSeconds"]),
             skip_analysis: spec["skipAnalysis"].as_bool().unwrap_or_default(),
             suspend: spec["suspend"].as_bool().unwrap_or_default(),
         }
+    }
+}
+
+impl TargetRef {
+    /// The `targetRef` of a Canary's `spec`.
+    #[must_use]
+    pub fn of(spec: &Value) -> Self {
+        let target = &spec["targetRef"];
+        Self {
+            api_version: text(&target["apiVersion"]),
+            kind: text(&target["kind"]),
+            name: text(&target["name"]),
+        }
+    }
+}
+
+impl AutoscalerRef {
+    /// The `autoscalerRef` of a Canary's `spec`, if there is one.
+    #[must_use]
+    pub fn of(spec: &Value) -> Option<Self> {
+        let scaler = &spec["autoscalerRef"];
+        scaler.is_object().then(|| Self {
+            kind: text(&scaler["kind"]),
+            name: text(&scaler["name"]),
+        })
     }
 }
 

@@ -252,13 +252,12 @@ fn push_decimal(text: &mut String, value: u64, unit: u64, name: &str) {
 impl fmt::Display for DurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("it is empty")?,
-            Self::NoNumber(text) => write!(f, "\"{text}\" does not start with a number")?,
-            Self::NoUnit(number) => write!(f, "\"{number}\" has no unit")?,
-            Self::UnknownUnit(unit) => write!(f, "\"{unit}\" is not a unit (ns, us, ms, s, m, h are)")?,
-            Self::OutOfRange => f.write_str("it is longer than 292 years")?,
+            Self::Empty => f.write_str("it is empty"),
+            Self::NoNumber(text) => write!(f, "\"{text}\" does not start with a number"),
+            Self::NoUnit(number) => write!(f, "\"{number}\" has no unit"),
+            Self::UnknownUnit(unit) => write!(f, "\"{unit}\" is not a unit (ns, us, ms, s, m, h are)"),
+            Self::OutOfRange => f.write_str("it is longer than 292 years"),
         }
-        f.write_str("; write for example 30s, 1m30s or 2h")
     }
 }
 

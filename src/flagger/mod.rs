@@ -13,4 +13,5 @@ pub mod phase;
 pub mod ready;
 pub mod routes;
 mod schema;
+pub mod startup;
 pub mod workload;

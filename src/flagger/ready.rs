@@ -68,13 +68,19 @@ pub fn readiness(workload: &Workload, threshold: i64) -> Readiness {
     Readiness::NotReady(shortfall)
 }
 
-/// How many pods must be available. Flagger computes with `float32` and truncates, so do we.
+/// How many pods must be available.
 #[must_use]
 pub fn needed(workload: &Workload, threshold: i64) -> i64 {
     let of = match workload.kind {
         Kind::Deployment => workload.updated,
         Kind::DaemonSet => workload.wanted,
     };
+    share(of, threshold)
+}
+
+/// So many per cent of so many pods. Flagger computes with `float32` and truncates, so do we.
+#[must_use]
+pub fn share(of: i64, threshold: i64) -> i64 {
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,

@@ -8,7 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::canary::whole_number;
+use super::{
+    canary::whole_number,
+    startup::{MaxUnavailable, Startup},
+};
 
 /// The node selector by which Flagger parks a `DaemonSet` (`daemonSetScaleDownNodeSelector` in its
 /// `pkg/canary/daemonset_controller.go`). It comes and goes with a rollout and is not part of the user's template.
@@ -50,6 +53,10 @@ pub struct Workload {
     pub updated: i64,
     /// Available pods: `status.availableReplicas`, or `status.numberAvailable`.
     pub available: i64,
+    /// What the template says about how its pods become ready.
+    pub startup: Startup,
+    /// How many pods a rolling update may leave unavailable (Deployments only).
+    pub max_unavailable: Option<MaxUnavailable>,
     /// The `Progressing` condition (Deployments only).
     pub progressing: Option<Condition>,
     /// The `Available` condition (Deployments only).
@@ -97,6 +104,8 @@ impl Workload {
             total: count(&status["replicas"]),
             updated: count(&status["updatedReplicas"]),
             available: count(&status["availableReplicas"]),
+            startup: Startup::of(&spec["template"]),
+            max_unavailable: MaxUnavailable::of(&spec["strategy"]),
             progressing: condition(status, "Progressing"),
             availability: condition(status, "Available"),
             replica_failure: condition(status, "ReplicaFailure"),
@@ -120,6 +129,8 @@ impl Workload {
             total: count(&status["currentNumberScheduled"]),
             updated: count(&status["updatedNumberScheduled"]),
             available: count(&status["numberAvailable"]),
+            startup: Startup::of(&spec["template"]),
+            max_unavailable: None,
             progressing: None,
             availability: None,
             replica_failure: None,
@@ -136,6 +147,13 @@ impl Workload {
     #[must_use]
     pub fn has_no_deadline(&self) -> bool {
         self.progress_deadline == Some(i64::from(i32::MAX))
+    }
+
+    /// Whether `spec.selector.matchLabels` has this label, which Flagger needs to tell its pods from others'.
+    #[must_use]
+    pub fn selects_by(&self, label: &str) -> bool {
+        let mut terms = self.selector.split(',');
+        terms.any(|term| term.split_once('=').is_some_and(|(key, _)| key == label))
     }
 
     /// Whether the Deployment carries the condition that makes Flagger roll back at its next look
@@ -271,5 +289,8 @@ mod tests {
             {"key": "tier", "operator": "In", "values": ["a", "b"]},
             {"key": "old", "operator": "DoesNotExist"}]});
         assert_eq!(selector(&object), "app=web,tier in (a,b),!old");
+        let workload = Workload::deployment(&json!({"spec": {"selector": object}}));
+        assert!(workload.selects_by("app"));
+        assert!(!workload.selects_by("tier") && !workload.selects_by("old") && !workload.selects_by("web"));
     }
 }

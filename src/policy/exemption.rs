@@ -2,30 +2,38 @@
 //! something that the exempted can write themselves.
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{conditions::LONGEST_REASON, written::moment};
 
 /// One exemption of a policy.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Exemption {
     /// Names of namespaces; `*` stands for any text. Absent: all.
-    #[serde(default = "everything")]
-    pub namespaces: Vec<String>,
+    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>")]
+    pub namespaces: Option<Vec<String>>,
     /// Names of Canaries; `*` stands for any text. Absent: all.
-    #[serde(default = "everything")]
-    pub canaries: Vec<String>,
+    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>")]
+    pub canaries: Option<Vec<String>>,
     /// From which of Curfew's halves. Absent: both.
-    #[serde(default = "both")]
-    pub from: Vec<Guard>,
-    /// When it ends. Absent: never.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<Guard>")]
+    pub from: Option<Vec<Guard>>,
+    /// When it ends, in UTC. Absent: never.
+    #[serde(default, with = "moment", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "moment::schema")]
     pub until: Option<Timestamp>,
     /// Why, for those who find it later.
+    #[schemars(length(max = LONGEST_REASON))]
     pub reason: String,
 }
 
 /// The halves of Curfew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum Guard {
     /// The webhook.
     Admission,
@@ -39,19 +47,20 @@ impl Exemption {
     /// Whether it covers a Canary now.
     #[must_use]
     pub fn covers(&self, namespace: &str, canary: &str, guard: Guard, now: Timestamp) -> bool {
-        self.from.contains(&guard)
+        let names = |patterns: &Option<Vec<String>>, name: &str| {
+            let patterns = patterns.as_ref();
+            patterns.is_none_or(|patterns| patterns.iter().any(|pattern| glob(pattern, name)))
+        };
+        self.from.as_ref().is_none_or(|from| from.contains(&guard))
             && self.until.is_none_or(|until| now < until)
-            && self.namespaces.iter().any(|pattern| glob(pattern, namespace))
-            && self.canaries.iter().any(|pattern| glob(pattern, canary))
+            && names(&self.namespaces, namespace)
+            && names(&self.canaries, canary)
     }
 }
 
-fn everything() -> Vec<String> {
-    vec!["*".to_owned()]
-}
-
-fn both() -> Vec<Guard> {
-    vec![Guard::Admission, Guard::Enforcement]
+/// What is written is a list; what is meant by none, is left out.
+fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
+    Vec::deserialize(deserializer).map(Some)
 }
 
 /// Whether `text` fits `pattern`, in which `*` stands for any text.
@@ -99,9 +108,9 @@ mod tests {
     #[test]
     fn an_exemption_ends_when_it_says() {
         let exemption = Exemption {
-            namespaces: vec!["legacy-*".to_owned()],
-            canaries: everything(),
-            from: vec![Guard::Enforcement],
+            namespaces: Some(vec!["legacy-*".to_owned()]),
+            canaries: None,
+            from: Some(vec![Guard::Enforcement]),
             until: "2027-01-31T00:00:00Z".parse().ok(),
             reason: "migration".to_owned(),
         };

@@ -1,8 +1,9 @@
 //! Policies from a file: YAML, one or several documents, in the shape of the custom resource.
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::{CanaryPolicy, GROUP, Policies, canary_policy::CanaryPolicySpec};
+use super::{CanaryPolicy, CanaryPolicySpec, Checked, GROUP, Policies, crd::VERSION};
 
 /// What a document of a policy file must look like.
 #[derive(Deserialize)]
@@ -33,34 +34,65 @@ pub struct InvalidPolicy(String);
 /// # Errors
 /// What is wrong with it, and where; a file with one wrong policy is refused as a whole.
 pub fn parse(text: &str) -> Result<Policies, InvalidPolicy> {
+    read(text).map(Policies::new)
+}
+
+/// The same, one by one.
+///
+/// # Errors
+/// As [`parse`].
+pub fn read(text: &str) -> Result<Vec<Checked>, InvalidPolicy> {
     let documents: Vec<Document> =
         serde_saphyr::from_multiple(text).map_err(|error| InvalidPolicy(unreadable(&error.to_string())))?;
-    let mut policies: Vec<CanaryPolicy> = Vec::new();
+    let mut policies: Vec<Checked> = Vec::new();
     for document in documents {
-        let Document {
+        let policy = document.policy()?;
+        let name = &policy.policy().name;
+        if policies.iter().any(|known| known.policy().name == *name) {
+            return Err(InvalidPolicy(format!(
+                "CanaryPolicy {name} is there twice; give each a name of its own"
+            )));
+        }
+        policies.push(policy);
+    }
+    Ok(policies)
+}
+
+/// One policy that was found among other objects.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn object(object: Value) -> Result<Checked, InvalidPolicy> {
+    let document: Document = serde_json::from_value(object).map_err(|error| {
+        let mut why = error.to_string();
+        if why.contains("boolean `false`") {
+            why.push_str(", which is what kubectl makes of Off without quotes: write \"Off\"");
+        }
+        InvalidPolicy(unreadable(&why))
+    })?;
+    document.policy()
+}
+
+// === impl Document ===
+
+impl Document {
+    fn policy(self) -> Result<Checked, InvalidPolicy> {
+        let Self {
             api_version,
             kind,
             metadata: Metadata { name },
             spec,
             _status: _,
-        } = document;
-        let expected = format!("{GROUP}/v1alpha1");
+        } = self;
+        let expected = format!("{GROUP}/{VERSION}");
         if api_version != expected || kind != "CanaryPolicy" {
             return Err(InvalidPolicy(format!(
                 "{kind} {name} of {api_version} is not a policy; expected kind CanaryPolicy of {expected}"
             )));
         }
-        if policies.iter().any(|policy| policy.name == name) {
-            return Err(InvalidPolicy(format!(
-                "CanaryPolicy {name} is there twice; give each a name of its own"
-            )));
-        }
-        if let [first, ..] = &spec.contradictions()[..] {
-            return Err(InvalidPolicy(format!("CanaryPolicy {name}: {first}")));
-        }
-        policies.push(CanaryPolicy { name, spec });
+        let bad = format!("CanaryPolicy {name}");
+        Checked::new(CanaryPolicy { name, spec }).map_err(|why| InvalidPolicy(format!("{bad}: {why}")))
     }
-    Policies::new(policies).map_err(InvalidPolicy)
 }
 
 /// The first line of the YAML reader's message, since its picture of the source does not fit a log, and where to look.
@@ -72,6 +104,8 @@ fn unreadable(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use serde_json::json;
 
     use super::*;
     use crate::policy::{Subject, canary_policy::DEFAULT_YAML};
@@ -104,6 +138,67 @@ mod tests {
         assert_eq!(policies.applying(subject).spec, CanaryPolicySpec::default());
     }
 
+    fn corpus(text: &str) -> Vec<Value> {
+        serde_saphyr::from_str(text).expect("the corpus")
+    }
+
+    /// A policy as a file, with a spec as JSON, which is YAML too.
+    fn with_spec(spec: &Value) -> String {
+        format!("apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: p}}\nspec: {spec}\n")
+    }
+
+    #[test]
+    fn what_an_api_server_refuses_is_refused_in_a_file_and_in_what_is_stored_already() {
+        for case in corpus(include_str!("../../tests/corpus/policies/refused.yaml")) {
+            let words = case["says"].as_str().or(case["file"].as_str()).expect("words");
+            let spec = &case["spec"];
+            let error = parse(&with_spec(spec)).expect_err(words).to_string();
+            assert!(error.contains(words), "{spec}\n{error}");
+            let error = Checked::read("p", spec).expect_err(words);
+            assert!(error.contains(words) && !error.contains('\n'), "{spec}\n{error}");
+        }
+    }
+
+    #[test]
+    fn what_an_api_server_accepts_is_accepted_and_written_back_as_it_was_read() {
+        for spec in corpus(include_str!("../../tests/corpus/policies/accepted.yaml")) {
+            parse(&with_spec(&spec)).expect("accepted");
+            let policy = Checked::read("p", &spec).expect("accepted");
+            let written = serde_json::to_value(&policy.policy().spec).expect("JSON");
+            assert_eq!(Checked::read("p", &written), Ok(policy), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_policy_among_other_objects_is_read_as_strictly() {
+        let policy = |spec: Value| {
+            object(json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "CanaryPolicy",
+                "metadata": {"name": "p", "uid": "1"}, "spec": spec, "status": {}}))
+        };
+        let read = policy(json!({"precedence": 10})).expect("a policy");
+        let read = read.policy();
+        assert_eq!((read.name.as_str(), read.spec.precedence), ("p", 10));
+        for (spec, words) in [
+            (json!({"precedense": 10}), "precedense"),
+            (json!({"admission": {"deadline": {"min": "2h"}}}), "min is above max"),
+            (
+                json!({"admission": {"mode": false}}),
+                "what kubectl makes of Off without quotes: write \"Off\"",
+            ),
+            (
+                json!({"enforcement": {"clocks": {"stall": {"action": false}}}}),
+                "\"Off\"",
+            ),
+            (
+                json!({"canarySelector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}}),
+                "canarySelector",
+            ),
+        ] {
+            let error = policy(spec).expect_err(words).to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_said() {
         let policy = |spec: &str| {
@@ -132,7 +227,7 @@ mod tests {
             (policy("{exemptions: [{namespaces: [a]}]}"), "reason"),
             (
                 policy("{exemptions: [{namespaces: [a], reason: ' '}]}"),
-                "exemptions[0].reason",
+                "spec.exemptions: each needs a reason",
             ),
             (
                 policy("{namespaceSelector: {matchExpressions: [{key: a, operator: Near}]}}"),

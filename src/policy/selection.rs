@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt};
+use serde_json::Value;
 
-use super::{CanaryPolicy, Exemption, Guard};
+use super::{CanaryPolicy, CanaryPolicySpec, Exemption, Guard};
 
 /// A Canary, as far as policies tell Canaries apart.
 #[derive(Clone, Copy, Debug)]
@@ -21,14 +23,15 @@ pub struct Subject<'a> {
 }
 
 /// All policies in force, ordered by precedence, then by name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Policies {
-    ordered: Vec<Selected>,
+    ordered: Vec<Checked>,
     built_in: CanaryPolicy,
 }
 
-#[derive(Debug)]
-struct Selected {
+/// A policy that can be put in force.
+#[derive(Clone, Debug)]
+pub struct Checked {
     policy: CanaryPolicy,
     namespaces: Selector,
     canaries: Selector,
@@ -38,21 +41,23 @@ struct Selected {
 
 impl Policies {
     /// Orders policies for use.
-    ///
-    /// # Errors
-    /// A selector that is no selector, in words for the policy's author.
-    pub fn new(policies: Vec<CanaryPolicy>) -> Result<Self, String> {
-        let mut ordered = policies.into_iter().map(Selected::new).collect::<Result<Vec<_>, _>>()?;
-        ordered.sort_by(|a, b| {
+    #[must_use]
+    pub fn new(mut policies: Vec<Checked>) -> Self {
+        policies.sort_by(|a, b| {
             (a.policy.spec.precedence, &a.policy.name).cmp(&(b.policy.spec.precedence, &b.policy.name))
         });
-        Ok(Self {
-            ordered,
+        Self {
+            ordered: policies,
             built_in: CanaryPolicy {
                 name: "(built-in)".to_owned(),
                 ..CanaryPolicy::default()
             },
-        })
+        }
+    }
+
+    /// All of them, in the order in which they are asked.
+    pub fn all(&self) -> impl Iterator<Item = &CanaryPolicy> {
+        self.ordered.iter().map(Checked::policy)
     }
 
     /// The policy in force for a Canary: the first that matches, else the built-in.
@@ -67,6 +72,13 @@ impl Policies {
     }
 }
 
+impl Default for Policies {
+    /// None, so that the built-in one applies to everybody.
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
 impl CanaryPolicy {
     /// The exemption that covers a Canary now, if there is one.
     #[must_use]
@@ -78,19 +90,54 @@ impl CanaryPolicy {
     }
 }
 
-// === impl Selected ===
+// === impl Checked ===
 
-impl Selected {
-    fn new(policy: CanaryPolicy) -> Result<Self, String> {
-        let selector = |field: &str, selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector| {
-            Selector::try_from(selector.clone())
-                .map_err(|error| format!("CanaryPolicy {}: spec.{field}: {error}", policy.name))
+impl Checked {
+    /// Looks for what the shape of the fields does not say.
+    ///
+    /// # Errors
+    /// What is wrong with the policy, in words for its author.
+    pub fn new(policy: CanaryPolicy) -> Result<Self, String> {
+        if let [first, ..] = &policy.spec.contradictions()[..] {
+            return Err(first.clone());
+        }
+        let selector = |field: &str, selector: &LabelSelector| {
+            Selector::try_from(selector.clone()).map_err(|error| format!("spec.{field}: {error}"))
         };
         Ok(Self {
             namespaces: selector("namespaceSelector", &policy.spec.namespace_selector)?,
             canaries: selector("canarySelector", &policy.spec.canary_selector)?,
             policy,
         })
+    }
+
+    /// The same of a spec as it is stored in a cluster, by whatever definition it once was admitted.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words for its author.
+    pub fn read(name: &str, spec: &Value) -> Result<Self, String> {
+        let spec = match spec {
+            Value::Null => CanaryPolicySpec::default(),
+            spec => serde_path_to_error::deserialize(spec)
+                .map_err(|error| format!("spec.{}: {}", error.path(), error.inner()))?,
+        };
+        Self::new(CanaryPolicy {
+            name: name.to_owned(),
+            spec,
+        })
+    }
+
+    /// The policy.
+    #[must_use]
+    pub const fn policy(&self) -> &CanaryPolicy {
+        &self.policy
+    }
+}
+
+/// The selectors are those of the spec.
+impl PartialEq for Checked {
+    fn eq(&self, other: &Self) -> bool {
+        self.policy == other.policy
     }
 }
 

@@ -18,7 +18,8 @@ pub(super) const FIELD: &str = "spec.progressDeadlineSeconds";
 pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
     let written = &canary["spec"]["progressDeadlineSeconds"];
     if written.is_null() {
-        return Some(required());
+        // Where the policy has a default, it is filled in before this is asked, or at the next change.
+        return policy.deadline.default.is_none().then(required);
     }
     // What Flagger's int32 cannot hold is `undecodable`, and that is enough to say about it.
     let seconds = whole_number(written).filter(|seconds| i32::try_from(*seconds).is_ok())?;
@@ -29,6 +30,7 @@ fn required() -> Finding {
     Finding {
         rule: Rule::DeadlineRequired,
         severity: Mode::Enforce,
+        at_most: Mode::Enforce,
         field: FIELD.to_owned(),
         value: String::new(),
         message: format!(
@@ -58,6 +60,7 @@ fn bounds(seconds: i64, min: Duration, max: Duration) -> Option<Finding> {
     Some(Finding {
         rule: Rule::DeadlineBounds,
         severity: Mode::Enforce,
+        at_most: Mode::Enforce,
         field: FIELD.to_owned(),
         value: seconds.to_string(),
         message: format!("{seconds} s: {wrong}"),
@@ -103,6 +106,15 @@ mod tests {
             let (rule, _) = found(&spec).expect("a finding");
             assert_eq!(rule, Rule::DeadlineRequired, "{spec}");
         }
+    }
+
+    #[test]
+    fn no_deadline_is_required_where_the_policy_fills_it_in() {
+        let mut policy = AdmissionPolicy::default();
+        policy.deadline.default = Some(Duration::from_mins(5));
+        assert_eq!(find(&json!({"spec": {}}), &policy), None);
+        let found = find(&json!({"spec": {"progressDeadlineSeconds": 5}}), &policy);
+        assert_eq!(found.map(|finding| finding.rule), Some(Rule::DeadlineBounds));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Vec<Finding> {
         .map(|found| Finding {
             rule: Rule::Undecodable,
             severity: Mode::Enforce,
+            at_most: Mode::Enforce,
             message: format!(
                 "Flagger cannot decode {}, and while one such Canary exists it sees no new Canary in the whole cluster",
                 found.value

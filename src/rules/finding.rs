@@ -1,5 +1,7 @@
 //! One thing wrong with a spec.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::policy::{AdmissionPolicy, Mode, Rule};
 
 /// One thing wrong with a spec: where, what, and how to mend it.
@@ -9,6 +11,8 @@ pub struct Finding {
     pub rule: Rule,
     /// How strictly it is taken when the policy says nothing about the rule.
     pub severity: Mode,
+    /// How strictly it can be taken whatever the policy says: of what nobody could look at, there is a warning at most.
+    pub at_most: Mode,
     /// The path of the field, such as `spec.analysis.interval`.
     pub field: String,
     /// The value that is wrong, as JSON; empty if the field is absent.
@@ -30,6 +34,33 @@ impl Finding {
             .copied()
             .unwrap_or(self.severity)
             .min(policy.mode)
+            .min(self.at_most)
+    }
+
+    /// The finding on one line of at most `most` characters: of a long message the end is left out, and never what to do.
+    #[must_use]
+    pub fn within(&self, most: usize) -> String {
+        let whole = self.to_string();
+        let over = whole.chars().count().saturating_sub(most);
+        if over == 0 {
+            return whole;
+        }
+        let kept = self.message.chars().count().saturating_sub(over + 1);
+        let message = self.message.chars().take(kept).chain(['…']).collect();
+        let shorter = Self {
+            message,
+            ..self.clone()
+        };
+        shorter.to_string()
+    }
+
+    /// A number for this fault: the same for the same rule, the same value, and the same field whatever its place in a list.
+    #[must_use]
+    pub fn fault(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.rule, &self.value).hash(&mut hasher);
+        without_indexes(&self.field).for_each(|piece| piece.hash(&mut hasher));
+        hasher.finish()
     }
 
     /// Whether `other` is the same fault: the same rule, the same value, and the same field whatever its place in
@@ -47,6 +78,7 @@ impl std::fmt::Display for Finding {
         let Self {
             rule,
             severity: _,
+            at_most: _,
             field,
             value: _,
             message,
@@ -72,6 +104,7 @@ mod tests {
         Finding {
             rule: Rule::Undecodable,
             severity: Mode::Enforce,
+            at_most: Mode::Enforce,
             field: field.to_owned(),
             value: value.to_owned(),
             message: String::new(),
@@ -86,6 +119,30 @@ mod tests {
         assert!(!finding("spec.analysis.metrics[0].threshold", "\"y\"").same_fault(&old));
         assert!(!finding("spec.analysis.metrics[0].interval", "\"x\"").same_fault(&old));
         assert!(!finding("spec.analysis.metrics.threshold[0]", "\"x\"").same_fault(&old));
+        assert_eq!(
+            finding("spec.analysis.metrics[12].threshold", "\"x\"").fault(),
+            old.fault()
+        );
+        assert_ne!(
+            finding("spec.analysis.metrics[0].threshold", "\"y\"").fault(),
+            old.fault()
+        );
+    }
+
+    #[test]
+    fn a_long_message_loses_its_end_and_never_what_to_do() {
+        let finding = Finding {
+            message: "é".repeat(100),
+            mend: "write 1".to_owned(),
+            ..finding("spec", "")
+        };
+        assert_eq!(finding.within(1000), finding.to_string());
+        let text = finding.within(60);
+        assert_eq!(text.chars().count(), 60);
+        assert!(
+            text.starts_with("spec: éé") && text.ends_with("é…; write 1 [undecodable]"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -97,5 +154,17 @@ mod tests {
         assert_eq!(found.mode(&policy), Mode::Warn);
         policy.mode = Mode::Audit;
         assert_eq!(found.mode(&policy), Mode::Audit);
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_never_refused() {
+        let unseen = Finding {
+            at_most: Mode::Warn,
+            ..finding("spec.targetRef", "")
+        };
+        let mut policy = AdmissionPolicy::default();
+        assert_eq!(unseen.mode(&policy), Mode::Warn);
+        policy.rules.insert(Rule::Undecodable, Mode::Enforce);
+        assert_eq!(unseen.mode(&policy), Mode::Warn);
     }
 }

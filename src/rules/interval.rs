@@ -1,14 +1,15 @@
-//! `interval`: how often Flagger looks.
+//! `interval` and `interval-above-deadline`: how often Flagger looks.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Finding;
+use super::{Finding, spec::Analysis};
 use crate::{
     flagger::{
+        canary::whole_number,
         duration::{self, GoDuration},
-        effective::{DEFAULT_INTERVAL, MIN_INTERVAL},
+        effective::{self, DEFAULT_INTERVAL, MIN_INTERVAL},
     },
     policy::{AdmissionPolicy, Mode, Rule},
 };
@@ -17,18 +18,52 @@ use crate::{
 /// (`docs/flagger.md#f11`).
 #[must_use]
 pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
-    let key = ["analysis", "canaryAnalysis"]
-        .into_iter()
-        .find(|key| canary["spec"][key].is_object())?;
-    let written = canary["spec"][key]["interval"].as_str()?;
+    let analysis = Analysis::of(canary)?;
+    let written = analysis.get("interval").as_str()?;
     let (severity, message, mend) = judge(written, policy)?;
     Some(Finding {
         rule: Rule::Interval,
         severity,
-        field: format!("spec.{key}.interval"),
+        at_most: Mode::Enforce,
+        field: analysis.path("interval"),
         value: Value::from(written).to_string(),
         message,
         mend,
+    })
+}
+
+/// Finds an interval so long that Flagger may look after the deadline has passed. A `DaemonSet` is failed then although
+/// one pod was unready for a moment (`docs/flagger.md#f16`).
+#[must_use]
+pub fn above_deadline(canary: &Value) -> Option<Finding> {
+    let analysis = Analysis::of(canary)?;
+    let deadline =
+        whole_number(&canary["spec"]["progressDeadlineSeconds"]).and_then(|seconds| u64::try_from(seconds).ok())?;
+    let written = analysis.get("interval").as_str()?;
+    let (interval, deadline) = (effective::interval(written), Duration::from_secs(deadline));
+    let is_daemon_set = canary["spec"]["targetRef"]["kind"] == "DaemonSet";
+    let (severity, message) = if is_daemon_set && interval >= deadline {
+        (
+            Mode::Enforce,
+            "one pod of the DaemonSet that is unready for a moment, when Flagger looks, fails a healthy rollout",
+        )
+    } else if interval > deadline {
+        (Mode::Warn, "a rollout that failed goes on until Flagger looks again")
+    } else {
+        return None;
+    };
+    Some(Finding {
+        rule: Rule::IntervalAboveDeadline,
+        severity,
+        at_most: Mode::Enforce,
+        field: analysis.path("interval"),
+        value: Value::from(written).to_string(),
+        message: format!(
+            "{}: Flagger looks no more often than the deadline of {} s: {message}",
+            written_as(interval),
+            deadline.as_secs()
+        ),
+        mend: "shorten it to a third of the deadline or less".to_owned(),
     })
 }
 
@@ -124,6 +159,25 @@ mod tests {
         let (mode, text) = found(&json!("61m")).expect("a finding");
         assert_eq!(mode, Mode::Warn);
         assert!(text.contains("the cluster's policy wants at most 1h0m0s"), "{text}");
+    }
+
+    #[test]
+    fn an_interval_beyond_the_deadline_is_warned_of_and_for_a_daemon_set_refused() {
+        for (kind, interval, deadline, expected) in [
+            ("Deployment", "1m", 61, None),
+            ("Deployment", "1m", 60, None),
+            ("Deployment", "1m", 59, Some(Mode::Warn)),
+            ("DaemonSet", "1m", 61, None),
+            ("DaemonSet", "1m", 60, Some(Mode::Enforce)),
+            // What Flagger makes of it counts.
+            ("DaemonSet", "1s", 10, Some(Mode::Enforce)),
+            ("DaemonSet", "5m30", 59, Some(Mode::Enforce)),
+        ] {
+            let canary = json!({"spec": {"targetRef": {"kind": kind}, "progressDeadlineSeconds": deadline,
+                "analysis": {"interval": interval}}});
+            let severity = above_deadline(&canary).map(|finding| finding.severity);
+            assert_eq!(severity, expected, "{kind} {interval} {deadline}");
+        }
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub struct Args {
     /// The namespace that Curfew runs in
     #[arg(long, value_name = "NS", default_value = "curfew-system")]
     pub namespace: String,
+    /// The provider that Flagger was started with (its -mesh-provider), for Canaries that name none
+    #[arg(long, value_name = "PROVIDER")]
+    pub flagger_mesh_provider: Option<String>,
+    /// The labels of which a target's selector must have one (Flagger's -selector-labels), separated by commas
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    pub flagger_selector_labels: Option<Vec<String>>,
     /// How log lines are written
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,

@@ -24,6 +24,7 @@ use std::{
 };
 
 use axum::http::{HeaderValue, header};
+use futures::{StreamExt as _, future::ready};
 use kube::{Client, client::ClientBuilder};
 
 pub use self::args::Args;
@@ -39,13 +40,19 @@ use self::{
 use crate::{
     enforcer::{
         self,
+        audit::{Audit, Marks},
         election::Election,
+        ledger::{Counts, Ledger},
         link::Link,
         memory::Memories,
+        policies::InForce,
+        policy_objects,
         rollouts::Rollouts,
+        scalers::Scalers,
+        surroundings::Surroundings,
         watch::{Queue, Watches},
     },
-    policy::{Policies, file},
+    policy::{Checked, Policies, crd::PLURAL as POLICIES, file},
 };
 
 /// How long a stopping server waits for requests under way.
@@ -68,6 +75,10 @@ pub enum Error {
 ///
 /// # Errors
 /// It cannot start as it was asked to, or one of its parts failed.
+#[expect(
+    clippy::too_many_lines,
+    reason = "the whole process is put together in one place, from top to bottom"
+)]
 pub async fn run(args: Args) -> Result<(), Error> {
     let Args {
         policy,
@@ -76,12 +87,14 @@ pub async fn run(args: Args) -> Result<(), Error> {
         admin_addr,
         tls_dir,
         namespace,
+        flagger_mesh_provider,
+        flagger_selector_labels,
         log_format,
         log_level,
     } = args;
     logging::start(log_format, &log_level).map_err(Error::BadStart)?;
     let mut signals = shutdown::Signals::listen().map_err(|error| Error::BadStart(format!("signals: {error}")))?;
-    let policies = Arc::new(read_policies(policy.as_deref())?);
+    let from_file = read_policies(policy.as_deref())?;
     let certificate = certificate(tls_dir, &namespace, webhook_addr)?;
     let webhook_listener = listen("--webhook-addr", webhook_addr)?;
     let admin_listener = listen("--admin-addr", admin_addr)?;
@@ -94,10 +107,12 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let readiness = Readiness::new();
     readiness.set("webhook", Ok(()));
     readiness.set("certificate", Ok(()));
+    let policies = watch_policies(&client, from_file, &readiness);
     let identity = Identity::default();
     let memories = Arc::new(Memories::default());
     let rollouts = Arc::new(Rollouts::default());
-    let (watches, queue) = start_watches(&client, &memories, &rollouts, &readiness);
+    let marks = Marks::default();
+    let (watches, queue) = start_watches(&client, &memories, &rollouts, &marks, &readiness);
     enforcer::metrics::Metrics::tell(registry.inner(), link.clone(), Arc::clone(&rollouts));
     registry.count_rollouts(watches.canaries.clone());
     let holder = identity::holder(&instance).map_err(Error::BadStart)?;
@@ -105,7 +120,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
     registry.tell_leader(election.leadership());
     let context = Arc::new(enforcer::Context {
         client: client.clone(),
-        policies: Arc::clone(&policies),
+        policies: policies.clone(),
         watches: watches.clone(),
         memories,
         link,
@@ -115,13 +130,29 @@ pub async fn run(args: Args) -> Result<(), Error> {
         instance,
         teller: enforcer::events::Teller::default(),
     });
+    let surroundings = Surroundings {
+        scalers: start_scalers(&client, &watches, &marks),
+        watches: watches.clone(),
+        mesh_provider: flagger_mesh_provider,
+        selector_labels: flagger_selector_labels,
+    };
     let webhook = Webhook {
         policies,
+        world: Arc::new(surroundings.clone()),
         namespaces: watches.namespaces.clone(),
         identity: identity.clone(),
         metrics: AdmissionMetrics::new(registry.inner()),
         stopping: shutdown::Stopping::default(),
     };
+    let audit = Audit {
+        context: Arc::clone(&context),
+        world: surroundings,
+        marks,
+        ledger: Ledger::default(),
+    };
+    registry
+        .inner()
+        .register_collector(Box::new(Counts(audit.ledger.clone())));
     let stopping = webhook.stopping.clone();
     let registration = register.then(|| Registration::new(webhook_addr, certificate.ca_bundle.clone()));
 
@@ -136,6 +167,10 @@ pub async fn run(args: Args) -> Result<(), Error> {
         "the admin listener",
         admin::serve(admin_listener, readiness.clone(), registry, admin_handle.clone()),
     );
+    tasks.spawn("the audit", async {
+        audit.run().await;
+        Ok(())
+    });
     let stop_enforcer = tasks.spawn_enforcer(context, queue, election, readiness.clone());
     tokio::spawn(identity::find_out(
         client.clone(),
@@ -154,51 +189,95 @@ pub async fn run(args: Args) -> Result<(), Error> {
         // Not to be cut short: a configuration that is left behind refuses everybody's Canaries.
         let _ = tokio::time::timeout(DRAIN, registration.remove(&client)).await;
     }
-    let stages = async {
-        // Whoever leads next need not wait until nobody asks the webhook any more.
-        drop(stop_enforcer);
-        let quiet = async {
-            stopping.until_quiet().await;
-            webhook_handle.graceful_shutdown(Some(DRAIN));
-        };
-        let _ = tokio::join!(quiet, tokio::time::timeout(PATIENCE, tasks.until_ended()));
-        admin_handle.graceful_shutdown(Some(Duration::ZERO));
-    };
+    // Whoever leads next need not wait until nobody asks the webhook any more.
+    drop(stop_enforcer);
     tokio::select! {
-        () = stages => tracing::info!("stopped"),
+        () = drain(&stopping, &webhook_handle, &admin_handle, &mut tasks) => tracing::info!("stopped"),
         () = signals.next() => tracing::warn!("a second signal: stopping at once"),
     }
     ended
+}
+
+/// Answers those who still ask, until nobody does or patience ends.
+async fn drain(
+    stopping: &shutdown::Stopping,
+    webhook: &axum_server::Handle<SocketAddr>,
+    admin: &axum_server::Handle<SocketAddr>,
+    tasks: &mut Tasks,
+) {
+    let quiet = async {
+        stopping.until_quiet().await;
+        webhook.graceful_shutdown(Some(DRAIN));
+    };
+    let _ = tokio::join!(quiet, tokio::time::timeout(PATIENCE, tasks.until_ended()));
+    admin.graceful_shutdown(Some(Duration::ZERO));
+}
+
+/// Starts the watches of autoscalers, by which Canaries that have one may be judged anew.
+fn start_scalers(client: &Client, watches: &Watches, marks: &Marks) -> Scalers {
+    let (scalers, changes) = Scalers::start(client);
+    let (canaries, marks) = (watches.canaries.clone(), marks.clone());
+    tokio::spawn(changes.for_each(move |()| {
+        let all = canaries.state().into_iter();
+        let scaled = all.filter(|canary| canary.spec.autoscaler.is_some());
+        marks.mark(scaled.map(|canary| (canary.namespace().to_owned(), canary.name().to_owned())));
+        ready(())
+    }));
+    scalers
 }
 
 fn start_watches(
     client: &Client,
     memories: &Arc<Memories>,
     rollouts: &Arc<Rollouts>,
+    marks: &Marks,
     readiness: &Readiness,
 ) -> (Watches, Queue) {
+    let (gone, changed) = (marks.clone(), marks.clone());
     let (memories, rollouts, readiness) = (Arc::clone(memories), Arc::clone(rollouts), readiness.clone());
-    Watches::start(
+    let (watches, queue) = Watches::start(
         client,
         move |canary| {
             memories.forget(canary);
             rollouts.forget(canary);
+            gone.gone(canary);
         },
         move |what, state| match state {
             Ok(()) => readiness.set(what, Ok(())),
             Err(why) => readiness.fail_if_waiting(what, why),
         },
-    )
+    );
+    let queue = queue.inspect(move |looked_at| {
+        if let Ok(canary) = looked_at {
+            changed.mark([(canary.namespace.clone().unwrap_or_default(), canary.name.clone())]);
+        }
+    });
+    (watches, Box::pin(queue))
 }
 
-/// The policies of a file; without one, the built-in.
-fn read_policies(path: Option<&Path>) -> Result<Policies, Error> {
+/// The policies in force: those of the file together with those of the cluster.
+fn watch_policies(client: &Client, from_file: Vec<Checked>, readiness: &Readiness) -> InForce {
+    let policies = InForce::awaiting(Policies::new(from_file.clone()));
+    let readiness = readiness.clone();
+    let watch = policy_objects::watch(client, from_file, policies.clone());
+    tokio::spawn(watch.for_each(move |state| {
+        match state {
+            Ok(()) => readiness.set(POLICIES, Ok(())),
+            Err(why) => readiness.fail_if_waiting(POLICIES, why),
+        }
+        ready(())
+    }));
+    policies
+}
+
+/// The policies of a file, if there is one.
+fn read_policies(path: Option<&Path>) -> Result<Vec<Checked>, Error> {
     let Some(path) = path else {
-        return Ok(Policies::default());
+        return Ok(Vec::new());
     };
     let bad = |why: String| Error::BadStart(format!("--policy {}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    file::parse(&text).map_err(|error| bad(error.to_string()))
+    file::read(&text).map_err(|error| bad(error.to_string()))
 }
 
 fn certificate(dir: Option<PathBuf>, namespace: &str, addr: SocketAddr) -> Result<Certificate, Error> {

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 use parking_lot::Mutex;
 
 /// What is waited for.
-const WAITED_FOR: [&str; 8] = [
+const WAITED_FOR: [&str; 9] = [
     "canaries",
+    "canarypolicies",
     "certificate",
     "daemonsets",
     "deployments",
@@ -114,7 +115,7 @@ mod tests {
         assert!(
             readiness
                 .verbose()
-                .contains("[-]canaries forbidden\n[+]certificate ok\n")
+                .contains("[-]canaries forbidden\n[+]canarypolicies ok\n")
         );
         readiness.set("canaries", Ok(()));
         readiness.fail_if_waiting("canaries", "the watch broke later".to_owned());

@@ -13,10 +13,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    deadline::stamp::{PREFIX, ROLLOUT_DEADLINE},
-    enforcer::FIELD_MANAGER,
-};
+use crate::{deadline::stamp::PREFIX, enforcer::FIELD_MANAGER, policy::ROLLOUT_DEADLINE};
 
 /// The name of both configurations.
 const NAME: &str = "curfew";

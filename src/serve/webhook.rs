@@ -36,8 +36,9 @@ use crate::{
         review::{self, Answer, Operation},
         validate::validate,
     },
-    enforcer::{clock, watch::Namespaces},
-    policy::{Mode, Policies},
+    enforcer::{clock, policies::InForce, watch::Namespaces},
+    policy::Mode,
+    rules::World,
 };
 
 /// The largest review: controller-runtime's figure. The largest Canary that etcd stores needs 3 MB of it.
@@ -59,7 +60,9 @@ const IDLE: Duration = Duration::from_mins(2);
 #[derive(Clone)]
 pub struct Webhook {
     /// The policies in force.
-    pub policies: Arc<Policies>,
+    pub policies: InForce,
+    /// What the rules know beyond the Canary.
+    pub world: Arc<dyn World + Send + Sync>,
     /// Whose labels policies select by.
     pub namespaces: Namespaces,
     /// Who Curfew itself is.
@@ -135,7 +138,8 @@ impl<S: Send + Sync> FromRequest<S> for Asked {
 async fn answer_validate(State(webhook): State<Webhook>, Asked(request): Asked) -> Response {
     let begun = Instant::now();
     let labels = webhook.namespaces.labels(&request.namespace);
-    let decision = validate(&request, &webhook.policies, &labels, clock::now());
+    let policies = webhook.policies.current();
+    let decision = validate(&request, &policies, &labels, &*webhook.world, clock::now());
     for (finding, mode) in &decision.findings {
         webhook.metrics.found(finding.rule, *mode);
     }
@@ -172,7 +176,8 @@ async fn answer_mutate(State(webhook): State<Webhook>, Asked(request): Asked) ->
     let answer = if own {
         Answer::allow()
     } else {
-        mutate(&request, clock::now())
+        let labels = webhook.namespaces.labels(&request.namespace);
+        mutate(&request, &webhook.policies.current(), &labels, clock::now())
     };
     let decided = if matches!(answer, Answer::Patch(_)) {
         "patch"

@@ -42,6 +42,7 @@ async fn a_canary_that_cannot_work_is_refused_with_everything_that_is_wrong() {
     assert!(!kubectl.run(&["get", "canary", APP]).await.done, "nothing was stored");
 
     // What is fine is stored without a word.
+    stage.create(&App::default().deployment()).await;
     let said = kubectl.apply(&canary(&json!(30), "10s"), &[]).await;
     assert_eq!(
         (said.out.as_str(), said.err.as_str()),

@@ -72,6 +72,7 @@ async fn a_daemon_set_with_an_interval_beyond_its_deadline_is_failed_by_flagger_
     let app = App {
         deadline: 15,
         analysis: json!({"interval": "20s", "threshold": 3, "iterations": 5}),
+        labels: json!({"plane.curfew.dev/admission": "audit"}),
         ..App::default()
     };
     install(&stage, &app).await;

@@ -32,16 +32,21 @@ pub struct Said {
 impl Kubectl<'_> {
     /// Runs it.
     pub async fn run(&self, args: &[&str]) -> Said {
-        self.run_with(args, "").await
+        self.input(args, "").await
     }
 
     /// `kubectl apply -f -` of an object, with further arguments.
     pub async fn apply(&self, object: &Value, args: &[&str]) -> Said {
-        let args = [&["apply", "-f", "-"], args].concat();
-        self.run_with(&args, &object.to_string()).await
+        self.on(object, &[&["apply"], args].concat()).await
     }
 
-    async fn run_with(&self, args: &[&str], input: &str) -> Said {
+    /// A command on an object, with `-f -`.
+    pub async fn on(&self, object: &Value, args: &[&str]) -> Said {
+        self.input(&[args, &["-f", "-"]].concat(), &object.to_string()).await
+    }
+
+    /// Runs it with something to read.
+    pub async fn input(&self, args: &[&str], input: &str) -> Said {
         let mut child = Command::new(self.plane.dir().join("bin/kubectl"))
             .env("KUBECONFIG", self.plane.kubeconfig(self.user))
             .args(["--namespace", self.namespace])

@@ -20,16 +20,25 @@
 )]
 
 mod admission;
+mod admission_policy;
 mod adoption;
 mod alerts;
+mod api_objects;
 mod api_server;
 mod approval;
 mod autoscaler;
 mod breaker;
+mod bypass;
 mod controllers;
+#[path = "../canaries/corpus.rs"]
+mod corpus;
 mod crashes;
 mod curfew_says;
 mod daemon_set;
+mod every_rule;
+#[allow(dead_code, reason = "one test writes what another reads")]
+#[path = "../reviews/filler.rs"]
+mod filler;
 mod fix_pushed;
 mod flagger_restart;
 mod flapping;
@@ -37,6 +46,7 @@ mod gates;
 mod hang;
 mod healthy;
 mod hooks;
+mod hostile;
 mod idle;
 mod installed_late;
 mod kubectl;
@@ -45,15 +55,22 @@ mod leadership;
 mod mirrored;
 mod network;
 mod nonsense;
+mod odd_specs;
+#[allow(dead_code, reason = "other tests ask it more")]
+#[path = "../flagger_codec/oracle.rs"]
+mod oracle;
 mod paused;
 mod permissions;
 mod planes;
 mod poison;
+mod policies;
+mod policy_default;
 mod primary_not_ready;
 mod promotion;
 mod raised_deadline;
 mod reasons;
 mod receiver;
+mod recorded_reviews;
 mod restart;
 mod revision;
 mod rollout;

@@ -121,23 +121,25 @@ async fn a_missing_permission_is_told_and_nothing_falls_over() {
         })
         .await;
 
-    // A Curfew that may not see Canaries is not ready, says why, and stays until it may.
-    for verb in ["list", "watch"] {
-        without(&stage, "canaries", verb).await;
+    // A Curfew that may not see Canaries or policies is not ready, says why, and stays until it may.
+    for resource in ["canaries", "canarypolicies"] {
+        for verb in ["list", "watch"] {
+            without(&stage, resource, verb).await;
+        }
+        tokio::join!(
+            async { plane.restart(Component::Curfew).await.unwrap() },
+            not_ready_until_permitted(&stage, &all, resource),
+        );
+        assert!(plane.runs(Component::Curfew), "the same process");
     }
-    tokio::join!(
-        async { plane.restart(Component::Curfew).await.unwrap() },
-        not_ready_until_permitted(&stage, &all),
-    );
-    assert!(plane.runs(Component::Curfew), "the same process");
 }
 
-async fn not_ready_until_permitted(stage: &Stage, all: &[PolicyRule]) {
+async fn not_ready_until_permitted(stage: &Stage, all: &[PolicyRule], resource: &str) {
     stage
         .eventually("it says what is missing", 15, async || {
             let url = format!("{}/readyz?verbose", stage.plane.curfew_admin_url());
             let (status, text) = plane::get(&url).await.ok()?;
-            (status == 503 && text.contains("[-]canaries ") && text.contains("forbidden")).then_some(())
+            (status == 503 && text.contains(&format!("[-]{resource} ")) && text.contains("forbidden")).then_some(())
         })
         .await;
     assert_eq!(admin_page(&stage.plane, "/livez").await.0, 200);

@@ -112,7 +112,7 @@ async fn a_canary_that_stops_flagger_for_everyone_is_refused() {
     let printed = tenant.apply(&poison, &[]).await.refused();
     let expected =
         format!("spec.progressDeadlineSeconds: Flagger cannot decode 180.5, {EFFECT}; write {DEADLINE} [undecodable]");
-    assert!(printed.starts_with("The Canary \"web\" is invalid"), "{printed}");
+    assert!(printed.contains("The Canary \"web\" is invalid"), "{printed}");
     assert!(printed.contains(&expected), "{printed}");
 
     newcomer.phase("Initialized", 90).await;

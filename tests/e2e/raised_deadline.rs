@@ -40,6 +40,7 @@ async fn a_deadline_raised_in_time_moves_the_breach() {
         .await;
     let moved = seconds_between(&old, &new);
     assert!((24..=26).contains(&moved), "the deadline moved by {moved} s");
+    stage.event("DeadlineChanged").await;
     let verdict = stage.until("there is a verdict", 60, Seen::verdict).await;
     assert_verdict(&verdict, "rollback", "requested");
     let apart = seconds_between(verdict["deadline"].as_str().unwrap(), &new);

@@ -14,6 +14,8 @@ async fn a_rollout_that_takes_longer_than_its_owner_said_is_rolled_back() {
     let app = App {
         deadline: 60,
         analysis: json!({"interval": "10s", "threshold": 3, "iterations": 50}),
+        // It would be refused: its steps alone take longer.
+        labels: json!({"plane.curfew.dev/admission": "audit"}),
         ..App::default()
     };
     let mut canary = app.canary();

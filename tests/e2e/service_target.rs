@@ -38,7 +38,7 @@ async fn a_service_that_takes_longer_than_its_owner_said_is_rolled_back() {
         ..App::default()
     };
     let mut canary = app.canary();
-    canary["metadata"]["annotations"] = json!({"curfew.dev/rollout-deadline": "25s"});
+    canary["metadata"]["annotations"] = json!({"curfew.dev/rollout-deadline": "31s"});
     canary["spec"]["targetRef"] = json!({"apiVersion": "v1", "kind": "Service", "name": APP});
     stage
         .create(&json!({

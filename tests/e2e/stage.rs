@@ -127,6 +127,7 @@ impl App {
     /// Its Deployment, in a first version that is fine.
     pub fn deployment(&self) -> Value {
         let labels = json!({"app": APP});
+        let probe = json!({"httpGet": {"path": "/healthz", "port": 80}, "periodSeconds": 1});
         json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -136,7 +137,10 @@ impl App {
                 "selector": {"matchLabels": labels},
                 "template": {
                     "metadata": {"labels": labels, "annotations": {OUTCOME: "ready"}},
-                    "spec": {"containers": [{"name": "log", "image": "log:1"}, {"name": "app", "image": "app:1"}]},
+                    "spec": {"containers": [
+                        {"name": "log", "image": "log:1"},
+                        {"name": "app", "image": "app:1", "readinessProbe": probe, "livenessProbe": probe},
+                    ]},
                 },
             },
         })
@@ -366,13 +370,14 @@ impl Stage {
         .await
     }
 
-    /// What Curfew told about the Canary: reasons and notes.
+    /// What Curfew told about the Canary's rollouts: reasons and notes. What the audit finds is another matter.
     pub async fn curfews_events(&self) -> Vec<(String, String)> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let mut events = api.list(&ListParams::default()).await.unwrap().items;
         events.sort_by_key(|event| event.event_time.clone());
         let ours = events.into_iter().filter(|event| {
             event.reporting_controller.as_deref() == Some("curfew.dev/curfew")
+                && event.reason.as_deref() != Some("PolicyFinding")
                 && event.regarding.as_ref().and_then(|object| object.name.as_deref()) == Some(APP)
         });
         ours.map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default()))

@@ -51,6 +51,7 @@ async fn weird_canaries_do_not_stop_the_others() {
         let name = format!("{APP}-{index}");
         let mut canary = App::default().canary();
         canary["metadata"]["name"] = name.as_str().into();
+        canary["spec"]["targetRef"]["name"] = name.as_str().into();
         odd.create(&canary).await;
         let patch = Patch::Merge(json!({ "status": status }));
         odd.canaries()

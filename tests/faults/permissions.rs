@@ -48,6 +48,15 @@ const TABLE: &[(&str, &str, Outcome)] = &[
     ("create", "events", NotTold),
     ("list", "namespaces", Nothing),
     ("watch", "namespaces", HandedOver),
+    // For what the enforcer is told by others: the policies in force, and what the rules of admission look at.
+    ("get", "canarypolicies", HandedOver),
+    ("list", "canarypolicies", HandedOver),
+    ("watch", "canarypolicies", HandedOver),
+    ("patch", "canarypolicies/status", HandedOver),
+    ("list", "horizontalpodautoscalers", HandedOver),
+    ("watch", "horizontalpodautoscalers", HandedOver),
+    ("list", "scaledobjects", HandedOver),
+    ("watch", "scaledobjects", HandedOver),
     // For the last resort alone.
     ("get", "leases", HandedOver),
     ("get", "services", HandedOver),
@@ -93,7 +102,9 @@ async fn without_any_one_permission_what_can_be_done_is_done_and_nothing_else() 
         stage.start_unheard();
         let what = format!("{verb} {resource}: {outcome:?}");
         let refused = |log: &[crate::request::Request]| log.iter().any(|request| request.answer == Some(403));
-        if matches!(*verb, "list" | "watch") && *resource != "pods" {
+        // What this enforcer does not watch.
+        let elsewhere = ["pods", "canarypolicies", "horizontalpodautoscalers", "scaledobjects"];
+        if matches!(*verb, "list" | "watch") && !elsewhere.contains(resource) {
             stage.server.until(&what, |_, log| refused(log).then_some(())).await;
         } else {
             stage

@@ -11,6 +11,7 @@ use curfew::{
         link::{self, Link},
         memory::Memories,
         metrics::Metrics,
+        policies::InForce,
         rollouts::Rollouts,
         watch::Watches,
     },
@@ -80,7 +81,7 @@ impl Enforcer {
         };
         let context = Context {
             client,
-            policies: Arc::new(file::parse(POLICY).expect("policies")),
+            policies: InForce::new(file::parse(POLICY).expect("policies")),
             watches,
             memories,
             link,

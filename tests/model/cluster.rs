@@ -16,6 +16,7 @@ use curfew::{
     flagger::{
         canary::{Analysis, Canary, Hook, Promoted, Spec, Status, TargetRef},
         phase::Phase,
+        startup::Startup,
         workload::{Condition, Kind, TemplateHash, Workload},
     },
 };
@@ -249,6 +250,8 @@ fn deployment() -> Workload {
         total: 0,
         updated: 0,
         available: 0,
+        startup: Startup::default(),
+        max_unavailable: None,
         progressing: None,
         availability: None,
         replica_failure: None,

@@ -16,10 +16,14 @@ use crate::attend::attend;
 use crate::ends::Ends;
 
 /// The files of stories that have planes of their own, as the names of their tests begin.
-const WITH_OWN_PLANES: [&str; 13] = [
+const WITH_OWN_PLANES: [&str; 19] = [
+    "admission_policy::",
+    "api_objects::",
     "api_server::",
     "breaker::",
+    "bypass::",
     "controllers::",
+    "every_rule::",
     "flagger_restart::",
     "installed_late::",
     "last_resort::",
@@ -28,6 +32,8 @@ const WITH_OWN_PLANES: [&str; 13] = [
     "nonsense::",
     "permissions::",
     "poison::",
+    "policies::",
+    "recorded_reviews::",
     "restart::",
     "weird::",
 ];
@@ -140,13 +146,21 @@ const STEPS: &[Step] = &[
             "--test",
             "architecture",
             "--test",
+            "canaries",
+            "--test",
+            "check",
+            "--test",
             "command_line",
             "--test",
             "flagger_codec",
             "--test",
             "manifests",
             "--test",
+            "properties",
+            "--test",
             "replay",
+            "--test",
+            "reviews",
             "--test",
             "clocks",
             "--test",

@@ -138,7 +138,7 @@ fn open(path: &Path) -> Result<Box<dyn Read>, String> {
 
 fn policies(path: Option<&Path>) -> Result<Policies, String> {
     let Some(path) = path else {
-        return Policies::new(Vec::new());
+        return Ok(Policies::default());
     };
     let bad = |why: String| format!("--policy {}: {why}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;

@@ -27,12 +27,10 @@ use super::{
     times,
 };
 use crate::{
-    deadline::{
-        pods::PodSeen,
-        stamp::{PREFIX, ROLLOUT_DEADLINE},
-    },
+    deadline::{pods::PodSeen, stamp::PREFIX},
     enforcer::{fresh, watch::sign_of_life},
     flagger::{canary::Canary, workload::Workload},
+    policy::ROLLOUT_DEADLINE,
 };
 
 /// Creation times are whole seconds: what was created within the second in which a recording began may be new.

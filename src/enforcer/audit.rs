@@ -1,0 +1,315 @@
+//! The audit: what the webhook would say about the Canaries that are stored already.
+//!
+//! The caches hold what the clocks need of a Canary and not its whole spec, so the audit reads what it judges: one
+//! Canary after the other where something changed that the rules look at, and page by page when a policy changed, when this Curfew
+//! begins to lead, and every ten minutes. Only the leader audits.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::StreamExt;
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, ListParams},
+};
+use parking_lot::Mutex;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    Context, Error, ask,
+    events::{self, Topic},
+    ledger::{Key, Ledger, Summary},
+    policies::PolicyState,
+    policy_status,
+    surroundings::Surroundings,
+};
+use crate::{
+    flagger::{
+        canary::{Canary, TargetRef},
+        phase::Phase,
+    },
+    policy::{Policies, READY_AFTER, ROLLOUT_DEADLINE, Rule},
+    rules::{World, judged::Case, world::Sight},
+};
+
+/// Everything is judged anew so often: exemptions end, and namespaces get other labels.
+const EVERYTHING: Duration = Duration::from_mins(10);
+/// Changes that come together are judged together.
+const SETTLE: Duration = Duration::from_millis(500);
+/// When to try again what the API server did not answer.
+const AGAIN: Duration = Duration::from_secs(10);
+/// More Canaries than this are listed rather than read one by one.
+const FEW: usize = 200;
+/// Canaries in a page of a list.
+const PAGE: u32 = 500;
+
+/// The Canaries that may have to be judged anew. Clones see the same.
+#[derive(Clone, Debug, Default)]
+pub struct Marks(Arc<Marked>);
+
+#[derive(Debug, Default)]
+struct Marked {
+    canaries: Mutex<BTreeSet<Key>>,
+    /// Workloads and Services that Canaries shared with one that is gone.
+    shared: Mutex<BTreeSet<Key>>,
+    some: Notify,
+}
+
+/// What was told of each policy last.
+type Told = BTreeMap<String, (PolicyState, Option<Summary>)>;
+
+/// The audit.
+pub struct Audit {
+    /// What the enforcer works with.
+    pub context: Arc<Context>,
+    /// What the rules know beyond the Canary.
+    pub world: Surroundings,
+    /// What may have changed.
+    pub marks: Marks,
+    /// What was found.
+    pub ledger: Ledger,
+}
+
+// === impl Marks ===
+
+impl Marks {
+    /// Something changed that these Canaries have to do with.
+    pub fn mark(&self, canaries: impl IntoIterator<Item = Key>) {
+        self.0.canaries.lock().extend(canaries);
+        self.0.some.notify_one();
+    }
+
+    /// A Canary is gone, and leaves what it shared to the others.
+    pub fn gone(&self, canary: &Canary) {
+        let named = |name: &str| (canary.namespace().to_owned(), name.to_owned());
+        let shared = [canary.spec.target.name.as_str(), canary.apex_name()].map(named);
+        self.0.shared.lock().extend(shared);
+        self.mark([key(canary)]);
+    }
+
+    fn take(&self) -> (BTreeSet<Key>, BTreeSet<Key>) {
+        let canaries = std::mem::take(&mut *self.0.canaries.lock());
+        (canaries, std::mem::take(&mut *self.0.shared.lock()))
+    }
+}
+
+// === impl Audit ===
+
+impl Audit {
+    /// Audits until it is dropped.
+    pub async fn run(self) {
+        let mut policies = pin!(self.context.policies.changes());
+        let mut states = pin!(self.context.policies.state_changes());
+        let mut beginnings = pin!(self.context.leadership.beginnings());
+        let mut everything_at = Instant::now();
+        let mut told = BTreeMap::new();
+        loop {
+            tokio::select! {
+                () = self.marks.0.some.notified() => {}
+                Some(()) = beginnings.next() => everything_at = Instant::now(),
+                Some(()) = policies.next() => everything_at = Instant::now(),
+                Some(()) = states.next() => {}
+                () = sleep_until(everything_at) => {}
+            }
+            sleep(SETTLE).await;
+            let (marked, shared) = self.marks.take();
+            if !self.context.leadership.is_leader() {
+                self.ledger.clear();
+                everything_at = Instant::now() + EVERYTHING;
+                continue;
+            }
+            if !self.context.watches.all_listed() || !self.context.policies.is_known() {
+                everything_at = Instant::now() + SETTLE;
+                continue;
+            }
+            let changed = self.changed(marked, shared);
+            let is_time = Instant::now() >= everything_at;
+            let done = if is_time || changed.len() > FEW {
+                everything_at = Instant::now() + EVERYTHING;
+                told.clear();
+                self.judge_everything().await
+            } else {
+                self.judge_some(&changed).await
+            };
+            let done = match done {
+                Ok(()) => self.tell_policies(&mut told).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                tracing::warn!(%error, "the audit is not complete; trying again");
+                everything_at = Instant::now() + AGAIN;
+            }
+        }
+    }
+
+    /// Those of the marked Canaries, and of their neighbours, for which something changed that the rules look at.
+    fn changed(&self, mut marked: BTreeSet<Key>, mut shared: BTreeSet<Key>) -> Vec<Arc<Canary>> {
+        let watches = &self.context.watches;
+        for (namespace, name) in &marked {
+            match watches.canary(namespace, name) {
+                Some(canary) => shared.extend(
+                    [canary.spec.target.name.as_str(), canary.apex_name()]
+                        .map(|name| (namespace.clone(), name.to_owned())),
+                ),
+                None => self.ledger.forget(&(namespace.clone(), name.clone())),
+            }
+        }
+        for (namespace, name) in &shared {
+            let around = watches.canaries_about(namespace, name);
+            marked.extend(around.iter().map(|canary| key(canary)));
+        }
+        marked
+            .into_iter()
+            .filter_map(|(namespace, name)| watches.canary(&namespace, &name))
+            .filter(|canary| !self.ledger.is_current(&key(canary), self.inputs(canary)))
+            .collect()
+    }
+
+    /// What a judgement of this Canary rests on.
+    fn inputs(&self, canary: &Canary) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let (namespace, metadata) = (canary.namespace(), &canary.metadata);
+        (&metadata.uid, metadata.generation, &metadata.labels).hash(&mut hasher);
+        for annotation in [ROLLOUT_DEADLINE, READY_AFTER] {
+            canary.annotation(annotation).hash(&mut hasher);
+        }
+        matches!(canary.status.phase, Phase::None | Phase::Initializing).hash(&mut hasher);
+        let primary = TargetRef {
+            name: canary.primary_name(),
+            ..canary.spec.target.clone()
+        };
+        for target in [&canary.spec.target, &primary] {
+            match self.world.workload(namespace, target) {
+                Sight::There(target) => (
+                    &target.selector,
+                    target.progress_deadline,
+                    target.min_ready,
+                    target.wanted,
+                    target.startup,
+                    target.max_unavailable,
+                )
+                    .hash(&mut hasher),
+                Sight::Missing => 1.hash(&mut hasher),
+                Sight::Unseen(_) => 2.hash(&mut hasher),
+                Sight::Unknown => 3.hash(&mut hasher),
+            }
+        }
+        let scaler = canary.spec.autoscaler.as_ref();
+        let scaler = scaler.map(|scaler| self.world.scaler(namespace, scaler) == Sight::There(()));
+        scaler.hash(&mut hasher);
+        let target = canary.spec.target.name.as_str();
+        for others in [
+            self.world.others_on_target(namespace, target, canary.name()),
+            self.world.others_at_apex(namespace, canary.apex_name(), canary.name()),
+        ] {
+            if let Sight::There(others) = others {
+                others.hash(&mut hasher);
+            }
+        }
+        hasher.finish()
+    }
+
+    async fn judge_some(&self, canaries: &[Arc<Canary>]) -> Result<(), Error> {
+        let policies = self.context.policies.current();
+        for canary in canaries {
+            let api =
+                Api::<DynamicObject>::namespaced_with(self.context.client.clone(), canary.namespace(), &resource());
+            match ask("read a Canary for the audit", api.get_opt(canary.name())).await? {
+                Some(object) => self.judge(object, &policies),
+                None => self.ledger.forget(&key(canary)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn judge_everything(&self) -> Result<(), Error> {
+        let policies = self.context.policies.current();
+        let api = Api::<DynamicObject>::all_with(self.context.client.clone(), &resource());
+        let mut page = ListParams::default().limit(PAGE);
+        let (mut there, mut poisonous) = (BTreeSet::new(), Vec::new());
+        loop {
+            let list = ask("list the Canaries for the audit", api.list(&page)).await?;
+            for object in list.items {
+                let canary = (
+                    object.metadata.namespace.clone().unwrap_or_default(),
+                    object.metadata.name.clone().unwrap_or_default(),
+                );
+                self.judge(object, &policies);
+                if self.ledger.finds(&canary, Rule::Undecodable) {
+                    poisonous.push(format!("{}/{}", canary.0, canary.1));
+                }
+                there.insert(canary);
+            }
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => break,
+            }
+        }
+        self.ledger.retain(&there);
+        if !poisonous.is_empty() {
+            let canaries = poisonous.join(", ");
+            tracing::error!(
+                canaries,
+                "Flagger cannot decode these Canaries, and sees no new one in the whole cluster until they are mended or deleted"
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes the status of the policies of the cluster of which there is something else to tell than was told.
+    async fn tell_policies(&self, told: &mut Told) -> Result<(), Error> {
+        let mut summaries = self.ledger.summaries();
+        for policy in self.context.policies.states() {
+            let name = policy.name.clone();
+            let news = (policy, summaries.remove(&name));
+            if told.get(&name) != Some(&news) {
+                policy_status::write(&self.context, &news.0, news.1.as_ref()).await?;
+                told.insert(name, news);
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&self, object: DynamicObject, policies: &Policies) {
+        let Ok(object) = serde_json::to_value(object) else {
+            return;
+        };
+        let canary = Canary::from_json(object.clone());
+        let namespace_labels = self.context.watches.namespaces.labels(canary.namespace());
+        let case = Case {
+            canary: &object,
+            namespace: canary.namespace(),
+            namespace_labels: &namespace_labels,
+            name: canary.name(),
+        };
+        let judged = case.judge(policies, &self.world, self.context.now());
+        // What is being deleted is nobody's to mend any more.
+        let findings = if canary.metadata.deletion_timestamp.is_some() {
+            Vec::new()
+        } else {
+            judged.findings
+        };
+        let inputs = self.inputs(&canary);
+        let news = self.ledger.note(&key(&canary), inputs, &judged.policy.name, &findings);
+        if !news.is_empty() {
+            let told: Vec<_> = news.iter().map(ToString::to_string).collect();
+            events::tell(&self.context, &canary, vec![(Topic::PolicyFinding, told.join(" | "))]);
+        }
+    }
+}
+
+fn key(canary: &Canary) -> Key {
+    (canary.namespace().to_owned(), canary.name().to_owned())
+}
+
+fn resource() -> ApiResource {
+    ApiResource::erase::<Canary>(&())
+}

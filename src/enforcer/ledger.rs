@@ -1,0 +1,357 @@
+//! What the audit found, Canary by Canary: for the policies' status, the metrics, and to know what is new.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, gauge::ConstGauge},
+};
+
+use crate::{
+    policy::{Mode, Rule},
+    rules::Finding,
+};
+
+/// So many findings are told in a policy's status.
+pub const MOST_ITEMS: usize = 50;
+
+/// Of so many findings the words are kept, all policies together: ten thousand Canaries may share a fault.
+const MOST_WORDS: usize = 2000;
+
+/// A namespace and a name.
+pub type Key = (String, String);
+
+/// What was found, and in what. Clones see the same.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    audited: BTreeMap<Key, Audited>,
+    words: usize,
+}
+
+/// One Canary as it was judged last.
+#[derive(Clone, Debug)]
+struct Audited {
+    /// What the judgement rested on.
+    inputs: u64,
+    policy: String,
+    found: Vec<Found>,
+}
+
+#[derive(Clone, Debug)]
+struct Found {
+    rule: Rule,
+    mode: Mode,
+    fault: u64,
+    words: Option<Box<Words>>,
+}
+
+#[derive(Clone, Debug)]
+struct Words {
+    field: String,
+    message: String,
+}
+
+/// What is told of one policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The Canaries that it applies to.
+    pub matched: usize,
+    /// What was found in them.
+    pub total: usize,
+    /// The gravest of it.
+    pub items: Vec<Item>,
+}
+
+/// One finding, as a policy's status tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The Canary.
+    pub canary: Key,
+    /// The rule that found it.
+    pub rule: Rule,
+    /// The field.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Whether a Canary was judged on exactly this.
+    #[must_use]
+    pub fn is_current(&self, canary: &Key, inputs: u64) -> bool {
+        let state = self.0.lock();
+        state
+            .audited
+            .get(canary)
+            .is_some_and(|audited| audited.inputs == inputs)
+    }
+
+    /// Whether a rule finds something in a Canary.
+    #[must_use]
+    pub fn finds(&self, canary: &Key, rule: Rule) -> bool {
+        let state = self.0.lock();
+        let audited = state.audited.get(canary);
+        audited.is_some_and(|audited| audited.found.iter().any(|found| found.rule == rule))
+    }
+
+    /// Writes down what was found in a Canary, and answers what of it is news: what it did not have before, and of a Canary
+    /// that was not known what would be refused.
+    #[must_use]
+    pub fn note<'a>(
+        &self,
+        canary: &Key,
+        inputs: u64,
+        policy: &str,
+        findings: &'a [(Finding, Mode)],
+    ) -> Vec<&'a Finding> {
+        let mut state = self.0.lock();
+        let before = state.remove(canary);
+        let is_news = |finding: &Finding, mode: Mode| match &before {
+            Some(before) => {
+                mode >= Mode::Warn
+                    && !before
+                        .found
+                        .iter()
+                        .any(|found| found.fault == finding.fault() && found.mode >= Mode::Warn)
+            }
+            None => mode == Mode::Enforce,
+        };
+        let news = findings
+            .iter()
+            .filter(|(finding, mode)| is_news(finding, *mode))
+            .map(|(finding, _)| finding)
+            .collect();
+        let found = findings
+            .iter()
+            .map(|(finding, mode)| state.found(finding, *mode))
+            .collect();
+        let audited = Audited {
+            inputs,
+            policy: policy.to_owned(),
+            found,
+        };
+        state.audited.insert(canary.clone(), audited);
+        news
+    }
+
+    /// Forgets every Canary but these.
+    pub fn retain(&self, canaries: &BTreeSet<Key>) {
+        let mut state = self.0.lock();
+        let gone: Vec<_> = state
+            .audited
+            .keys()
+            .filter(|key| !canaries.contains(*key))
+            .cloned()
+            .collect();
+        for canary in gone {
+            state.remove(&canary);
+        }
+    }
+
+    /// Forgets a Canary.
+    pub fn forget(&self, canary: &Key) {
+        self.0.lock().remove(canary);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        *self.0.lock() = State::default();
+    }
+
+    /// What is to be told of each policy that applies to any Canary.
+    #[must_use]
+    pub fn summaries(&self) -> BTreeMap<String, Summary> {
+        let state = self.0.lock();
+        let mut summaries = BTreeMap::<String, Summary>::new();
+        // The gravest first, and then by name.
+        for mode in [Mode::Enforce, Mode::Warn, Mode::Audit] {
+            for (canary, audited) in &state.audited {
+                let summary = summaries.entry(audited.policy.clone()).or_default();
+                summary.matched += usize::from(mode == Mode::Enforce);
+                for found in audited.found.iter().filter(|found| found.mode == mode) {
+                    summary.total += 1;
+                    if let Some(words) = found.words.as_ref().filter(|_| summary.items.len() < MOST_ITEMS) {
+                        summary.items.push(Item {
+                            canary: canary.clone(),
+                            rule: found.rule,
+                            field: words.field.clone(),
+                            message: words.message.clone(),
+                        });
+                    }
+                }
+            }
+        }
+        summaries
+    }
+
+    /// How often each rule finds something, by policy.
+    fn counts(&self) -> BTreeMap<(Rule, String), i64> {
+        let mut counts = BTreeMap::new();
+        for audited in self.0.lock().audited.values() {
+            for found in &audited.found {
+                *counts.entry((found.rule, audited.policy.clone())).or_default() += 1;
+            }
+        }
+        counts
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn found(&mut self, finding: &Finding, mode: Mode) -> Found {
+        let has_room = self.words < MOST_WORDS;
+        self.words += usize::from(has_room);
+        Found {
+            rule: finding.rule,
+            mode,
+            fault: finding.fault(),
+            words: has_room.then(|| {
+                Box::new(Words {
+                    field: finding.field.clone(),
+                    message: format!("{}; {}", finding.message, finding.mend),
+                })
+            }),
+        }
+    }
+
+    fn remove(&mut self, canary: &Key) -> Option<Audited> {
+        let removed = self.audited.remove(canary)?;
+        self.words -= removed.found.iter().filter(|found| found.words.is_some()).count();
+        Some(removed)
+    }
+}
+
+/// Tells the counts when it is asked.
+#[derive(Debug)]
+pub struct Counts(pub Ledger);
+
+// === impl Counts ===
+
+impl Collector for Counts {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "What the audit finds in stored Canaries";
+        let mut family = encoder.encode_descriptor("audit_findings", help, None, MetricType::Gauge)?;
+        for ((rule, policy), count) in self.0.counts() {
+            let labels = [("rule", rule.name().to_owned()), ("policy", policy)];
+            ConstGauge::new(count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        ("shop".to_owned(), name.to_owned())
+    }
+
+    fn finding(rule: Rule, value: &str, mode: Mode) -> (Finding, Mode) {
+        let finding = Finding {
+            rule,
+            severity: mode,
+            at_most: Mode::Enforce,
+            field: "spec".to_owned(),
+            value: value.to_owned(),
+            message: format!("wrong {value}"),
+            mend: "mend it".to_owned(),
+        };
+        (finding, mode)
+    }
+
+    fn news(ledger: &Ledger, canary: &str, found: &[(Finding, Mode)]) -> Vec<Rule> {
+        let news = ledger.note(&key(canary), 1, "default", found);
+        news.into_iter().map(|finding| finding.rule).collect()
+    }
+
+    #[test]
+    fn what_is_new_is_told_once() {
+        let ledger = Ledger::default();
+        let refused = finding(Rule::Undecodable, "180.5", Mode::Enforce);
+        let warned = finding(Rule::Probes, "readiness", Mode::Warn);
+        let noted = finding(Rule::PartialAvailability, "1", Mode::Audit);
+        let all = [refused.clone(), warned.clone(), noted.clone()];
+        assert_eq!(
+            news(&ledger, "web", &all),
+            [Rule::Undecodable],
+            "of a Canary that was not known"
+        );
+        assert_eq!(news(&ledger, "web", &all), []);
+        assert_eq!(news(&ledger, "web", std::slice::from_ref(&noted)), []);
+        assert_eq!(news(&ledger, "web", &[noted, warned]), [Rule::Probes]);
+        let worse = finding(Rule::Undecodable, "2.5", Mode::Enforce);
+        assert_eq!(news(&ledger, "web", &[refused, worse]), [Rule::Undecodable; 2]);
+    }
+
+    #[test]
+    fn a_policy_is_told_the_gravest_and_how_much_there_is() {
+        let ledger = Ledger::default();
+        for index in 0..60 {
+            news(
+                &ledger,
+                &format!("web-{index:02}"),
+                &[finding(Rule::Probes, "readiness", Mode::Warn)],
+            );
+        }
+        news(&ledger, "worst", &[finding(Rule::Undecodable, "180.5", Mode::Enforce)]);
+        news(&ledger, "sound", &[]);
+        let summary = &ledger.summaries()["default"];
+        assert_eq!(
+            (summary.matched, summary.total, summary.items.len()),
+            (62, 61, MOST_ITEMS)
+        );
+        assert_eq!(
+            (summary.items[0].rule, &summary.items[0].canary),
+            (Rule::Undecodable, &key("worst"))
+        );
+        assert_eq!(summary.items[1].message, "wrong readiness; mend it");
+    }
+
+    #[test]
+    fn of_very_many_findings_the_words_are_not_kept() {
+        let ledger = Ledger::default();
+        for index in 0..2 * MOST_WORDS {
+            news(
+                &ledger,
+                &format!("web-{index}"),
+                &[finding(Rule::Probes, "readiness", Mode::Warn)],
+            );
+        }
+        let state = ledger.0.lock();
+        assert_eq!(state.words, MOST_WORDS);
+        let kept = state
+            .audited
+            .values()
+            .flat_map(|audited| &audited.found)
+            .filter(|found| found.words.is_some());
+        assert_eq!(kept.count(), MOST_WORDS);
+        drop(state);
+        ledger.retain(&BTreeSet::from([key("web-0")]));
+        assert_eq!(ledger.0.lock().words, 1);
+        assert_eq!(ledger.summaries()["default"].total, 1);
+    }
+
+    #[test]
+    fn a_canary_is_current_until_something_that_matters_changes() {
+        let ledger = Ledger::default();
+        news(&ledger, "web", &[]);
+        assert!(ledger.is_current(&key("web"), 1));
+        assert!(!ledger.is_current(&key("web"), 2));
+        assert!(!ledger.is_current(&key("api"), 1));
+        ledger.forget(&key("web"));
+        assert!(!ledger.is_current(&key("web"), 1));
+    }
+}

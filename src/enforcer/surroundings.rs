@@ -1,0 +1,87 @@
+//! What the rules ask about a Canary's surroundings, answered from the caches of the watches.
+
+use std::sync::Arc;
+
+use super::{scalers::Scalers, watch::Watches};
+use crate::{
+    flagger::{
+        canary::{AutoscalerRef, Canary, TargetRef},
+        workload::Workload,
+    },
+    rules::world::{Sight, World},
+};
+
+/// What the watches have seen, and what Curfew was told about Flagger.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The watches.
+    pub watches: Watches,
+    /// The autoscalers.
+    pub scalers: Scalers,
+    /// Flagger's `-mesh-provider`, if it was told.
+    pub mesh_provider: Option<String>,
+    /// Flagger's `-selector-labels`, if they were told.
+    pub selector_labels: Option<Vec<String>>,
+}
+
+// === impl Surroundings ===
+
+impl Surroundings {
+    /// Other Canaries are looked up by a name that they have to do with, and then asked.
+    fn others(
+        &self,
+        namespace: &str,
+        name: &str,
+        except: &str,
+        shares: impl Fn(&Canary) -> bool,
+    ) -> Sight<Vec<String>> {
+        if let Some(why) = self.watches.unlisted("canaries") {
+            return Sight::Unseen(why);
+        }
+        let mut others: Vec<_> = self
+            .watches
+            .canaries_about(namespace, name)
+            .iter()
+            .filter(|canary| canary.name() != except && canary.metadata.deletion_timestamp.is_none() && shares(canary))
+            .map(|canary| canary.name().to_owned())
+            .collect();
+        others.sort_unstable();
+        Sight::There(others)
+    }
+}
+
+impl World for Surroundings {
+    fn provider(&self) -> Option<&str> {
+        self.mesh_provider.as_deref()
+    }
+
+    fn selector_labels(&self) -> Option<&[String]> {
+        self.selector_labels.as_deref()
+    }
+
+    fn workload(&self, namespace: &str, target: &TargetRef) -> Sight<Arc<Workload>> {
+        let watch = match target.kind.as_str() {
+            "Deployment" => "deployments",
+            "DaemonSet" => "daemonsets",
+            _ => return Sight::Unknown,
+        };
+        if let Some(why) = self.watches.unlisted(watch) {
+            return Sight::Unseen(why);
+        }
+        self.watches
+            .workload(&target.kind, namespace, &target.name)
+            .map_or(Sight::Missing, Sight::There)
+    }
+
+    fn scaler(&self, namespace: &str, scaler: &AutoscalerRef) -> Sight<()> {
+        self.scalers.sight(&scaler.kind, namespace, &scaler.name)
+    }
+
+    fn others_on_target(&self, namespace: &str, target: &str, except: &str) -> Sight<Vec<String>> {
+        self.others(namespace, target, except, |canary| canary.spec.target.name == target)
+    }
+
+    fn others_at_apex(&self, namespace: &str, apex: &str, except: &str) -> Sight<Vec<String>> {
+        self.others(namespace, apex, except, |canary| canary.apex_name() == apex)
+    }
+}

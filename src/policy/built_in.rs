@@ -1,0 +1,127 @@
+//! The built-in policy: what every field is where nothing else is said, and so what holds where no policy is installed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::{
+    AdmissionPolicy, CanaryPolicySpec, EnforcementPolicy, Mode,
+    canary_policy::{
+        Action, Breaker, ClockPolicy, Clocks, CrashesPolicy, DeadlineBounds, Enforcement, IntervalBounds,
+        LimitedClockPolicy, RolloutPolicy,
+    },
+};
+
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+impl Default for CanaryPolicySpec {
+    fn default() -> Self {
+        Self {
+            precedence: 1000,
+            namespace_selector: LabelSelector::default(),
+            canary_selector: LabelSelector::default(),
+            admission: AdmissionPolicy::default(),
+            enforcement: EnforcementPolicy::default(),
+            exemptions: Vec::new(),
+        }
+    }
+}
+
+impl Default for AdmissionPolicy {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Enforce,
+            rules: BTreeMap::new(),
+            deadline: DeadlineBounds::default(),
+            interval: IntervalBounds::default(),
+        }
+    }
+}
+
+impl Default for DeadlineBounds {
+    fn default() -> Self {
+        Self {
+            min: Duration::from_mins(1),
+            max: HOUR,
+            default: None,
+        }
+    }
+}
+
+impl Default for IntervalBounds {
+    fn default() -> Self {
+        Self {
+            min: Duration::from_secs(10),
+            max: HOUR,
+        }
+    }
+}
+
+impl Default for EnforcementPolicy {
+    fn default() -> Self {
+        Self {
+            mode: Enforcement::Enforce,
+            warn_at_percent: 80,
+            clocks: Clocks::default(),
+            last_resort: true,
+            breaker: Breaker::default(),
+        }
+    }
+}
+
+impl Default for Clocks {
+    fn default() -> Self {
+        let report = LimitedClockPolicy {
+            action: Action::Report,
+            limit: None,
+        };
+        Self {
+            initialization: ClockPolicy { action: Action::Hold },
+            readiness: ClockPolicy {
+                action: Action::RollBack,
+            },
+            crashes: CrashesPolicy::default(),
+            gate: report,
+            stall: report,
+            silence: ClockPolicy { action: Action::Report },
+            promotion: report,
+            rollout: RolloutPolicy::default(),
+            suspended: LimitedClockPolicy {
+                action: Action::Report,
+                limit: Some(DAY),
+            },
+        }
+    }
+}
+
+impl Default for CrashesPolicy {
+    fn default() -> Self {
+        Self {
+            action: Action::RollBack,
+            restarts: 3,
+            window: HOUR,
+        }
+    }
+}
+
+impl Default for RolloutPolicy {
+    fn default() -> Self {
+        Self {
+            action: Action::RollBack,
+            limit: None,
+            max_limit: DAY,
+        }
+    }
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            min: 20,
+            percent: 50,
+            window: Duration::from_mins(5),
+        }
+    }
+}

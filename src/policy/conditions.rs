@@ -1,0 +1,356 @@
+//! What the shape of the fields does not say: bounds that contradict each other, actions that a clock refuses.
+//!
+//! Each condition stands here twice, in Rust for policies from files and those that are stored already, and in CEL for the
+//! API server, which so refuses the same policies with the same words.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use serde_json::{Value, json};
+
+use super::{
+    CanaryPolicySpec, Rule,
+    canary_policy::{Action, Clocks},
+};
+
+/// Something that a policy must keep to.
+struct Condition {
+    /// The field that it is about, below `spec`.
+    field: String,
+    /// What the API server evaluates, with `self` the spec.
+    cel: String,
+    /// What is wrong where it does not hold.
+    message: String,
+    /// The same as `cel`.
+    holds: Box<dyn Fn(&CanaryPolicySpec) -> bool>,
+}
+
+// How a field is read, beside its name in a policy.
+type ReadAction = fn(&Clocks) -> Action;
+type ReadLimit = fn(&CanaryPolicySpec) -> Option<Duration>;
+type ReadSelector = fn(&CanaryPolicySpec) -> &LabelSelector;
+
+/// What happens at each clock's deadline.
+const ACTIONS: [(&str, ReadAction); 9] = [
+    ("initialization", |clocks| clocks.initialization.action),
+    ("readiness", |clocks| clocks.readiness.action),
+    ("crashes", |clocks| clocks.crashes.action),
+    ("gate", |clocks| clocks.gate.action),
+    ("stall", |clocks| clocks.stall.action),
+    ("silence", |clocks| clocks.silence.action),
+    ("promotion", |clocks| clocks.promotion.action),
+    ("rollout", |clocks| clocks.rollout.action),
+    ("suspended", |clocks| clocks.suspended.action),
+];
+
+// The API server takes no condition on a list or a text whose length nothing limits.
+
+/// So many exemptions a policy may have.
+pub(super) const MOST_EXEMPTIONS: usize = 100;
+/// So many characters the reason of one may have.
+pub(super) const LONGEST_REASON: usize = 1024;
+/// So many expressions a selector may have.
+pub(super) const MOST_EXPRESSIONS: usize = 32;
+
+/// The clocks of phases in which a rollback is an outage (`docs/flagger.md#l8`).
+const NEVER_ROLLED_BACK: [&str; 4] = ["initialization", "silence", "promotion", "suspended"];
+
+/// What is no limit when it is zero.
+const LIMITS: [(&str, ReadLimit); 10] = [
+    ("admission.deadline.max", |spec| Some(spec.admission.deadline.max)),
+    ("admission.interval.max", |spec| Some(spec.admission.interval.max)),
+    ("enforcement.clocks.crashes.window", |spec| {
+        Some(spec.enforcement.clocks.crashes.window)
+    }),
+    ("enforcement.clocks.gate.limit", |spec| {
+        spec.enforcement.clocks.gate.limit
+    }),
+    ("enforcement.clocks.stall.limit", |spec| {
+        spec.enforcement.clocks.stall.limit
+    }),
+    ("enforcement.clocks.promotion.limit", |spec| {
+        spec.enforcement.clocks.promotion.limit
+    }),
+    ("enforcement.clocks.rollout.limit", |spec| {
+        spec.enforcement.clocks.rollout.limit
+    }),
+    ("enforcement.clocks.rollout.maxLimit", |spec| {
+        Some(spec.enforcement.clocks.rollout.max_limit)
+    }),
+    ("enforcement.clocks.suspended.limit", |spec| {
+        spec.enforcement.clocks.suspended.limit
+    }),
+    ("enforcement.breaker.window", |spec| {
+        Some(spec.enforcement.breaker.window)
+    }),
+];
+
+/// What selects.
+const SELECTORS: [(&str, ReadSelector); 2] = [
+    ("namespaceSelector", |spec| &spec.namespace_selector),
+    ("canarySelector", |spec| &spec.canary_selector),
+];
+
+// === impl CanaryPolicySpec ===
+
+impl CanaryPolicySpec {
+    /// What is wrong with it, in words for its author.
+    pub(super) fn contradictions(&self) -> Vec<String> {
+        conditions()
+            .iter()
+            .filter(|condition| !(condition.holds)(self))
+            .map(|condition| format!("spec.{}: {}", condition.field, condition.message))
+            .collect()
+    }
+}
+
+/// The conditions as the API server reads them, with `self` the spec.
+pub(super) fn validations() -> Value {
+    conditions()
+        .into_iter()
+        .map(|condition| {
+            json!({
+                "rule": condition.cel,
+                "fieldPath": format!(".{}", condition.field),
+                "message": condition.message,
+                "reason": "FieldValueInvalid",
+            })
+        })
+        .collect()
+}
+
+fn conditions() -> Vec<Condition> {
+    let mut all = bounds();
+    all.extend(limits());
+    all.extend(actions());
+    all.extend(numbers());
+    all.extend(SELECTORS.map(|(field, selector)| {
+        condition(
+            field,
+            &format!(
+                "!has(self.{field}.matchExpressions) || size(self.{field}.matchExpressions) <= {MOST_EXPRESSIONS}"
+            ),
+            &format!("{MOST_EXPRESSIONS} expressions at the most"),
+            move |spec| selector(spec).match_expressions.iter().flatten().count() <= MOST_EXPRESSIONS,
+        )
+    }));
+    all.extend(SELECTORS.map(|(field, selector)| {
+        let expressions = format!("self.{field}.matchExpressions");
+        Condition {
+            field: field.to_owned(),
+            cel: format!(
+                "!has({expressions}) || {expressions}.all(e, e.operator in ['In', 'NotIn'] == (has(e.values) && \
+                 size(e.values) > 0))"
+            ),
+            message: "In and NotIn need values, and Exists and DoesNotExist take none".to_owned(),
+            holds: Box::new(move |spec| {
+                let all = selector(spec).match_expressions.iter().flatten();
+                all.into_iter().all(|requirement| {
+                    let wants_values = ["In", "NotIn"].contains(&requirement.operator.as_str());
+                    wants_values == requirement.values.as_ref().is_some_and(|values| !values.is_empty())
+                })
+            }),
+        }
+    }));
+    all.extend(exemptions());
+    all
+}
+
+fn condition(field: &str, cel: &str, message: &str, holds: impl Fn(&CanaryPolicySpec) -> bool + 'static) -> Condition {
+    Condition {
+        field: field.to_owned(),
+        cel: cel.to_owned(),
+        message: message.to_owned(),
+        holds: Box::new(holds),
+    }
+}
+
+fn bounds() -> Vec<Condition> {
+    let names: Vec<_> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+    vec![
+        condition(
+            "admission.rules",
+            &format!("self.admission.rules.all(rule, rule in ['{}'])", names.join("', '")),
+            &format!("there is no such rule; the rules are {}", names.join(", ")),
+            // Another name is not read into a `Rule` at all.
+            |_| true,
+        ),
+        condition(
+            "admission.deadline",
+            "duration(self.admission.deadline.min) <= duration(self.admission.deadline.max)",
+            "min is above max, so no deadline would be admitted",
+            |spec| spec.admission.deadline.min <= spec.admission.deadline.max,
+        ),
+        condition(
+            "admission.deadline.default",
+            "!has(self.admission.deadline.default) || (duration(self.admission.deadline.default) >= \
+             duration(self.admission.deadline.min) && duration(self.admission.deadline.default) <= \
+             duration(self.admission.deadline.max))",
+            "what is filled in must itself be admitted, so write one from min to max",
+            |spec| {
+                let bounds = &spec.admission.deadline;
+                let within = |default| bounds.min <= default && default <= bounds.max;
+                bounds.default.is_none_or(within)
+            },
+        ),
+        condition(
+            "admission.deadline.default",
+            "!has(self.admission.deadline.default) || \
+             (duration(self.admission.deadline.default).getMilliseconds() % 1000 == 0 && \
+             duration(self.admission.deadline.default).getSeconds() >= 1 && \
+             duration(self.admission.deadline.default).getSeconds() <= 2147483647)",
+            "Flagger counts a deadline in whole seconds, from 1 to 2147483647",
+            |spec| {
+                let default = spec.admission.deadline.default;
+                default.is_none_or(|default| {
+                    default.subsec_millis() == 0 && (1..=i32::MAX.unsigned_abs().into()).contains(&default.as_secs())
+                })
+            },
+        ),
+        condition(
+            "admission.interval",
+            "duration(self.admission.interval.min) <= duration(self.admission.interval.max)",
+            "min is above max, so every interval would be told of",
+            |spec| spec.admission.interval.min <= spec.admission.interval.max,
+        ),
+    ]
+}
+
+fn limits() -> impl Iterator<Item = Condition> {
+    LIMITS.into_iter().map(|(field, limit)| {
+        condition(
+            field,
+            &format!("!has(self.{field}) || duration(self.{field}) > duration('0s')"),
+            "must be above zero, since nothing could keep to it",
+            move |spec| limit(spec) != Some(Duration::ZERO),
+        )
+    })
+}
+
+fn actions() -> impl Iterator<Item = Condition> {
+    let refuses = |clock: &str, action: ReadAction, refused: Action, message: &str| {
+        condition(
+            &format!("enforcement.clocks.{clock}.action"),
+            &format!("self.enforcement.clocks.{clock}.action != '{refused:?}'"),
+            message,
+            move |spec| action(&spec.enforcement.clocks) != refused,
+        )
+    };
+    ACTIONS.into_iter().flat_map(move |(clock, action)| {
+        let roll_back = NEVER_ROLLED_BACK.contains(&clock).then(|| {
+            let message = "RollBack would do harm in this phase; use Report";
+            refuses(clock, action, Action::RollBack, message)
+        });
+        let hold = (clock != "initialization").then(|| {
+            let message = "Hold belongs to the initialization clock alone; use Report";
+            refuses(clock, action, Action::Hold, message)
+        });
+        roll_back.into_iter().chain(hold)
+    })
+}
+
+fn numbers() -> [Condition; 3] {
+    [
+        condition(
+            "enforcement.warnAtPercent",
+            "self.enforcement.warnAtPercent <= 100",
+            "a percentage, 0 to 100",
+            |spec| spec.enforcement.warn_at_percent <= 100,
+        ),
+        condition(
+            "enforcement.breaker.percent",
+            "self.enforcement.breaker.percent <= 100",
+            "a percentage, 0 to 100",
+            |spec| spec.enforcement.breaker.percent <= 100,
+        ),
+        condition(
+            "enforcement.clocks.crashes.restarts",
+            "self.enforcement.clocks.crashes.restarts >= 1",
+            "must be 1 or more, since no rollout could keep to none",
+            |spec| spec.enforcement.clocks.crashes.restarts >= 1,
+        ),
+    ]
+}
+
+fn exemptions() -> [Condition; 6] {
+    [
+        condition(
+            "exemptions",
+            &format!("size(self.exemptions) <= {MOST_EXEMPTIONS}"),
+            &format!("{MOST_EXEMPTIONS} at the most; name more by `*`, or write another policy for them"),
+            |spec| spec.exemptions.len() <= MOST_EXEMPTIONS,
+        ),
+        condition(
+            "exemptions",
+            &format!("self.exemptions.all(e, size(e.reason) <= {LONGEST_REASON})"),
+            &format!("a reason has {LONGEST_REASON} characters at the most"),
+            |spec| {
+                let mut all = spec.exemptions.iter();
+                all.all(|exemption| exemption.reason.chars().count() <= LONGEST_REASON)
+            },
+        ),
+        condition(
+            "exemptions",
+            "self.exemptions.all(e, has(e.namespaces) || has(e.canaries))",
+            "each must name namespaces or canaries, since one without both would let everybody off; write [\"*\"] if \
+             that is meant",
+            |spec| {
+                let mut all = spec.exemptions.iter();
+                all.all(|exemption| exemption.namespaces.is_some() || exemption.canaries.is_some())
+            },
+        ),
+        condition(
+            "exemptions",
+            "self.exemptions.all(e, (!has(e.namespaces) || size(e.namespaces) > 0) && (!has(e.canaries) || \
+             size(e.canaries) > 0) && (!has(e.from) || size(e.from) > 0))",
+            "an empty list lets nobody off; leave it out to mean all",
+            |spec| {
+                spec.exemptions.iter().all(|exemption| {
+                    let names = [&exemption.namespaces, &exemption.canaries];
+                    let is_said = |names: &Option<Vec<String>>| names.as_ref().is_none_or(|names| !names.is_empty());
+                    names.into_iter().all(is_said) && exemption.from.as_ref().is_none_or(|from| !from.is_empty())
+                })
+            },
+        ),
+        condition(
+            "exemptions",
+            "self.exemptions.all(e, e.reason.matches('[^\\\\t\\\\n\\\\f\\\\r ]'))",
+            "each needs a reason, for those who find it later",
+            |spec| {
+                let is_said = |reason: &str| !reason.chars().all(|c| "\t\n\u{c}\r ".contains(c));
+                spec.exemptions.iter().all(|exemption| is_said(&exemption.reason))
+            },
+        ),
+        condition(
+            "exemptions",
+            "self.exemptions.all(e, !has(e.until) || timestamp(e.until) >= timestamp('1970-01-01T00:00:00Z'))",
+            "until must be a moment from 1970 on",
+            |spec| {
+                let mut ends = spec.exemptions.iter().filter_map(|exemption| exemption.until);
+                ends.all(|until| until.as_second() >= 0)
+            },
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_policy_keeps_to_all_of_them() {
+        assert_eq!(CanaryPolicySpec::default().contradictions(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_condition_of_a_field_is_another() {
+        let mut seen = std::collections::BTreeSet::new();
+        for condition in conditions() {
+            assert!(
+                seen.insert((condition.field.clone(), condition.message)),
+                "{} is there twice",
+                condition.field
+            );
+        }
+    }
+}

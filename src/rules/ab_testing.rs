@@ -1,0 +1,54 @@
+//! `ab-iterations`: conditions that choose the users of an A/B test, and no test.
+
+use serde_json::Value;
+
+use super::{
+    Finding,
+    spec::{Analysis, Moves, skips_analysis},
+};
+use crate::policy::{Mode, Rule};
+
+/// Finds match conditions that Flagger does not look at, since it moves the traffic by weights.
+#[must_use]
+pub fn find(canary: &Value) -> Option<Finding> {
+    let analysis = Analysis::of(canary).filter(|_| !skips_analysis(canary))?;
+    let conditions = analysis
+        .get("match")
+        .as_array()
+        .filter(|conditions| !conditions.is_empty())?;
+    if analysis.moves() == Moves::Iterations {
+        return None;
+    }
+    Some(Finding {
+        rule: Rule::AbIterations,
+        severity: Mode::Warn,
+        at_most: Mode::Enforce,
+        field: analysis.path("match"),
+        value: Value::from(conditions.clone()).to_string(),
+        message: "without iterations this is no A/B test: Flagger moves the traffic of all users by weights".to_owned(),
+        mend: "set iterations, or leave match out".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn conditions_without_iterations_are_warned_of() {
+        let conditions = json!([{"headers": {"x-beta": {"exact": "yes"}}}]);
+        for (analysis, is_found) in [
+            (json!({"match": conditions, "stepWeight": 10}), true),
+            (json!({"match": conditions, "iterations": 0}), true),
+            (json!({"match": conditions, "iterations": 10}), false),
+            (json!({"match": [], "stepWeight": 10}), false),
+            (json!({"stepWeight": 10}), false),
+        ] {
+            let finding = find(&json!({"spec": {"analysis": analysis}}));
+            assert_eq!(finding.is_some(), is_found, "{analysis}");
+            assert!(finding.is_none_or(|finding| finding.severity == Mode::Warn));
+        }
+    }
+}

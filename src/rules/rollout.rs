@@ -1,0 +1,131 @@
+//! `rollout-deadline`: the deadline that a user sets for the whole rollout, in an annotation.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{
+    Finding,
+    spec::{Analysis, Moves},
+};
+use crate::{
+    flagger::{
+        duration::{self, GoDuration},
+        effective::interval,
+    },
+    policy::{CanaryPolicySpec, Mode, ROLLOUT_DEADLINE, Rule},
+};
+
+/// Finds an annotation that says nothing, more than the policy allows, or less than even a smooth rollout takes.
+#[must_use]
+pub fn find(canary: &Value, policy: &CanaryPolicySpec) -> Option<Finding> {
+    let written = &canary["metadata"]["annotations"][ROLLOUT_DEADLINE];
+    let written = written.as_str()?;
+    let most = policy.enforcement.clocks.rollout.max_limit;
+    let mend = format!("write a Go duration up to {}, such as 2h", go(most));
+    let (message, mend) = match duration::parse(written).map(Duration::try_from) {
+        Err(error) => (format!("{error}, so that no deadline would hold"), mend),
+        Ok(Err(_)) => (format!("{written}: a deadline below zero would never hold"), mend),
+        Ok(Ok(limit)) if limit > most => (
+            format!("{written}: the cluster's policy allows at most {}", go(most)),
+            mend,
+        ),
+        Ok(Ok(limit)) => {
+            let least = smooth(canary)?;
+            if limit >= least {
+                return None;
+            }
+            (
+                format!(
+                    "{written}: even a smooth rollout takes {}, and would be rolled back",
+                    go(least)
+                ),
+                format!("write at least {} and the time that the pods need", go(least)),
+            )
+        }
+    };
+    Some(Finding {
+        rule: Rule::RolloutDeadline,
+        severity: Mode::Enforce,
+        at_most: Mode::Enforce,
+        field: format!("metadata.annotations[{ROLLOUT_DEADLINE}]"),
+        value: Value::from(written).to_string(),
+        message,
+        mend,
+    })
+}
+
+/// What the steps of the analysis take at the least.
+fn smooth(canary: &Value) -> Option<Duration> {
+    let analysis = Analysis::of(canary)?;
+    let steps = match analysis.moves() {
+        Moves::Iterations => analysis.number("iterations")?,
+        Moves::Steps => match analysis.number("stepWeight").filter(|step| *step > 0) {
+            Some(step) => {
+                let most = analysis.number("maxWeight").filter(|most| *most > 0).unwrap_or(100);
+                most / step + i64::from(most % step > 0)
+            }
+            None => i64::try_from(analysis.step_weights().count()).ok()?,
+        },
+    };
+    let interval = interval(analysis.get("interval").as_str().unwrap_or_default());
+    Some(interval.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX)))
+}
+
+fn go(duration: Duration) -> GoDuration {
+    GoDuration::from_nanos(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(written: &str, analysis: &Value) -> Option<String> {
+        let canary = json!({
+            "metadata": {"annotations": {ROLLOUT_DEADLINE: written}},
+            "spec": {"analysis": analysis},
+        });
+        find(&canary, &CanaryPolicySpec::default()).map(|finding| format!("{}; {}", finding.message, finding.mend))
+    }
+
+    #[test]
+    fn a_deadline_that_leaves_room_is_fine() {
+        let steps = json!({"interval": "1m", "stepWeight": 20, "maxWeight": 50});
+        for written in ["3m", "2h", "24h"] {
+            assert_eq!(found(written, &steps), None, "{written}");
+        }
+        assert_eq!(find(&json!({"spec": {}}), &CanaryPolicySpec::default()), None);
+    }
+
+    #[test]
+    fn what_is_no_deadline_is_refused() {
+        for (written, words) in [
+            (
+                "2 hours",
+                "so that no deadline would hold; write a Go duration up to 24h0m0s",
+            ),
+            ("", "so that no deadline would hold"),
+            ("-1h", "-1h: a deadline below zero would never hold"),
+            ("25h", "25h: the cluster's policy allows at most 24h0m0s"),
+        ] {
+            let said = found(written, &json!({})).expect(written);
+            assert!(said.contains(words), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_shorter_than_the_steps_is_refused() {
+        for (analysis, least) in [
+            (json!({"interval": "1m", "stepWeight": 20, "maxWeight": 50}), "3m0s"),
+            (json!({"interval": "1m", "stepWeight": 50}), "2m0s"),
+            (json!({"interval": "30s", "stepWeights": [10, 20, 50, 80]}), "2m0s"),
+            (json!({"interval": "1m", "iterations": 10, "stepWeight": 1}), "10m0s"),
+            (json!({"iterations": 3}), "3m0s"),
+        ] {
+            let said = found("1m59s", &analysis).expect("a finding");
+            assert!(said.contains(&format!("a smooth rollout takes {least}")), "{said}");
+        }
+    }
+}
