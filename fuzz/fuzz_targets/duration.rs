@@ -1,0 +1,9 @@
+//! A duration as somebody writes it.
+
+#![no_main]
+
+#[allow(dead_code, reason = "each target checks one of them")]
+#[path = "../../tests/properties/invariants.rs"]
+mod invariants;
+
+libfuzzer_sys::fuzz_target!(|text: &str| invariants::duration(text));
