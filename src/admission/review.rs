@@ -20,7 +20,7 @@ pub struct Request {
     /// The object's namespace.
     #[serde(default)]
     pub namespace: String,
-    /// The object's name; empty on CREATE with `generateName`.
+    /// The object's name; empty where the API server has not chosen it yet (`generateName`).
     #[serde(default)]
     pub name: String,
     /// The object as it would be stored; null on DELETE.

@@ -126,7 +126,7 @@ fn cause(finding: &Finding) -> Cause {
     }
 }
 
-/// The object's name; of a CREATE with `generateName` the prefix, which is all that there is.
+/// The object's name; where it is not chosen yet (`generateName`) the prefix, which is all that there is.
 fn name(request: &Request) -> &str {
     if request.name.is_empty() {
         request.object["metadata"]["generateName"].as_str().unwrap_or_default()

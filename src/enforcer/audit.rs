@@ -139,14 +139,12 @@ impl Audit {
             } else {
                 self.judge_some(&changed).await
             };
-            let done = match done {
-                Ok(()) => self.tell_policies(&mut told).await,
-                Err(error) => Err(error),
-            };
             if let Err(error) = done {
                 tracing::warn!(%error, "the audit is not complete; trying again");
                 everything_at = Instant::now() + AGAIN;
+                continue;
             }
+            self.tell_policies(&mut told).await;
         }
     }
 
@@ -265,17 +263,20 @@ impl Audit {
     }
 
     /// Writes the status of the policies of the cluster of which there is something else to tell than was told.
-    async fn tell_policies(&self, told: &mut Told) -> Result<(), Error> {
+    async fn tell_policies(&self, told: &mut Told) {
         let mut summaries = self.ledger.summaries();
         for policy in self.context.policies.states() {
             let name = policy.name.clone();
             let news = (policy, summaries.remove(&name));
-            if told.get(&name) != Some(&news) {
-                policy_status::write(&self.context, &news.0, news.1.as_ref()).await?;
-                told.insert(name, news);
+            if told.get(&name) == Some(&news) {
+                continue;
             }
+            if let Err(error) = policy_status::write(&self.context, &news.0, news.1.as_ref()).await {
+                // With the next change, or when everything is judged again, this is tried again.
+                tracing::warn!(policy = name, %error, "the status of a CanaryPolicy is not what it should be");
+            }
+            told.insert(name, news);
         }
-        Ok(())
     }
 
     fn judge(&self, object: DynamicObject, policies: &Policies) {

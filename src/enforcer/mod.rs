@@ -29,6 +29,7 @@ pub mod policies;
 pub mod policy_objects;
 pub mod policy_status;
 pub mod reconcile;
+mod relist;
 pub mod rollouts;
 pub mod scalers;
 pub mod skew;

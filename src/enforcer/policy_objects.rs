@@ -13,7 +13,10 @@ use kube::{
     runtime::{WatchStreamExt, utils::Backoff, watcher},
 };
 
-use super::policies::{InForce, PolicyState};
+use super::{
+    policies::{InForce, PolicyState},
+    relist::relisting,
+};
 use crate::policy::{
     Checked, GROUP, Policies,
     crd::{KIND, VERSION},
@@ -70,26 +73,24 @@ pub fn watch(
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, VERSION, KIND));
     let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
     let mut objects = Objects::new(file);
-    watcher(api, watcher::Config::default())
-        .backoff(Steadily)
-        .filter_map(move |event| {
-            let news = objects.take(event);
-            if let Some(known) = &objects.known {
-                in_force.note_states(known.values().map(|known| known.state.clone()).collect());
-                let policies = Policies::new(objects.merged());
-                // Who writes the status of an object changes nothing of what holds.
-                if !(in_force.is_known() && policies.all().eq(in_force.current().all())) {
-                    let names: Vec<_> = policies.all().map(|policy| policy.name.as_str()).collect();
-                    tracing::info!(policies = names.join(", "), "policies are in force");
-                    in_force.replace(policies);
-                }
+    relisting(move || watcher(api.clone(), watcher::Config::default()).backoff(Steadily)).filter_map(move |event| {
+        let news = objects.take(event);
+        if let Some(known) = &objects.known {
+            in_force.note_states(known.values().map(|known| known.state.clone()).collect());
+            let policies = Policies::new(objects.merged());
+            // Who writes the status of an object changes nothing of what holds.
+            if !(in_force.is_known() && policies.all().eq(in_force.current().all())) {
+                let names: Vec<_> = policies.all().map(|policy| policy.name.as_str()).collect();
+                tracing::info!(policies = names.join(", "), "policies are in force");
+                in_force.replace(policies);
             }
-            futures::future::ready(match news {
-                News::None => None,
-                News::Listed => Some(Ok(())),
-                News::Failed(why) => Some(Err(why)),
-            })
+        }
+        futures::future::ready(match news {
+            News::None => None,
+            News::Listed => Some(Ok(())),
+            News::Failed(why) => Some(Err(why)),
         })
+    })
 }
 
 // === impl Objects ===

@@ -11,6 +11,7 @@ use kube::{
 };
 use parking_lot::Mutex;
 
+use super::relist::relisting;
 use crate::rules::world::Sight;
 
 /// The pause before a watch that failed is begun again: what is missing here holds nobody up, and KEDA may never come.
@@ -126,15 +127,13 @@ fn watch(
 ) -> impl Stream<Item = ()> + Send + 'static {
     let resource = ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk(group, version, kind));
     let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &resource);
-    watcher(api, watcher::Config::default())
-        .backoff(Seldom)
-        .filter_map(move |event| {
-            if let Err(error) = &event {
-                tracing::debug!(kind, %error, "autoscalers cannot be watched; trying again");
-            }
-            let changed = known.take(event);
-            futures::future::ready(changed.then_some(()))
-        })
+    relisting(move || watcher(api.clone(), watcher::Config::default()).backoff(Seldom)).filter_map(move |event| {
+        if let Err(error) = &event {
+            tracing::debug!(kind, %error, "autoscalers cannot be watched; trying again");
+        }
+        let changed = known.take(event);
+        futures::future::ready(changed.then_some(()))
+    })
 }
 
 // === impl Seldom ===

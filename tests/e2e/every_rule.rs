@@ -9,9 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use k8s_openapi::api::events::v1::Event;
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, GroupVersionKind, PostParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams},
 };
 use plane::{CurfewOptions, Options};
 use serde_json::{Value, json};
@@ -225,6 +226,14 @@ async fn audited(client: &Client, rules: usize) -> BTreeMap<String, String> {
     }
 }
 
+/// What Events tell of what was found in a namespace.
+async fn findings_told(client: &Client, namespace: &str) -> Vec<String> {
+    let events = Api::<Event>::namespaced(client.clone(), namespace);
+    let events = events.list(&ListParams::default()).await.unwrap().items.into_iter();
+    let found = events.filter(|event| event.reason.as_deref() == Some("PolicyFinding"));
+    found.filter_map(|event| event.note).collect()
+}
+
 /// What `curfew check` says of a rule about the same objects in a file.
 async fn checked(case: &Case) -> Option<String> {
     let mut documents = vec![serde_saphyr::from_str(POLICY).unwrap()];
@@ -305,6 +314,13 @@ async fn every_rule_speaks_at_apply_in_the_audit_and_in_a_check_with_the_same_wo
         // Nobody knows what there is beside what is in a file.
         let is_silent = ["target-missing", "scaler-missing"].contains(&rule);
         assert_eq!(checked(case).await, (!is_silent).then_some(words.clone()), "{rule}");
+        // Of Canaries that were there before Curfew, what would be refused is told.
+        let told = findings_told(&client, rule).await;
+        assert_eq!(
+            told.iter().any(|note| note.contains(&words)),
+            how == "refused",
+            "{told:?}"
+        );
         let series = format!("curfew_audit_findings{{rule=\"{rule}\",policy=\"loud\"}}");
         assert!(metrics.value(&series) >= 1.0, "{series}");
         let _ = writeln!(text, "{rule}: {how}: {words}");

@@ -64,7 +64,16 @@ async fn idle_canaries_cost_no_requests_besides_the_watches() {
     let watched: BTreeSet<_> = begun.map(|entry| entry.resource.as_str()).collect();
     assert_eq!(
         watched,
-        ["canaries", "daemonsets", "deployments", "events", "namespaces"].into(),
+        [
+            "canaries",
+            "canarypolicies",
+            "daemonsets",
+            "deployments",
+            "events",
+            "horizontalpodautoscalers",
+            "namespaces"
+        ]
+        .into(),
         "the audit log shows the watches"
     );
 }

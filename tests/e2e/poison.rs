@@ -1,6 +1,8 @@
 //! One tenant's Canary that Flagger cannot decode (`docs/flagger.md#f7`): Flagger alone sees no new Canary any more, of
 //! anybody; Curfew does not let it in, and lets it go.
 
+use std::time::{Duration, Instant};
+
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, PostParams},
@@ -10,6 +12,7 @@ use plane::{CurfewOptions, Options, Plane};
 use serde_json::{Value, json};
 
 use crate::{
+    curfew_says::Metrics,
     kubectl::Kubectl,
     planes,
     stage::{APP, App, Stage},
@@ -87,6 +90,7 @@ async fn a_canary_that_stops_flagger_for_everyone_is_refused() {
 
     // Curfew comes to a cluster that is poisoned: it serves, and does not keep the poison.
     plane.restart_curfew_with(&CurfewOptions::default()).await.unwrap();
+    found_at_once(&plane).await;
     tenant.run(&["label", "canary", APP, "team=shop"]).await.done();
     let finalizer =
         |add: bool| json!({"metadata": {"finalizers": if add { json!(["example.com/hold"]) } else { Value::Null }}});
@@ -118,6 +122,21 @@ async fn a_canary_that_stops_flagger_for_everyone_is_refused() {
     newcomer.phase("Initialized", 90).await;
     let later = Stage::open(&plane, "later").await;
     later.install(&App::default()).await;
+}
+
+/// The audit finds what is stored already, and does not whisper.
+async fn found_at_once(plane: &Plane) {
+    let series = "curfew_audit_findings{rule=\"undecodable\",policy=\"plane\"}";
+    let begun = Instant::now();
+    while Metrics::of(plane).await.value(series) < 1.0 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the audit found nothing");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let log = std::fs::read_to_string(plane.log("curfew")).unwrap();
+    assert!(
+        log.contains("Flagger cannot decode these Canaries") && log.contains("tenant/web"),
+        "{log}"
+    );
 }
 
 async fn refuses_every_poison(plane: &Plane) {

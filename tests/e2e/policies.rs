@@ -346,6 +346,14 @@ async fn a_stored_policy_that_cannot_be_used_keeps_what_could_and_without_a_defi
     stage
         .eventually("Curfew says so", 20, async || has_logged(&plane, &told).then_some(()))
         .await;
+    stage
+        .eventually("its status says so", 10, async || {
+            let stored = here.policies.get(&here.name("stored")).await.ok()?;
+            let condition = &stored.data["status"]["conditions"][0];
+            let says_why = condition["message"].as_str()?.contains("Maybe");
+            (condition["status"] == "False" && says_why).then_some(())
+        })
+        .await;
     replace(&strict).await;
     tokio::time::sleep(SOON).await;
     assert_eq!(here.refusal().await, None, "what it said before holds on");

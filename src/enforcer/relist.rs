@@ -1,0 +1,62 @@
+//! Watches of kinds that may come and go: a definition can be deleted and installed again.
+
+use futures::{Stream, StreamExt, future::ready, stream};
+use kube::runtime::watcher::{self, Event};
+
+/// A watch that is begun again with a list when its kind is not there any more. kube would only try to resume it,
+/// for ever, and what was there before would never be gone.
+pub(super) fn relisting<K, S>(
+    begin: impl FnMut() -> S + Send + 'static,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+where
+    S: Stream<Item = watcher::Result<Event<K>>> + Send,
+    K: Send,
+{
+    stream::repeat_with(begin).flat_map(|watch| {
+        let mut is_over = false;
+        watch.take_while(move |event| {
+            let goes_on = !is_over;
+            is_over = is_gone(event);
+            ready(goes_on)
+        })
+    })
+}
+
+/// Whether a watch could not be resumed because there is no such kind.
+fn is_gone<K>(event: &watcher::Result<Event<K>>) -> bool {
+    matches!(event, Err(watcher::Error::WatchStartFailed(kube::Error::Api(status))) if status.code == 404)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use futures::FutureExt as _;
+    use kube::core::Status;
+
+    use super::*;
+
+    fn failed(code: u16) -> watcher::Result<Event<()>> {
+        let mut status = Status::failure("no", "Reason");
+        status.code = code;
+        Err(watcher::Error::WatchStartFailed(kube::Error::Api(status.boxed())))
+    }
+
+    #[test]
+    fn a_watch_is_begun_again_when_its_kind_is_gone_and_not_for_other_failures() {
+        for (code, begun) in [(404, 3), (403, 2)] {
+            let begins = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&begins);
+            let watches = relisting(move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+                stream::iter([Ok(Event::Init), failed(code), Ok(Event::InitDone), Ok(Event::Apply(()))])
+            });
+            let seen = watches.take(5).collect::<Vec<_>>().now_or_never().expect("all at once");
+            assert_eq!(seen.len(), 5);
+            assert_eq!(begins.load(Ordering::Relaxed), begun, "{code}");
+        }
+    }
+}
