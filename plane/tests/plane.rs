@@ -517,7 +517,8 @@ async fn curfew_runs_as_it_is_asked_to() {
         assert!(std::fs::read_to_string(&policy).unwrap().contains("kind: CanaryPolicy"));
         let expected = format!(
             "serve --register --policy={policy} --webhook-addr=127.0.0.1:{} --admin-addr=127.0.0.1:{} \
-             --namespace=curfew-system --log-format=json --log-level=debug",
+             --namespace=curfew-system --log-format=json --flagger-mesh-provider=kubernetes \
+             --flagger-selector-labels=app,name,app.kubernetes.io/name --log-level=debug",
             ports.curfew_webhook, ports.curfew_admin
         );
         assert_eq!(words.collect::<Vec<_>>().join(" "), expected);

@@ -1,6 +1,6 @@
 //! The validating half: is this Canary one that can work?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -24,6 +24,9 @@ pub struct Decision {
     /// The policy that was applied.
     pub policy: String,
 }
+
+/// So many findings of one Canary are told; of the others, how many there are.
+const MOST_TOLD: usize = 50;
 
 /// Judges a request.
 ///
@@ -57,8 +60,9 @@ pub fn validate(
     let Judged { policy, mut findings } = case.judge(policies, world, now);
     if request.operation == Operation::Update && findings.iter().any(|(_, mode)| *mode == Mode::Enforce) {
         let known = rules::findings(&request.old_object, &request.namespace, &policy.spec, world);
+        let known: HashSet<_> = known.iter().map(Finding::fault).collect();
         for (finding, mode) in &mut findings {
-            if known.iter().any(|old| finding.same_fault(old)) {
+            if known.contains(&finding.fault()) {
                 *mode = (*mode).min(Mode::Warn);
             }
         }
@@ -91,7 +95,10 @@ fn answer(request: &Request, findings: &[(Finding, Mode)], policy: &str) -> Answ
     if refused.is_empty() {
         return Answer::Allow { warnings, audit };
     }
-    let told: Vec<_> = refused.iter().map(ToString::to_string).collect();
+    let mut told: Vec<_> = refused.iter().take(MOST_TOLD).map(ToString::to_string).collect();
+    if refused.len() > MOST_TOLD {
+        told.push(format!("and {} more", refused.len() - MOST_TOLD));
+    }
     Answer::Deny {
         message: format!(
             "Canary {}/{} is refused by Curfew: {}",
@@ -99,7 +106,7 @@ fn answer(request: &Request, findings: &[(Finding, Mode)], policy: &str) -> Answ
             name(request),
             told.join(" | ")
         ),
-        causes: refused.into_iter().map(cause).collect(),
+        causes: refused.into_iter().take(MOST_TOLD).map(cause).collect(),
         warnings,
         audit,
     }
@@ -295,6 +302,18 @@ mod tests {
         let create = |deadline: Value| decide_under(policy, &request("CREATE", &canary(&deadline), &Value::Null));
         assert_eq!(refused(&create(json!(0))), []);
         assert_eq!(refused(&create(json!(0.5))), [Rule::Undecodable]);
+    }
+
+    #[test]
+    fn of_very_many_faults_so_many_are_told_and_how_many_more_there_are() {
+        let mut object = canary(&json!(180));
+        let hook = json!({"name": "gate", "url": "http://gate/", "timeout": "5m30"});
+        object["spec"]["analysis"]["webhooks"] = json!(vec![hook; MOST_TOLD + 7]);
+        let Answer::Deny { message, causes, .. } = decide(&request("CREATE", &object, &Value::Null)).answer else {
+            panic!("not refused")
+        };
+        assert_eq!(causes.len(), MOST_TOLD);
+        assert!(message.ends_with(" | and 7 more"), "{message}");
     }
 
     #[test]

@@ -35,9 +35,10 @@ use crate::{
     flagger::{
         canary::{Canary, TargetRef},
         phase::Phase,
+        ready::share,
     },
     policy::{Policies, READY_AFTER, ROLLOUT_DEADLINE, Rule},
-    rules::{World, judged::Case, world::Sight},
+    rules::{Finding, World, judged::Case, world::Sight},
 };
 
 /// Everything is judged anew so often: exemptions end, and namespaces get other labels.
@@ -48,6 +49,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 const AGAIN: Duration = Duration::from_secs(10);
 /// More Canaries than this are listed rather than read one by one.
 const FEW: usize = 200;
+/// So many Canaries are named in one line of the log.
+const MOST_NAMED: usize = 20;
 /// Canaries in a page of a list.
 const PAGE: u32 = 500;
 
@@ -184,24 +187,40 @@ impl Audit {
             name: canary.primary_name(),
             ..canary.spec.target.clone()
         };
-        for target in [&canary.spec.target, &primary] {
-            match self.world.workload(namespace, target) {
-                Sight::There(target) => (
+        let primary = match self.world.workload(namespace, &primary) {
+            Sight::There(primary) => primary.wanted,
+            Sight::Missing | Sight::Unseen(_) | Sight::Unknown => 0,
+        };
+        match self.world.workload(namespace, &canary.spec.target) {
+            Sight::There(target) => {
+                (
                     &target.selector,
                     target.progress_deadline,
                     target.min_ready,
-                    target.wanted,
                     target.startup,
-                    target.max_unavailable,
                 )
-                    .hash(&mut hasher),
-                Sight::Missing => 1.hash(&mut hasher),
-                Sight::Unseen(_) => 2.hash(&mut hasher),
-                Sight::Unknown => 3.hash(&mut hasher),
+                    .hash(&mut hasher);
+                // What an autoscaler does matters only where it makes a difference to a rule.
+                let replicas = if target.wanted > 0 { target.wanted } else { primary };
+                let may_miss = target.max_unavailable.map(|most| most.pods(replicas) > 0);
+                (replicas > 0, may_miss).hash(&mut hasher);
+                for threshold in thresholds(canary) {
+                    threshold
+                        .map(|threshold| share(replicas, threshold) == 0)
+                        .hash(&mut hasher);
+                }
             }
+            Sight::Missing => 1.hash(&mut hasher),
+            Sight::Unseen(_) => 2.hash(&mut hasher),
+            Sight::Unknown => 3.hash(&mut hasher),
         }
         let scaler = canary.spec.autoscaler.as_ref();
-        let scaler = scaler.map(|scaler| self.world.scaler(namespace, scaler) == Sight::There(()));
+        let scaler = scaler.map(|scaler| match self.world.scaler(namespace, scaler) {
+            Sight::There(()) => 0,
+            Sight::Missing => 1,
+            Sight::Unseen(_) => 2,
+            Sight::Unknown => 3,
+        });
         scaler.hash(&mut hasher);
         let target = canary.spec.target.name.as_str();
         for others in [
@@ -221,7 +240,7 @@ impl Audit {
             let api =
                 Api::<DynamicObject>::namespaced_with(self.context.client.clone(), canary.namespace(), &resource());
             match ask("read a Canary for the audit", api.get_opt(canary.name())).await? {
-                Some(object) => self.judge(object, &policies),
+                Some(object) => self.judge(object, &policies, |_| true),
                 None => self.ledger.forget(&key(canary)),
             }
         }
@@ -240,7 +259,8 @@ impl Audit {
                     object.metadata.namespace.clone().unwrap_or_default(),
                     object.metadata.name.clone().unwrap_or_default(),
                 );
-                self.judge(object, &policies);
+                // Everybody at once would be a storm of Events; what stops Flagger for all is worth one.
+                self.judge(object, &policies, |finding| finding.rule == Rule::Undecodable);
                 if self.ledger.finds(&canary, Rule::Undecodable) {
                     poisonous.push(format!("{}/{}", canary.0, canary.1));
                 }
@@ -253,8 +273,9 @@ impl Audit {
         }
         self.ledger.retain(&there);
         if !poisonous.is_empty() {
-            let canaries = poisonous.join(", ");
+            let (count, canaries) = (poisonous.len(), poisonous[..poisonous.len().min(MOST_NAMED)].join(", "));
             tracing::error!(
+                count,
                 canaries,
                 "Flagger cannot decode these Canaries, and sees no new one in the whole cluster until they are mended or deleted"
             );
@@ -279,11 +300,14 @@ impl Audit {
         }
     }
 
-    fn judge(&self, object: DynamicObject, policies: &Policies) {
+    /// Judges a Canary and tells what is new and worth telling.
+    fn judge(&self, object: DynamicObject, policies: &Policies, is_told: impl Fn(&Finding) -> bool) {
         let Ok(object) = serde_json::to_value(object) else {
             return;
         };
         let canary = Canary::from_json(object.clone());
+        // First what it rests on: what changes while it is judged is judged again.
+        let inputs = self.inputs(&canary);
         let namespace_labels = self.context.watches.namespaces.labels(canary.namespace());
         let case = Case {
             canary: &object,
@@ -298,13 +322,21 @@ impl Audit {
         } else {
             judged.findings
         };
-        let inputs = self.inputs(&canary);
-        let news = self.ledger.note(&key(&canary), inputs, &judged.policy.name, &findings);
+        let mut news = self.ledger.note(&key(&canary), inputs, &judged.policy.name, &findings);
+        news.retain(|finding| is_told(finding));
         if !news.is_empty() {
             let told: Vec<_> = news.iter().map(ToString::to_string).collect();
             events::tell(&self.context, &canary, vec![(Topic::PolicyFinding, told.join(" | "))]);
         }
     }
+}
+
+fn thresholds(canary: &Canary) -> [Option<i64>; 2] {
+    let analysis = canary.spec.analysis.as_ref();
+    [
+        analysis.and_then(|analysis| analysis.primary_ready_threshold),
+        analysis.and_then(|analysis| analysis.canary_ready_threshold),
+    ]
 }
 
 fn key(canary: &Canary) -> Key {

@@ -24,6 +24,9 @@ pub const MOST_ITEMS: usize = 50;
 /// Of so many findings the words are kept, all policies together: ten thousand Canaries may share a fault.
 const MOST_WORDS: usize = 2000;
 
+/// So many characters of a finding are kept: what users write is part of it.
+const LONGEST: usize = 512;
+
 /// A namespace and a name.
 pub type Key = (String, String);
 
@@ -219,8 +222,8 @@ impl State {
             fault: finding.fault(),
             words: has_room.then(|| {
                 Box::new(Words {
-                    field: finding.field.clone(),
-                    message: format!("{}; {}", finding.message, finding.mend),
+                    field: shortened(&finding.field),
+                    message: shortened(&format!("{}; {}", finding.message, finding.mend)),
                 })
             }),
         }
@@ -230,6 +233,13 @@ impl State {
         let removed = self.audited.remove(canary)?;
         self.words -= removed.found.iter().filter(|found| found.words.is_some()).count();
         Some(removed)
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -353,5 +363,15 @@ mod tests {
         assert!(!ledger.is_current(&key("api"), 1));
         ledger.forget(&key("web"));
         assert!(!ledger.is_current(&key("web"), 1));
+    }
+
+    #[test]
+    fn of_what_somebody_wrote_the_end_is_left_out() {
+        let ledger = Ledger::default();
+        let mut long = finding(Rule::Interval, "1", Mode::Warn);
+        long.0.message = "é".repeat(1_000_000);
+        news(&ledger, "web", &[long]);
+        let summary = &ledger.summaries()["default"];
+        assert_eq!(summary.items[0].message.chars().count(), LONGEST + 1);
     }
 }

@@ -117,12 +117,23 @@ impl Link {
         heard.iter().map(|(what, at)| (what.clone(), at.elapsed())).collect()
     }
 
+    /// For how long this watch has been silent, if that is too long.
+    #[must_use]
+    pub fn stale(&self, what: &str) -> Option<Duration> {
+        let age = self.told.lock().heard.get(what)?.elapsed();
+        (age > self.stale_after()).then_some(age)
+    }
+
     /// A watch that has been silent for too long, if there is one: what it should have shown is not known.
     #[must_use]
     pub fn stale_watch(&self) -> Option<(String, Duration)> {
-        // A link with a shorter patience takes its watches for stale earlier in the same proportion.
-        let stale = STALE.min(self.silent.saturating_mul(2));
+        let stale = self.stale_after();
         self.watch_ages().into_iter().find(|(_, age)| *age > stale)
+    }
+
+    /// A link with a shorter patience takes its watches for stale earlier in the same proportion.
+    fn stale_after(&self) -> Duration {
+        STALE.min(self.silent.saturating_mul(2))
     }
 
     /// Notes that a watch begins: from then on it is silent until it says something, be it never allowed to begin.

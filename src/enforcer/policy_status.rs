@@ -32,7 +32,7 @@ pub async fn write(context: &Context, policy: &PolicyState, summary: Option<&Sum
     if *before == wanted {
         return Ok(());
     }
-    // As a whole, so that nothing of an older shape stays; and only onto what was just read.
+    // Only onto what was just read.
     let patch = json!({"metadata": {"resourceVersion": stored.metadata.resource_version}, "status": wanted});
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),

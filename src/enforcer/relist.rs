@@ -12,13 +12,14 @@ where
     S: Stream<Item = watcher::Result<Event<K>>> + Send,
     K: Send,
 {
-    stream::repeat_with(begin).flat_map(|watch| {
-        let mut is_over = false;
-        watch.take_while(move |event| {
-            let goes_on = !is_over;
-            is_over = is_gone(event);
-            ready(goes_on)
-        })
+    // It ends right behind the word that its kind is gone.
+    let ending = |event| {
+        let end = is_gone(&event).then_some(None);
+        stream::iter(std::iter::once(Some(event)).chain(end))
+    };
+    stream::repeat_with(begin).flat_map(move |watch| {
+        let until_gone = watch.flat_map(ending).take_while(|event| ready(event.is_some()));
+        until_gone.filter_map(ready)
     })
 }
 
@@ -47,12 +48,17 @@ mod tests {
 
     #[test]
     fn a_watch_is_begun_again_when_its_kind_is_gone_and_not_for_other_failures() {
-        for (code, begun) in [(404, 3), (403, 2)] {
+        for (code, begun) in [(404, 3), (403, 3)] {
             let begins = Arc::new(AtomicUsize::new(0));
             let counted = Arc::clone(&begins);
             let watches = relisting(move || {
                 counted.fetch_add(1, Ordering::Relaxed);
-                stream::iter([Ok(Event::Init), failed(code), Ok(Event::InitDone), Ok(Event::Apply(()))])
+                let silent = stream::iter([Ok(Event::Init), failed(code)]).chain(stream::pending());
+                if code == 404 {
+                    silent.left_stream()
+                } else {
+                    silent.take(2).right_stream()
+                }
             });
             let seen = watches.take(5).collect::<Vec<_>>().now_or_never().expect("all at once");
             assert_eq!(seen.len(), 5);

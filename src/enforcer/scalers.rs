@@ -107,8 +107,7 @@ impl Known {
             Ok(watcher::Event::Delete(object)) => state.names.get_or_insert_default().remove(&key(&object)),
             // Where the kind does not exist, there is none of it.
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404 => {
-                state.names = Some(BTreeSet::new());
-                false
+                state.names.replace(BTreeSet::new()) != Some(BTreeSet::new())
             }
             Err(error) => {
                 state.failure = Some(error.to_string());

@@ -1,8 +1,8 @@
 //! What the rules ask about a Canary's surroundings, answered from the caches of the watches.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{scalers::Scalers, watch::Watches};
+use super::{link::Link, scalers::Scalers, watch::Watches};
 use crate::{
     flagger::{
         canary::{AutoscalerRef, Canary, TargetRef},
@@ -16,6 +16,8 @@ use crate::{
 pub struct Surroundings {
     /// The watches.
     pub watches: Watches,
+    /// The way to the API server, which knows which watches are silent.
+    pub link: Link,
     /// The autoscalers.
     pub scalers: Scalers,
     /// Flagger's `-mesh-provider`, if it was told.
@@ -27,6 +29,13 @@ pub struct Surroundings {
 // === impl Surroundings ===
 
 impl Surroundings {
+    /// Why what a watch has seen cannot be gone by.
+    fn blind(&self, watch: &str) -> Option<String> {
+        let silent = |age: Duration| format!("its watch has been silent for {} s", age.as_secs());
+        let stale = || self.link.stale(watch).map(silent);
+        self.watches.unlisted(watch).or_else(stale)
+    }
+
     /// Other Canaries are looked up by a name that they have to do with, and then asked.
     fn others(
         &self,
@@ -35,7 +44,7 @@ impl Surroundings {
         except: &str,
         shares: impl Fn(&Canary) -> bool,
     ) -> Sight<Vec<String>> {
-        if let Some(why) = self.watches.unlisted("canaries") {
+        if let Some(why) = self.blind("canaries") {
             return Sight::Unseen(why);
         }
         let mut others: Vec<_> = self
@@ -65,7 +74,7 @@ impl World for Surroundings {
             "DaemonSet" => "daemonsets",
             _ => return Sight::Unknown,
         };
-        if let Some(why) = self.watches.unlisted(watch) {
+        if let Some(why) = self.blind(watch) {
             return Sight::Unseen(why);
         }
         self.watches

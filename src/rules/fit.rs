@@ -22,7 +22,11 @@ pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
         .filter(|slowest| *slowest > 0)?;
     let bound = |bound: Duration| i64::try_from(bound.as_secs()).unwrap_or(i64::MAX);
     let (min, max) = (bound(policy.deadline.min), bound(policy.deadline.max));
-    let (message, mend) = if deadline.saturating_mul(2) < slowest.saturating_mul(3) {
+    // Twice what was needed, in tens of seconds; nobody is sent to where the policy would refuse it.
+    let fitting = (slowest.saturating_mul(2).saturating_add(9) / 10 * 10)
+        .max(min)
+        .min(max);
+    let (message, mend) = if fitting > deadline && deadline.saturating_mul(2) < slowest.saturating_mul(3) {
         let message = format!(
             "{deadline} s: the pods of one of the last rollouts needed {slowest} s to become ready, so that the next healthy version \
              may fail"
@@ -37,10 +41,6 @@ pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
     } else {
         return None;
     };
-    // Twice what was needed, in tens of seconds; nobody is sent to where the policy would refuse it.
-    let fitting = (slowest.saturating_mul(2).saturating_add(9) / 10 * 10)
-        .max(min)
-        .min(max);
     Some(Finding {
         rule: Rule::DeadlineFit,
         severity: Mode::Warn,
@@ -80,6 +80,10 @@ mod tests {
             (180, ""),
             (180, "soon"),
             (180, "0s"),
+            // The policy admits none that is longer.
+            (3600, "2500s"),
+            (3600, "59m"),
+            (4000, "2700s"),
         ] {
             assert_eq!(found(deadline, ready_after), None, "{deadline} {ready_after:?}");
         }
@@ -92,7 +96,6 @@ mod tests {
             (180, "41s 121s 44s", "lengthen it: 250 would fit"),
             (401, "40s", "shorten it: 80 would fit"),
             (61, "2s", "shorten it: 60 would fit"),
-            (3600, "59m", "lengthen it: 3600 would fit"),
         ] {
             assert_eq!(
                 found(deadline, ready_after).as_deref(),

@@ -9,7 +9,7 @@ use crate::{
     flagger::{
         canary::whole_number,
         duration::{self, GoDuration},
-        effective::{self, DEFAULT_INTERVAL, MIN_INTERVAL},
+        effective::{self, DEFAULT_INTERVAL, DEFAULT_PROGRESS_DEADLINE_SECONDS, MIN_INTERVAL},
     },
     policy::{AdmissionPolicy, Mode, Rule},
 };
@@ -37,10 +37,14 @@ pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
 #[must_use]
 pub fn above_deadline(canary: &Value) -> Option<Finding> {
     let analysis = Analysis::of(canary)?;
-    let deadline =
-        whole_number(&canary["spec"]["progressDeadlineSeconds"]).and_then(|seconds| u64::try_from(seconds).ok())?;
-    let written = analysis.get("interval").as_str()?;
-    let (interval, deadline) = (effective::interval(written), Duration::from_secs(deadline));
+    let deadline = match &canary["spec"]["progressDeadlineSeconds"] {
+        Value::Null => DEFAULT_PROGRESS_DEADLINE_SECONDS,
+        // What Flagger cannot decode is `undecodable`.
+        written => whole_number(written)?,
+    };
+    let deadline = Duration::from_secs(u64::try_from(deadline).ok()?);
+    let written = analysis.get("interval").as_str().unwrap_or_default();
+    let interval = effective::interval(written);
     let is_daemon_set = canary["spec"]["targetRef"]["kind"] == "DaemonSet";
     let (severity, message) = if is_daemon_set && interval >= deadline {
         (
@@ -178,6 +182,19 @@ mod tests {
             let severity = above_deadline(&canary).map(|finding| finding.severity);
             assert_eq!(severity, expected, "{kind} {interval} {deadline}");
         }
+    }
+
+    #[test]
+    fn what_is_not_written_is_what_flagger_uses() {
+        let severity = |spec: Value| above_deadline(&json!({ "spec": spec })).map(|finding| finding.severity);
+        assert_eq!(severity(json!({"analysis": {"interval": "11m"}})), Some(Mode::Warn));
+        assert_eq!(severity(json!({"analysis": {"interval": "10m"}})), None);
+        let daemon_set = json!({"targetRef": {"kind": "DaemonSet"}, "analysis": {}, "progressDeadlineSeconds": 60});
+        assert_eq!(severity(daemon_set), Some(Mode::Enforce));
+        assert_eq!(
+            severity(json!({"analysis": {"interval": "11m"}, "progressDeadlineSeconds": 60.5})),
+            None
+        );
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub fn findings(canary: &Value, namespace: &str, policy: &CanaryPolicySpec, worl
     findings.extend(target::find(canary, namespace, world));
     findings.extend(interval::above_deadline(canary));
     findings.extend(fit::find(canary, &policy.admission));
-    findings.extend(rollout::find(canary, policy));
+    findings.extend(rollout::find(canary, policy, world.provider()));
     findings.sort_by_key(|finding| finding.rule);
     findings
 }

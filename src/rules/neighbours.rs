@@ -23,12 +23,9 @@ pub fn find(canary: &Value, namespace: &str, world: &dyn World) -> Vec<Finding> 
     let apex = service.unwrap_or(&target);
     let mut findings = Vec::new();
     let on_target = world.others_on_target(namespace, &target, name);
-    // Who has the same target has the same Service, unless it names another: that is said once.
-    let mut known = match &on_target {
-        Sight::There(others) => others.clone(),
-        Sight::Missing | Sight::Unseen(_) | Sight::Unknown => Vec::new(),
-    };
-    if let Some(others) = named(&known) {
+    if let Sight::There(others) = &on_target
+        && let Some(others) = named(others)
+    {
         findings.push(finding(
             Rule::DuplicateTarget,
             "spec.targetRef.name",
@@ -45,25 +42,21 @@ pub fn find(canary: &Value, namespace: &str, world: &dyn World) -> Vec<Finding> 
             &why,
         ));
     }
-    if let Sight::There(mut others) = world.others_at_apex(namespace, apex, name) {
-        others.retain(|other| !known.contains(other));
-        known = others;
-        if let Some(others) = named(&known) {
-            let field = if service.is_some() {
-                "spec.service.name"
-            } else {
-                "spec.targetRef.name"
-            };
-            findings.push(finding(
-                Rule::ApexService,
-                field,
-                apex,
-                format!(
-                    "{others} has its users call the Service {apex} too, and Flagger would point it at both in turn"
-                ),
-                "give one of them another spec.service.name",
-            ));
-        }
+    if let Sight::There(others) = world.others_at_apex(namespace, apex, name)
+        && let Some(others) = named(&others)
+    {
+        let field = if service.is_some() {
+            "spec.service.name"
+        } else {
+            "spec.targetRef.name"
+        };
+        findings.push(finding(
+            Rule::ApexService,
+            field,
+            apex,
+            format!("{others} has its users call the Service {apex} too, and Flagger would point it at both in turn"),
+            "give one of them another spec.service.name",
+        ));
     }
     findings
 }
@@ -122,9 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn a_second_canary_on_a_target_is_found_whatever_the_kind_and_once() {
+    fn a_second_canary_on_a_target_is_found_whatever_the_kind() {
         let world = world(&[("old", "web", "web")]);
-        let found = found(&world, &json!({"targetRef": {"kind": "DaemonSet", "name": "web"}}));
+        let spec = json!({"targetRef": {"kind": "DaemonSet", "name": "web"}, "service": {"name": "other"}});
+        let found = found(&world, &spec);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].0, Rule::DuplicateTarget);
         assert!(

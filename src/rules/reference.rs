@@ -60,7 +60,7 @@ pub const fn about(rule: Rule) -> About {
             default: "Enforce",
             finds: "Weights that are no share of the traffic: outside 1 to 100 (`stepWeightPromotion`: 0 to 100), a step above `maxWeight`, \
                     `stepWeights` that do not rise.",
-            why: "The traffic never gets to the canary, or all of it at once, or the promotion never ends ([F18](flagger.md#f18)).",
+            why: "The traffic never gets to the canary, or all of it at once, or a promotion gives the canary ever more ([F18](flagger.md#f18)).",
             mend: "Write whole numbers from 1 to 100, steps in rising order.",
         },
         Rule::Thresholds => About {

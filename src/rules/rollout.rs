@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Finding,
-    spec::{Analysis, Moves},
+    spec::{Analysis, Moves, provider, skips_analysis},
 };
 use crate::{
     flagger::{
@@ -18,7 +18,7 @@ use crate::{
 
 /// Finds an annotation that says nothing, more than the policy allows, or less than even a smooth rollout takes.
 #[must_use]
-pub fn find(canary: &Value, policy: &CanaryPolicySpec) -> Option<Finding> {
+pub fn find(canary: &Value, policy: &CanaryPolicySpec, flaggers: Option<&str>) -> Option<Finding> {
     let written = &canary["metadata"]["annotations"][ROLLOUT_DEADLINE];
     let written = written.as_str()?;
     let most = policy.enforcement.clocks.rollout.max_limit;
@@ -31,7 +31,7 @@ pub fn find(canary: &Value, policy: &CanaryPolicySpec) -> Option<Finding> {
             mend,
         ),
         Ok(Ok(limit)) => {
-            let least = smooth(canary)?;
+            let least = smooth(canary, flaggers)?;
             if limit >= least {
                 return None;
             }
@@ -56,10 +56,13 @@ pub fn find(canary: &Value, policy: &CanaryPolicySpec) -> Option<Finding> {
 }
 
 /// What the steps of the analysis take at the least.
-fn smooth(canary: &Value) -> Option<Duration> {
-    let analysis = Analysis::of(canary)?;
+fn smooth(canary: &Value, flaggers: Option<&str>) -> Option<Duration> {
+    // Where there is nothing to analyse, the pods are all that is waited for.
+    let analysis = Analysis::of(canary).filter(|_| !skips_analysis(canary))?;
     let steps = match analysis.moves() {
         Moves::Iterations => analysis.number("iterations")?,
+        // It moves no traffic, and counts ten checks where none are asked for.
+        Moves::Steps if provider(canary, flaggers) == Some("kubernetes") => 10,
         Moves::Steps => match analysis.number("stepWeight").filter(|step| *step > 0) {
             Some(step) => {
                 let most = analysis.number("maxWeight").filter(|most| *most > 0).unwrap_or(100);
@@ -87,7 +90,8 @@ mod tests {
             "metadata": {"annotations": {ROLLOUT_DEADLINE: written}},
             "spec": {"analysis": analysis},
         });
-        find(&canary, &CanaryPolicySpec::default()).map(|finding| format!("{}; {}", finding.message, finding.mend))
+        find(&canary, &CanaryPolicySpec::default(), None)
+            .map(|finding| format!("{}; {}", finding.message, finding.mend))
     }
 
     #[test]
@@ -96,7 +100,7 @@ mod tests {
         for written in ["3m", "2h", "24h"] {
             assert_eq!(found(written, &steps), None, "{written}");
         }
-        assert_eq!(find(&json!({"spec": {}}), &CanaryPolicySpec::default()), None);
+        assert_eq!(find(&json!({"spec": {}}), &CanaryPolicySpec::default(), None), None);
     }
 
     #[test]
@@ -127,5 +131,27 @@ mod tests {
             let said = found("1m59s", &analysis).expect("a finding");
             assert!(said.contains(&format!("a smooth rollout takes {least}")), "{said}");
         }
+    }
+
+    #[test]
+    fn what_flagger_does_not_wait_for_is_not_counted() {
+        let found = |spec: Value, flaggers: Option<&str>| {
+            let canary = json!({"metadata": {"annotations": {ROLLOUT_DEADLINE: "5m"}}, "spec": spec});
+            find(&canary, &CanaryPolicySpec::default(), flaggers).is_some()
+        };
+        let slow = json!({"analysis": {"interval": "1m", "stepWeight": 10}});
+        assert!(found(slow.clone(), None));
+        // Ten checks, whatever the steps are.
+        assert!(found(
+            json!({"analysis": {"interval": "1m", "stepWeight": 50}}),
+            Some("kubernetes")
+        ));
+        assert!(!found(
+            json!({"analysis": {"interval": "1m", "stepWeight": 50}}),
+            Some("istio")
+        ));
+        let mut skipped = slow;
+        skipped["skipAnalysis"] = json!(true);
+        assert!(!found(skipped, None));
     }
 }

@@ -41,16 +41,14 @@ pub fn find(canary: &Value, namespace: &str, world: &dyn World) -> Vec<Finding> 
             ))
         })
         .collect();
-    if !findings.is_empty() {
-        return findings;
-    }
+    let can_be_met = findings.is_empty();
     findings.extend(of_no_pods(canary, analysis, namespace, world));
     if skips_analysis(canary) {
         return findings;
     }
     let of = |field| analysis.number(field).unwrap_or(DEFAULT_READY_THRESHOLD);
     let (primary, canarys) = (of(PRIMARY), of(CANARY));
-    if canarys < primary {
+    if can_be_met && canarys < primary {
         findings.push(finding(
             Mode::Warn,
             analysis.path(CANARY),

@@ -24,7 +24,7 @@ use std::{
 };
 
 use axum::http::{HeaderValue, header};
-use futures::{StreamExt as _, future::ready};
+use futures::{FutureExt as _, StreamExt as _, future::ready};
 use kube::{Client, client::ClientBuilder};
 
 pub use self::args::Args;
@@ -107,7 +107,8 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let readiness = Readiness::new();
     readiness.set("webhook", Ok(()));
     readiness.set("certificate", Ok(()));
-    let policies = watch_policies(&client, from_file, &readiness);
+    let mut tasks = Tasks::default();
+    let policies = watch_policies(&client, from_file, &readiness, &mut tasks);
     let identity = Identity::default();
     let memories = Arc::new(Memories::default());
     let rollouts = Arc::new(Rollouts::default());
@@ -123,7 +124,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
         policies: policies.clone(),
         watches: watches.clone(),
         memories,
-        link,
+        link: link.clone(),
         rollouts,
         metrics: enforcer::metrics::Metrics::new(registry.inner()),
         leadership: election.leadership(),
@@ -131,7 +132,8 @@ pub async fn run(args: Args) -> Result<(), Error> {
         teller: enforcer::events::Teller::default(),
     });
     let surroundings = Surroundings {
-        scalers: start_scalers(&client, &watches, &marks),
+        link,
+        scalers: start_scalers(&client, &watches, &marks, &mut tasks),
         watches: watches.clone(),
         mesh_provider: flagger_mesh_provider,
         selector_labels: flagger_selector_labels,
@@ -156,7 +158,6 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let stopping = webhook.stopping.clone();
     let registration = register.then(|| Registration::new(webhook_addr, certificate.ca_bundle.clone()));
 
-    let mut tasks = Tasks::default();
     let webhook_handle = axum_server::Handle::new();
     let admin_handle = axum_server::Handle::new();
     tasks.spawn(
@@ -214,15 +215,16 @@ async fn drain(
 }
 
 /// Starts the watches of autoscalers, by which Canaries that have one may be judged anew.
-fn start_scalers(client: &Client, watches: &Watches, marks: &Marks) -> Scalers {
+fn start_scalers(client: &Client, watches: &Watches, marks: &Marks, tasks: &mut Tasks) -> Scalers {
     let (scalers, changes) = Scalers::start(client);
     let (canaries, marks) = (watches.canaries.clone(), marks.clone());
-    tokio::spawn(changes.for_each(move |()| {
+    let changes = changes.for_each(move |()| {
         let all = canaries.state().into_iter();
         let scaled = all.filter(|canary| canary.spec.autoscaler.is_some());
         marks.mark(scaled.map(|canary| (canary.namespace().to_owned(), canary.name().to_owned())));
         ready(())
-    }));
+    });
+    tasks.spawn("the watch of autoscalers", changes.map(Ok));
     scalers
 }
 
@@ -256,17 +258,18 @@ fn start_watches(
 }
 
 /// The policies in force: those of the file together with those of the cluster.
-fn watch_policies(client: &Client, from_file: Vec<Checked>, readiness: &Readiness) -> InForce {
+fn watch_policies(client: &Client, from_file: Vec<Checked>, readiness: &Readiness, tasks: &mut Tasks) -> InForce {
     let policies = InForce::awaiting(Policies::new(from_file.clone()));
     let readiness = readiness.clone();
     let watch = policy_objects::watch(client, from_file, policies.clone());
-    tokio::spawn(watch.for_each(move |state| {
+    let watch = watch.for_each(move |state| {
         match state {
             Ok(()) => readiness.set(POLICIES, Ok(())),
             Err(why) => readiness.fail_if_waiting(POLICIES, why),
         }
         ready(())
-    }));
+    });
+    tasks.spawn("the watch of policies", watch.map(Ok));
     policies
 }
 

@@ -132,7 +132,7 @@ async fn a_crash_looping_version_is_not_promoted() {
         async {
             let stage = Stage::alone(&plane, "flapper").await;
             crashing_between_the_looks(&stage).await;
-            stage.phase("Succeeded", 180).await;
+            stage.phase("Succeeded", 300).await;
         },
         async {
             let stage = Stage::open(&plane, "flapper").await;
