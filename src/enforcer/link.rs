@@ -31,6 +31,9 @@ pub const SILENT: Duration = Duration::from_secs(90);
 /// without an error, however soon that was.
 const PACE: Duration = Duration::from_secs(1);
 
+/// What is watched that rollouts are judged by.
+pub(super) const JUDGED_BY: [&str; 5] = ["canaries", "daemonsets", "deployments", "events", "namespaces"];
+
 /// With a watch this old, something is wrong that begins anew did not mend, and nothing is done.
 const STALE: Duration = Duration::from_secs(150);
 
@@ -124,11 +127,14 @@ impl Link {
         (age > self.stale_after()).then_some(age)
     }
 
-    /// A watch that has been silent for too long, if there is one: what it should have shown is not known.
+    /// A watch that rollouts are judged by and that has been silent for too long, if there is one: what it should have shown is not
+    /// known. Autoscalers are no part of a verdict, and of policies the last ones hold.
     #[must_use]
     pub fn stale_watch(&self) -> Option<(String, Duration)> {
         let stale = self.stale_after();
-        self.watch_ages().into_iter().find(|(_, age)| *age > stale)
+        let is_judged_by = |what: &str| JUDGED_BY.contains(&what);
+        let mut ages = self.watch_ages().into_iter();
+        ages.find(|(what, age)| is_judged_by(what) && *age > stale)
     }
 
     /// A link with a shorter patience takes its watches for stale earlier in the same proportion.
@@ -381,5 +387,22 @@ mod tests {
         assert!(link.now() < "1992-11-23T14:01:00Z".parse().expect("a time"));
         ask(&link, "/api", &[], "yesterday").await;
         assert!(link.skew().is_too_much(), "what does not parse says nothing");
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_no_verdict_rests_on_withholds_none() {
+        let link = Link::new(SHORT);
+        for path in [
+            "autoscaling/v2/horizontalpodautoscalers",
+            "keda.sh/v1alpha1/scaledobjects",
+            "curfew.dev/v1alpha1/canarypolicies",
+        ] {
+            let uri = format!("/apis/{path}?watch=true&allowWatchBookmarks=true");
+            drop(ask(&link, &uri, &[], NOW).await);
+        }
+        tokio::time::sleep(SHORT * 4).await;
+        assert_eq!(link.watch_ages().len(), 3);
+        assert_eq!(link.stale_watch(), None);
+        assert!(link.stale("horizontalpodautoscalers").is_some());
     }
 }

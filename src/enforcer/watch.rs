@@ -36,6 +36,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::link::JUDGED_BY;
 use crate::flagger::{
     canary::{Canary, TargetRef},
     workload::Workload,
@@ -70,9 +71,6 @@ struct Steadily;
 
 /// Signs of life are kept of so many Canaries at the most.
 const MOST_SIGNS: usize = 100_000;
-
-/// What is watched.
-const ALL: [&str; 5] = ["canaries", "daemonsets", "deployments", "events", "namespaces"];
 
 /// When Flagger last wrote an Event about each Canary: a sign of life.
 #[derive(Clone, Default)]
@@ -117,7 +115,7 @@ impl Watches {
         news: impl Fn(&'static str, Result<(), String>) + Send + Sync + 'static,
     ) -> (Self, Queue) {
         let index = Index::default();
-        let waiting = ALL.map(|what| (what, "not listed yet".to_owned()));
+        let waiting = JUDGED_BY.map(|what| (what, "not listed yet".to_owned()));
         let unlisted = Arc::new(Mutex::new(BTreeMap::from(waiting)));
         let news: News = {
             let unlisted = Arc::clone(&unlisted);
