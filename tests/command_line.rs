@@ -178,3 +178,13 @@ fn the_definition_of_policies_is_printed() {
     let text = String::from_utf8(output.stdout).expect("text");
     assert!(text.contains("kind: CustomResourceDefinition") && text.contains("name: canarypolicies.curfew.dev"));
 }
+
+#[test]
+fn labels_that_are_none_are_refused() {
+    for labels in ["", ","] {
+        let output = curfew(&["check", "--flagger-selector-labels", labels, "-"]);
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--flagger-selector-labels"), "{said}");
+    }
+}

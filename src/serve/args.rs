@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::ValueEnum;
+use clap::{ValueEnum, builder::NonEmptyStringValueParser};
 
 /// Run the admission webhook and the enforcer.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "PROVIDER")]
     pub flagger_mesh_provider: Option<String>,
     /// The labels of which a target's selector must have one (Flagger's -selector-labels), separated by commas
-    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    #[arg(long, value_name = "LABELS", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub flagger_selector_labels: Option<Vec<String>>,
     /// How log lines are written
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Json)]

@@ -23,7 +23,7 @@ use std::{
     sync::Arc,
 };
 
-use clap::ValueEnum;
+use clap::{ValueEnum, builder::NonEmptyStringValueParser};
 
 use self::{
     judge::{Report, judge},
@@ -69,7 +69,7 @@ pub struct Args {
     #[arg(long, value_name = "PROVIDER")]
     flagger_mesh_provider: Option<String>,
     /// The labels of which a target's selector must have one (Flagger's -selector-labels), separated by commas
-    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    #[arg(long, value_name = "LABELS", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     flagger_selector_labels: Option<Vec<String>>,
     /// How the findings are written
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]

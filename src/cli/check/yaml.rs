@@ -49,15 +49,21 @@ fn json_values(text: &str) -> Option<Vec<Piece<'_>>> {
     }
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     let (mut pieces, mut start) = (Vec::new(), 0);
+    // Counted on from where it was counted last: there may be thousands of values.
+    let (mut counted, mut before) = (0, 0);
     while let Some(value) = values.next() {
         value.ok()?;
         let end = values.byte_offset();
         let start_of_value = start + (text[start..end].len() - text[start..end].trim_start().len());
         // The line is kept whole in front of it, so that its column is right.
-        let line = text[..start_of_value].rfind('\n').map_or(0, |at| at + 1).max(start);
+        let line = text[start..start_of_value]
+            .rfind('\n')
+            .map_or(start, |at| start + at + 1);
+        before += lines(&text[counted..line]);
+        counted = line;
         pieces.push(Piece {
             text: &text[line..end],
-            before: lines(&text[..line]),
+            before,
         });
         start = end;
     }
@@ -66,25 +72,26 @@ fn json_values(text: &str) -> Option<Vec<Piece<'_>>> {
 
 /// The documents between lines that begin with `---`.
 fn yaml_documents(text: &str) -> Vec<Piece<'_>> {
-    let mut starts = vec![0];
+    // Where each begins, and the lines before it.
+    let mut starts = vec![(0, 0)];
     let mut at = 0;
-    for line in text.split_inclusive('\n') {
+    for (number, line) in text.split_inclusive('\n').enumerate() {
         let is_marker = line
             .strip_prefix("---")
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
         // Directives belong to the document that they stand before.
-        if is_marker && !is_preamble(&text[starts[starts.len() - 1]..at]) {
-            starts.push(at);
+        if is_marker && !is_preamble(&text[starts[starts.len() - 1].0..at]) {
+            starts.push((at, number));
         }
         at += line.len();
     }
-    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let ends = starts.iter().skip(1).map(|(start, _)| *start).chain([text.len()]);
     starts
         .iter()
         .zip(ends)
-        .map(|(start, end)| Piece {
+        .map(|((start, before), end)| Piece {
             text: &text[*start..end],
-            before: lines(&text[..*start]),
+            before: *before,
         })
         .collect()
 }
