@@ -188,3 +188,14 @@ fn labels_that_are_none_are_refused() {
         assert!(said.contains("--flagger-selector-labels"), "{said}");
     }
 }
+
+#[test]
+fn a_policy_file_without_a_policy_is_no_policy_to_check_by() {
+    let dir = TempDir::new().expect("a folder");
+    let (empty, canary) = (
+        file(&dir, "empty.yaml", "# nothing\n"),
+        file(&dir, "web.yaml", "kind: ConfigMap\n"),
+    );
+    let said = refused(&["check", "--policy", &empty, &canary]);
+    assert!(said.contains("there is no policy in it"), "{said}");
+}

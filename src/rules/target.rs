@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     flagger::{
-        canary::{AutoscalerRef, TargetRef},
+        canary::{AutoscalerRef, TargetRef, whole_number},
         effective::DEFAULT_READY_THRESHOLD,
         phase::Phase,
         workload::{Kind, Workload},
@@ -147,6 +147,11 @@ fn own_deadline(canary: &Value, name: &str, target: &Workload) -> Option<Finding
 }
 
 fn below_startup(canary: &Value, name: &str, target: &Workload) -> Option<Finding> {
+    // Of what Flagger cannot decode, `undecodable` says enough.
+    let written = &canary["spec"]["progressDeadlineSeconds"];
+    if !written.is_null() && whole_number(written).is_none() {
+        return None;
+    }
     let deadline = spec::deadline(canary);
     let least = target.startup.seconds.saturating_add(target.min_ready);
     if deadline >= least {
@@ -163,7 +168,7 @@ fn below_startup(canary: &Value, name: &str, target: &Workload) -> Option<Findin
         field: "spec.progressDeadlineSeconds".to_owned(),
         value: deadline.to_string(),
         message: format!(
-            "{deadline} s: by its own probes a pod of {name} may take {least} s, so that a healthy version can fail{adopts}"
+            "{deadline} s: by its probes and minReadySeconds a pod of {name} may take {least} s, so a healthy version can fail{adopts}"
         ),
         mend: format!("write more than {least}"),
     })

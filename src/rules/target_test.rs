@@ -134,6 +134,10 @@ fn a_deadline_below_what_the_probes_allow_is_warned_of_and_on_adoption_more_so()
     adopted["status"] = json!({"phase": "Succeeded"});
     let (_, _, message) = only(&adopted, &slow);
     assert!(!message.contains("serving pods"), "{message}");
+    // Nobody knows what that would be.
+    let mut undecodable = canary(169);
+    undecodable["spec"]["progressDeadlineSeconds"] = json!(169.5);
+    assert_eq!(found(&undecodable, &world(&slow)), []);
     let held = with("/spec/minReadySeconds", json!(171));
     assert_eq!(only(&canary(180), &held).0, Rule::DeadlineBelowStartup);
 }

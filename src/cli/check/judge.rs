@@ -119,7 +119,7 @@ spec:
         let file = Arc::from("x.yaml");
         let all: Vec<_> = yaml::documents(&format!("{CANARY}---\n{beside}"))
             .into_iter()
-            .flat_map(|document| objects(&file, document.expect("a document")))
+            .flat_map(|document| objects(&file, document.expect("a document")).0)
             .collect();
         let policy =
             format!("apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: p}}\nspec: {policy}\n");

@@ -169,7 +169,15 @@ fn read(paths: &[PathBuf]) -> (Vec<Object>, Vec<Broken>) {
                     line: Some(node.at.line),
                     why: "this is text and no object; write YAML or JSON of Kubernetes".to_owned(),
                 }),
-                Ok(node) => found.extend(objects(&file, node)),
+                Ok(node) => {
+                    let (objects, strays) = objects(&file, node);
+                    found.extend(objects);
+                    broken.extend(strays.into_iter().map(|(at, why)| Broken {
+                        file: Arc::clone(&file),
+                        line: Some(at.line),
+                        why,
+                    }));
+                }
                 Err(error) => broken.push(Broken {
                     file: Arc::clone(&file),
                     line: Some(error.line),
@@ -187,7 +195,13 @@ fn policies(path: Option<&Path>) -> Result<Vec<Checked>, String> {
     };
     let bad = |why: String| format!("--policy {}: {why}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    file::read(&text).map_err(|error| bad(error.to_string()))
+    let policies = file::read(&text).map_err(|error| bad(error.to_string()))?;
+    if policies.is_empty() {
+        return Err(bad(
+            "there is no policy in it; `curfew policy default` prints one to start from".to_owned(),
+        ));
+    }
+    Ok(policies)
 }
 
 /// Adds the policies among the objects, and says which cannot be used. The file of `--policy` may be among those that

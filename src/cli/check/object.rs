@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::document::{Content, Node};
-use crate::policy::GROUP;
+use super::document::{Content, Node, Place};
+use crate::policy::{GROUP, crd::VERSION};
 
 /// Where kubectl puts what names no namespace.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -46,10 +46,13 @@ pub enum Kind {
     Namespace,
 }
 
-/// The objects of a document, those in lists too.
+/// An object that nothing would come of, although somebody meant it: where it is, and why.
+pub type Stray = (Place, String);
+
+/// The objects of a document, those in lists too, and those that were meant to be ones.
 #[must_use]
-pub fn objects(file: &Arc<str>, document: Node) -> Vec<Object> {
-    let mut found = Vec::new();
+pub fn objects(file: &Arc<str>, document: Node) -> (Vec<Object>, Vec<Stray>) {
+    let (mut found, mut strays) = (Vec::new(), Vec::new());
     let mut rest = vec![(document, String::new(), String::new())];
     // What is in a list of one kind need not say its kind again.
     while let Some((node, api_version, kind)) = rest.pop() {
@@ -67,9 +70,32 @@ pub fn objects(file: &Arc<str>, document: Node) -> Vec<Object> {
             );
         } else if let Some(kind) = Kind::of(&api_version, &kind) {
             found.push(Object::new(kind, Arc::clone(file), node));
+        } else if let Some(why) = stray(&api_version, &kind) {
+            strays.push((node.at, why));
         }
     }
-    found
+    (found, strays)
+}
+
+/// Why an object that is none of ours was meant to be one, if it was.
+fn stray(api_version: &str, kind: &str) -> Option<String> {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    match (group, kind) {
+        ("", _) if kind.eq_ignore_ascii_case("Canary") => {
+            Some("this looks like a Canary; write apiVersion flagger.app/v1beta1 and kind Canary".to_owned())
+        }
+        ("", _) if kind.eq_ignore_ascii_case("CanaryPolicy") => Some(format!(
+            "this looks like a policy; write apiVersion {GROUP}/{VERSION} and kind CanaryPolicy"
+        )),
+        ("flagger.app", "MetricTemplate" | "AlertProvider") => None,
+        ("flagger.app", _) => Some(format!(
+            "flagger.app has no kind {kind:?}, so that nothing comes of this; its kinds are Canary, MetricTemplate and AlertProvider"
+        )),
+        (GROUP, _) => Some(format!(
+            "{GROUP} has no kind {kind:?}, so that nothing comes of this; its kind is CanaryPolicy"
+        )),
+        _ => None,
+    }
 }
 
 // === impl Kind ===
@@ -119,7 +145,7 @@ mod tests {
         let file = Arc::from("x.yaml");
         yaml::documents(text)
             .into_iter()
-            .flat_map(|document| objects(&file, document.expect("a document")))
+            .flat_map(|document| objects(&file, document.expect("a document")).0)
             .map(|object| (object.kind, object.namespace, object.name))
             .collect()
     }
@@ -193,5 +219,31 @@ items: [{metadata: {name: d}}]
                 (Kind::Canary, "default", "d"),
             ])
         );
+    }
+
+    #[test]
+    fn what_was_meant_to_be_ours_and_is_not_is_told() {
+        let file = Arc::from("x.yaml");
+        for (text, words) in [
+            ("{kind: Canary}", "write apiVersion flagger.app/v1beta1"),
+            ("{apiVersion: flagger.app/v1beta1, kind: canary}", "no kind \"canary\""),
+            (
+                "{apiVersion: curfew.dev/v1alpha1, kind: CanaryPolcy}",
+                "its kind is CanaryPolicy",
+            ),
+            ("{kind: CanaryPolicy}", "write apiVersion curfew.dev/v1alpha1"),
+            ("{apiVersion: flagger.app/v1beta1, kind: AlertProvider}", ""),
+            ("{apiVersion: v1, kind: ConfigMap}", ""),
+            ("{apiVersion: example.com/v1, kind: Canary}", ""),
+        ] {
+            let document = yaml::documents(text).remove(0).expect("a document");
+            let (found, strays) = objects(&file, document);
+            assert!(found.is_empty(), "{text}");
+            let said = strays.first().map_or("", |(_, why)| why);
+            assert!(
+                said.contains(words) && said.is_empty() == words.is_empty(),
+                "{text}: {said}"
+            );
+        }
     }
 }

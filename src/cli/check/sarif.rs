@@ -124,7 +124,7 @@ mod tests {
     fn a_path_is_written_as_a_reference() {
         for (path, expected) in [
             ("deploy/web.yaml", "deploy/web.yaml"),
-            ("/work/a b.yaml", "file:///work/a%20b.yaml"),
+            ("/srv/a b.yaml", "file:///srv/a%20b.yaml"),
             ("a:b/ü?#.yaml", "a%3Ab/%C3%BC%3F%23.yaml"),
             ("../x.yaml", "../x.yaml"),
             ("-", "-"),

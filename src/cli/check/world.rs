@@ -213,7 +213,7 @@ mod tests {
         let file = Arc::from("x.yaml");
         let all: Vec<_> = yaml::documents(text)
             .into_iter()
-            .flat_map(|document| objects(&file, document.expect("a document")))
+            .flat_map(|document| objects(&file, document.expect("a document")).0)
             .collect();
         Given::new(&all, None, None)
     }
