@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
@@ -15,7 +16,7 @@ use prometheus_client::{
 
 use crate::{
     policy::{Mode, Rule},
-    rules::Finding,
+    rules::{Finding, finding::Fault},
 };
 
 /// So many findings are told in a policy's status.
@@ -126,7 +127,7 @@ impl Ledger {
                     && !before
                         .found
                         .iter()
-                        .any(|found| found.fault == finding.fault() && found.mode >= Mode::Warn)
+                        .any(|found| found.fault == number(&finding.fault()) && found.mode >= Mode::Warn)
             }
             None => mode == Mode::Enforce,
         };
@@ -219,7 +220,7 @@ impl State {
         Found {
             rule: finding.rule,
             mode,
-            fault: finding.fault(),
+            fault: number(&finding.fault()),
             words: has_room.then(|| {
                 Box::new(Words {
                     field: shortened(&finding.field),
@@ -234,6 +235,13 @@ impl State {
         self.words -= removed.found.iter().filter(|found| found.words.is_some()).count();
         Some(removed)
     }
+}
+
+/// Of a fault only a number is kept: two of one number are told once.
+fn number(fault: &Fault) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    fault.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn shortened(text: &str) -> String {

@@ -10,12 +10,12 @@ use futures::{Stream, StreamExt};
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind},
-    runtime::{WatchStreamExt, utils::Backoff, watcher},
+    runtime::{WatchStreamExt, watcher},
 };
 
 use super::{
     policies::{InForce, PolicyState},
-    relist::relisting,
+    relist::{Steadily, relisting},
 };
 use crate::policy::{
     Checked, GROUP, Policies,
@@ -60,9 +60,6 @@ enum News {
     Failed(String),
 }
 
-/// The same pause every time.
-struct Steadily;
-
 /// Watches the policy objects and puts them in force, together with those of the file. The stream must be polled;
 /// it says when all of them are known, and why they cannot be.
 pub fn watch(
@@ -73,24 +70,26 @@ pub fn watch(
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, VERSION, KIND));
     let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
     let mut objects = Objects::new(file);
-    relisting(move || watcher(api.clone(), watcher::Config::default()).backoff(Steadily)).filter_map(move |event| {
-        let news = objects.take(event);
-        if let Some(known) = &objects.known {
-            in_force.note_states(known.values().map(|known| known.state.clone()).collect());
-            let policies = Policies::new(objects.merged());
-            // Who writes the status of an object changes nothing of what holds.
-            if !(in_force.is_known() && policies.all().eq(in_force.current().all())) {
-                let names: Vec<_> = policies.all().map(|policy| policy.name.as_str()).collect();
-                tracing::info!(policies = names.join(", "), "policies are in force");
-                in_force.replace(policies);
+    relisting(move || watcher(api.clone(), watcher::Config::default()).backoff(Steadily(BEGIN_AGAIN))).filter_map(
+        move |event| {
+            let news = objects.take(event);
+            if let Some(known) = &objects.known {
+                in_force.note_states(known.values().map(|known| known.state.clone()).collect());
+                let policies = Policies::new(objects.merged());
+                // Who writes the status of an object changes nothing of what holds.
+                if !(in_force.is_known() && policies.all().eq(in_force.current().all())) {
+                    let names: Vec<_> = policies.all().map(|policy| policy.name.as_str()).collect();
+                    tracing::info!(policies = names.join(", "), "policies are in force");
+                    in_force.replace(policies);
+                }
             }
-        }
-        futures::future::ready(match news {
-            News::None => None,
-            News::Listed => Some(Ok(())),
-            News::Failed(why) => Some(Err(why)),
-        })
-    })
+            futures::future::ready(match news {
+                News::None => None,
+                News::Listed => Some(Ok(())),
+                News::Failed(why) => Some(Err(why)),
+            })
+        },
+    )
 }
 
 // === impl Objects ===
@@ -196,20 +195,6 @@ impl Known {
     fn usable<'a>((name, known): (&'a String, &'a Self)) -> Option<(&'a str, &'a Checked)> {
         Some((name, &known.good.as_ref()?.0))
     }
-}
-
-// === impl Steadily ===
-
-impl Iterator for Steadily {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(BEGIN_AGAIN)
-    }
-}
-
-impl Backoff for Steadily {
-    fn reset(&mut self) {}
 }
 
 #[cfg(test)]

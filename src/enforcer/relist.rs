@@ -1,7 +1,30 @@
-//! Watches of kinds that may come and go: a definition can be deleted and installed again.
+//! How watches are begun again: steadily, and those of kinds that may come and go with a list.
+
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, future::ready, stream};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::{
+    utils::Backoff,
+    watcher::{self, Event},
+};
+
+/// The same pause every time before a watch that failed is begun again.
+#[derive(Debug)]
+pub(super) struct Steadily(pub(super) Duration);
+
+// === impl Steadily ===
+
+impl Iterator for Steadily {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0)
+    }
+}
+
+impl Backoff for Steadily {
+    fn reset(&mut self) {}
+}
 
 /// A watch that is begun again with a list when its kind is not there any more. kube would only try to resume it,
 /// for ever, and what was there before would never be gone.

@@ -7,11 +7,11 @@ use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject},
     core::PartialObjectMeta,
-    runtime::{WatchStreamExt, utils::Backoff, watcher},
+    runtime::{WatchStreamExt, watcher},
 };
 use parking_lot::Mutex;
 
-use super::relist::relisting;
+use super::relist::{Steadily, relisting};
 use crate::rules::world::Sight;
 
 /// The pause before a watch that failed is begun again: what is missing here holds nobody up, and KEDA may never come.
@@ -40,9 +40,6 @@ struct State {
     /// Why there is no list.
     failure: Option<String>,
 }
-
-/// Always the same pause.
-struct Seldom;
 
 // === impl Scalers ===
 
@@ -126,27 +123,15 @@ fn watch(
 ) -> impl Stream<Item = ()> + Send + 'static {
     let resource = ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk(group, version, kind));
     let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &resource);
-    relisting(move || watcher(api.clone(), watcher::Config::default()).backoff(Seldom)).filter_map(move |event| {
-        if let Err(error) = &event {
-            tracing::debug!(kind, %error, "autoscalers cannot be watched; trying again");
-        }
-        let changed = known.take(event);
-        futures::future::ready(changed.then_some(()))
-    })
-}
-
-// === impl Seldom ===
-
-impl Iterator for Seldom {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(BEGIN_AGAIN)
-    }
-}
-
-impl Backoff for Seldom {
-    fn reset(&mut self) {}
+    relisting(move || watcher(api.clone(), watcher::Config::default()).backoff(Steadily(BEGIN_AGAIN))).filter_map(
+        move |event| {
+            if let Err(error) = &event {
+                tracing::debug!(kind, %error, "autoscalers cannot be watched; trying again");
+            }
+            let changed = known.take(event);
+            futures::future::ready(changed.then_some(()))
+        },
+    )
 }
 
 #[cfg(test)]

@@ -28,7 +28,6 @@ use kube::{
     runtime::{
         WatchStreamExt, reflector,
         reflector::{ObjectRef, Store},
-        utils::Backoff,
         watcher,
     },
 };
@@ -36,7 +35,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::link::JUDGED_BY;
+use super::{link::JUDGED_BY, relist::Steadily};
 use crate::flagger::{
     canary::{Canary, TargetRef},
     workload::Workload,
@@ -65,9 +64,6 @@ pub struct Watches {
 /// The pause before a watch that failed is begun again. It never grows: when the API server is back, nobody may be blind
 /// to new rollouts for half a minute more, and a handful of watches is no burden.
 const BEGIN_AGAIN: Duration = Duration::from_secs(2);
-
-/// The same pause every time.
-struct Steadily;
 
 /// Signs of life are kept of so many Canaries at the most.
 const MOST_SIGNS: usize = 100_000;
@@ -211,20 +207,6 @@ impl Watches {
     }
 }
 
-// === impl Steadily ===
-
-impl Iterator for Steadily {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(BEGIN_AGAIN)
-    }
-}
-
-impl Backoff for Steadily {
-    fn reset(&mut self) {}
-}
-
 // === impl Signs ===
 
 impl Signs {
@@ -294,7 +276,7 @@ fn canaries(
     // What goes away while the watch is down is in no event: what another list does not have any more is gone.
     let (mut known, mut listing) = (BTreeMap::new(), BTreeMap::new());
     let events = watcher(Api::<Canary>::all(client.clone()), watcher::Config::default())
-        .backoff(Steadily)
+        .backoff(Steadily(BEGIN_AGAIN))
         .reflect(writer)
         .filter_map(move |event| {
             let gone = |canary: &Canary| {
@@ -356,7 +338,7 @@ fn workloads<K: Target + Send + Sync + 'static>(
 ) -> (Store<Watched<K>>, Queue) {
     let (reader, writer) = reflector::store();
     let events = watcher(Api::<Watched<K>>::all(client.clone()), watcher::Config::default())
-        .backoff(Steadily)
+        .backoff(Steadily(BEGIN_AGAIN))
         .reflect(writer)
         .map(move |event| {
             let names: Vec<Result<ObjectRef<Canary>, watcher::Error>> = match event {
@@ -389,7 +371,7 @@ fn namespaces(client: &Client, news: News) -> (Store<PartialObjectMeta<Namespace
         Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
         watcher::Config::default(),
     )
-    .backoff(Steadily)
+    .backoff(Steadily(BEGIN_AGAIN))
     .map(move |event| event.map(|event| event.modify(|namespace| *namespace = slim(namespace.clone()))))
     .reflect(writer)
     .filter_map(move |event| {
@@ -406,7 +388,7 @@ fn namespaces(client: &Client, news: News) -> (Store<PartialObjectMeta<Namespace
 fn events(client: &Client, signs: Signs, news: News) -> Queue {
     let config = watcher::Config::default().fields("involvedObject.kind=Canary");
     let events = watcher(Api::<Event>::all(client.clone()), config)
-        .backoff(Steadily)
+        .backoff(Steadily(BEGIN_AGAIN))
         .filter_map(move |event| {
             futures::future::ready(match event {
                 Ok(watcher::Event::Apply(event) | watcher::Event::InitApply(event)) => {

@@ -1,7 +1,5 @@
 //! One thing wrong with a spec.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use crate::policy::{AdmissionPolicy, Mode, Rule};
 
 /// One thing wrong with a spec: where, what, and how to mend it.
@@ -21,6 +19,14 @@ pub struct Finding {
     pub message: String,
     /// What to write instead; one line.
     pub mend: String,
+}
+
+/// A fault whatever its place in a list: the same rule, the same field, the same value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fault {
+    rule: Rule,
+    field: String,
+    value: String,
 }
 
 impl Finding {
@@ -54,22 +60,14 @@ impl Finding {
         shorter.to_string()
     }
 
-    /// A number for this fault: the same for the same rule, the same value, and the same field whatever its place in a list.
+    /// What makes it the same as another one.
     #[must_use]
-    pub fn fault(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (self.rule, &self.value).hash(&mut hasher);
-        without_indexes(&self.field).for_each(|piece| piece.hash(&mut hasher));
-        hasher.finish()
-    }
-
-    /// Whether `other` is the same fault: the same rule, the same value, and the same field whatever its place in
-    /// a list.
-    #[must_use]
-    pub fn same_fault(&self, other: &Self) -> bool {
-        self.rule == other.rule
-            && self.value == other.value
-            && without_indexes(&self.field).eq(without_indexes(&other.field))
+    pub fn fault(&self) -> Fault {
+        Fault {
+            rule: self.rule,
+            field: without_indexes(&self.field).collect::<Vec<_>>().join("["),
+            value: self.value.clone(),
+        }
     }
 }
 
@@ -115,10 +113,22 @@ mod tests {
     #[test]
     fn a_fault_stays_the_same_when_it_moves_in_its_list() {
         let old = finding("spec.analysis.metrics[0].threshold", "\"x\"");
-        assert!(finding("spec.analysis.metrics[12].threshold", "\"x\"").same_fault(&old));
-        assert!(!finding("spec.analysis.metrics[0].threshold", "\"y\"").same_fault(&old));
-        assert!(!finding("spec.analysis.metrics[0].interval", "\"x\"").same_fault(&old));
-        assert!(!finding("spec.analysis.metrics.threshold[0]", "\"x\"").same_fault(&old));
+        assert_eq!(
+            finding("spec.analysis.metrics[12].threshold", "\"x\"").fault(),
+            old.fault()
+        );
+        assert_ne!(
+            finding("spec.analysis.metrics[0].threshold", "\"y\"").fault(),
+            old.fault()
+        );
+        assert_ne!(
+            finding("spec.analysis.metrics[0].interval", "\"x\"").fault(),
+            old.fault()
+        );
+        assert_ne!(
+            finding("spec.analysis.metrics.threshold[0]", "\"x\"").fault(),
+            old.fault()
+        );
         assert_eq!(
             finding("spec.analysis.metrics[12].threshold", "\"x\"").fault(),
             old.fault()
