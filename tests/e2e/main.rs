@@ -26,6 +26,7 @@ mod alerts;
 mod api_objects;
 mod api_server;
 mod approval;
+mod audit;
 mod autoscaler;
 mod breaker;
 mod bypass;
