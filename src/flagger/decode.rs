@@ -18,7 +18,7 @@ pub struct Undecodable {
     pub field: String,
     /// The value as JSON, cut short.
     pub value: String,
-    /// What should stand there: `a whole number from -2147483648 to 2147483647`.
+    /// What should stand there: `a whole number`.
     pub expected: String,
 }
 
@@ -125,7 +125,7 @@ impl Walk {
             _ => false,
         };
         if !fits {
-            self.find(value, shape.expected());
+            self.find(value, shape.expected(value));
         }
     }
 
@@ -176,18 +176,30 @@ impl Shape {
         }
     }
 
-    fn expected(&self) -> String {
-        let numbers = self
-            .range()
-            .map(|(min, max)| format!("a whole number from {min} to {max}"));
-        match (self, numbers) {
-            (Self::IntOrText, Some(numbers)) => format!("a string or {numbers}"),
-            (_, Some(numbers)) => numbers,
-            (Self::Bool, None) => "true or false".into(),
-            (Self::Float, None) => "a number".into(),
-            (Self::List(_), None) => "a list".into(),
-            (Self::Map(_) | Self::Record(_), None) => "an object".into(),
-            (_, None) => "a string".into(),
+    /// What to write in place of a value that does not fit.
+    fn expected(&self, value: &Value) -> String {
+        match (self, value) {
+            (Self::Int32 | Self::Int64 | Self::Uint32 | Self::Uint64, _) => self.expected_number(value),
+            (Self::IntOrText, Value::Number(_)) => format!("a string or {}", self.expected_number(value)),
+            (Self::Text | Self::IntOrText, Value::Bool(_)) => {
+                "a string, with quotes: without them kubectl takes yes, no, on, off, y and n for true or false".into()
+            }
+            (Self::Text, Value::Number(_)) => "a string, with quotes".into(),
+            (Self::Text, _) => "a string".into(),
+            (Self::IntOrText, _) => "a string or a whole number".into(),
+            (Self::Bool, _) => "true or false".into(),
+            (Self::Float, _) => "a number".into(),
+            (Self::List(_), _) => "a list".into(),
+            (Self::Map(_) | Self::Record(_), _) => "an object".into(),
+        }
+    }
+
+    /// With the range of the type only where that is what the value breaks.
+    fn expected_number(&self, value: &Value) -> String {
+        let is_whole = value.as_number().and_then(whole_number).is_some();
+        match self.range() {
+            Some((min, max)) if is_whole => format!("a whole number from {min} to {max}"),
+            _ => "a whole number".into(),
         }
     }
 }
@@ -260,8 +272,7 @@ mod tests {
             .collect()
     }
 
-    const INT32: &str = "a whole number from -2147483648 to 2147483647";
-    const INT: &str = "a whole number from -9223372036854775808 to 9223372036854775807";
+    const WHOLE: &str = "a whole number";
 
     #[test]
     fn names_the_field_the_value_and_what_to_write() {
@@ -270,55 +281,43 @@ mod tests {
                 "{\"progressDeadlineSeconds\":180.5}",
                 "spec.progressDeadlineSeconds",
                 "180.5",
-                INT32,
+                WHOLE,
             ),
             (
                 "{\"progressDeadlineSeconds\":2147483648}",
                 "spec.progressDeadlineSeconds",
                 "2147483648",
-                INT32,
+                "a whole number from -2147483648 to 2147483647",
             ),
             (
                 "{\"progressDeadlineSeconds\":\"180\"}",
                 "spec.progressDeadlineSeconds",
                 "\"180\"",
-                INT32,
+                WHOLE,
             ),
             (
                 "{\"analysis\":{\"threshold\":2.5}}",
                 "spec.analysis.threshold",
                 "2.5",
-                INT,
+                WHOLE,
             ),
             (
                 "{\"analysis\":{\"threshold\":1e19}}",
                 "spec.analysis.threshold",
                 "1e+19",
-                INT,
+                "a whole number from -9223372036854775808 to 9223372036854775807",
             ),
             (
                 "{\"analysis\":{\"stepWeights\":[1,[]]}}",
                 "spec.analysis.stepWeights[1]",
                 "[]",
-                INT,
+                WHOLE,
             ),
             (
                 "{\"service\":{\"match\":[{\"port\":-1}]}}",
                 "spec.service.match[0].port",
                 "-1",
                 "a whole number from 0 to 4294967295",
-            ),
-            (
-                "{\"service\":{\"targetPort\":1.5}}",
-                "spec.service.targetPort",
-                "1.5",
-                "a string or a whole number from -2147483648 to 2147483647",
-            ),
-            (
-                "{\"service\":{\"apex\":{\"labels\":{\"app.kubernetes.io/name\":1}}}}",
-                "spec.service.apex.labels[app.kubernetes.io/name]",
-                "1",
-                "a string",
             ),
             (
                 "{\"skipAnalysis\":\"true\"}",
@@ -345,6 +344,40 @@ mod tests {
                 "an object",
             ),
             ("[]", "spec", "[]", "an object"),
+        ] {
+            let spec = serde_json::from_str(spec).unwrap();
+            assert_eq!(findings(&spec), [(field.into(), value.into(), expected.into())]);
+        }
+    }
+
+    #[test]
+    fn names_the_quotes_that_a_text_lacks() {
+        for (spec, field, value, expected) in [
+            (
+                "{\"service\":{\"targetPort\":1.5}}",
+                "spec.service.targetPort",
+                "1.5",
+                "a string or a whole number",
+            ),
+            (
+                "{\"service\":{\"targetPort\":true}}",
+                "spec.service.targetPort",
+                "true",
+                "a string, with quotes: without them kubectl takes yes, no, on, off, y and n for true or false",
+            ),
+            (
+                "{\"service\":{\"targetPort\":[]}}",
+                "spec.service.targetPort",
+                "[]",
+                "a string or a whole number",
+            ),
+            ("{\"service\":{\"name\":{}}}", "spec.service.name", "{}", "a string"),
+            (
+                "{\"service\":{\"apex\":{\"labels\":{\"app.kubernetes.io/name\":1}}}}",
+                "spec.service.apex.labels[app.kubernetes.io/name]",
+                "1",
+                "a string, with quotes",
+            ),
         ] {
             let spec = serde_json::from_str(spec).unwrap();
             assert_eq!(findings(&spec), [(field.into(), value.into(), expected.into())]);

@@ -254,7 +254,7 @@ impl fmt::Display for DurationError {
         match self {
             Self::Empty => f.write_str("it is empty"),
             Self::NoNumber(text) => write!(f, "\"{text}\" does not start with a number"),
-            Self::NoUnit(number) => write!(f, "\"{number}\" has no unit"),
+            Self::NoUnit(number) => write!(f, "there is no unit after \"{number}\""),
             Self::UnknownUnit(unit) => write!(f, "\"{unit}\" is not a unit (ns, us, ms, s, m, h are)"),
             Self::OutOfRange => f.write_str("it is longer than 292 years"),
         }

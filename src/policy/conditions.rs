@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::{Value, json};
 
 use super::{
-    CanaryPolicySpec, Rule,
+    CanaryPolicySpec, Fault, Rule,
     canary_policy::{Action, Clocks},
 };
 
@@ -95,11 +95,14 @@ const SELECTORS: [(&str, ReadSelector); 2] = [
 
 impl CanaryPolicySpec {
     /// What is wrong with it, in words for its author.
-    pub(super) fn contradictions(&self) -> Vec<String> {
+    pub(super) fn contradictions(&self) -> Vec<Fault> {
         conditions()
-            .iter()
+            .into_iter()
             .filter(|condition| !(condition.holds)(self))
-            .map(|condition| format!("spec.{}: {}", condition.field, condition.message))
+            .map(|condition| Fault {
+                field: format!("spec.{}", condition.field),
+                why: condition.message,
+            })
             .collect()
     }
 }
@@ -339,7 +342,7 @@ mod tests {
 
     #[test]
     fn the_built_in_policy_keeps_to_all_of_them() {
-        assert_eq!(CanaryPolicySpec::default().contradictions(), Vec::<String>::new());
+        assert_eq!(CanaryPolicySpec::default().contradictions(), []);
     }
 
     #[test]

@@ -24,10 +24,15 @@ struct Metadata {
     name: String,
 }
 
-/// Why a policy file cannot be used.
+/// Why a policy, or a file of them, cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0}")]
-pub struct InvalidPolicy(String);
+#[error("{why}")]
+pub struct InvalidPolicy {
+    /// The field that is wrong, such as `spec.admission.deadline`; empty if it is no single one.
+    pub field: String,
+    /// What is wrong, in one line.
+    why: String,
+}
 
 /// Reads the policies of a file.
 ///
@@ -43,13 +48,13 @@ pub fn parse(text: &str) -> Result<Policies, InvalidPolicy> {
 /// As [`parse`].
 pub fn read(text: &str) -> Result<Vec<Checked>, InvalidPolicy> {
     let documents: Vec<Document> =
-        serde_saphyr::from_multiple(text).map_err(|error| InvalidPolicy(unreadable(&error.to_string())))?;
+        serde_saphyr::from_multiple(text).map_err(|error| InvalidPolicy::whole(unreadable(&error.to_string())))?;
     let mut policies: Vec<Checked> = Vec::new();
     for document in documents {
         let policy = document.policy()?;
         let name = &policy.policy().name;
         if policies.iter().any(|known| known.policy().name == *name) {
-            return Err(InvalidPolicy(format!(
+            return Err(InvalidPolicy::whole(format!(
                 "CanaryPolicy {name} is there twice; give each a name of its own"
             )));
         }
@@ -63,12 +68,14 @@ pub fn read(text: &str) -> Result<Vec<Checked>, InvalidPolicy> {
 /// # Errors
 /// What is wrong with it.
 pub fn object(object: Value) -> Result<Checked, InvalidPolicy> {
-    let document: Document = serde_json::from_value(object).map_err(|error| {
-        let mut why = error.to_string();
+    let document: Document = serde_path_to_error::deserialize(object).map_err(|error| {
+        let field = error.path().to_string();
+        let mut why = format!("{field}: {}", error.into_inner());
         if why.contains("boolean `false`") {
             why.push_str(", which is what kubectl makes of Off without quotes: write \"Off\"");
         }
-        InvalidPolicy(unreadable(&why))
+        let why = unreadable(&why);
+        InvalidPolicy { field, why }
     })?;
     document.policy()
 }
@@ -86,12 +93,24 @@ impl Document {
         } = self;
         let expected = format!("{GROUP}/{VERSION}");
         if api_version != expected || kind != "CanaryPolicy" {
-            return Err(InvalidPolicy(format!(
+            return Err(InvalidPolicy::whole(format!(
                 "{kind} {name} of {api_version} is not a policy; expected kind CanaryPolicy of {expected}"
             )));
         }
         let bad = format!("CanaryPolicy {name}");
-        Checked::new(CanaryPolicy { name, spec }).map_err(|why| InvalidPolicy(format!("{bad}: {why}")))
+        Checked::new(CanaryPolicy { name, spec }).map_err(|fault| InvalidPolicy {
+            why: format!("{bad}: {fault}"),
+            field: fault.field,
+        })
+    }
+}
+
+// === impl InvalidPolicy ===
+
+impl InvalidPolicy {
+    const fn whole(why: String) -> Self {
+        let field = String::new();
+        Self { field, why }
     }
 }
 
@@ -154,7 +173,7 @@ mod tests {
             let spec = &case["spec"];
             let error = parse(&with_spec(spec)).expect_err(words).to_string();
             assert!(error.contains(words), "{spec}\n{error}");
-            let error = Checked::read("p", spec).expect_err(words);
+            let error = Checked::read("p", spec).expect_err(words).to_string();
             assert!(error.contains(words) && !error.contains('\n'), "{spec}\n{error}");
         }
     }
@@ -178,24 +197,38 @@ mod tests {
         let read = policy(json!({"precedence": 10})).expect("a policy");
         let read = read.policy();
         assert_eq!((read.name.as_str(), read.spec.precedence), ("p", 10));
-        for (spec, words) in [
-            (json!({"precedense": 10}), "precedense"),
-            (json!({"admission": {"deadline": {"min": "2h"}}}), "min is above max"),
+        for (spec, field, words) in [
+            (json!({"precedense": 10}), "spec.precedense", "expected one of"),
+            (
+                json!({"admission": {"deadline": {"min": "2h"}}}),
+                "spec.admission.deadline",
+                "min is above max",
+            ),
             (
                 json!({"admission": {"mode": false}}),
+                "spec.admission.mode",
                 "what kubectl makes of Off without quotes: write \"Off\"",
             ),
             (
                 json!({"enforcement": {"clocks": {"stall": {"action": false}}}}),
+                "spec.enforcement.clocks.stall.action",
                 "\"Off\"",
             ),
             (
+                json!({"exemptions": [{"namespaces": ["a"], "reason": 7}]}),
+                "spec.exemptions[0].reason",
+                "expected a string",
+            ),
+            (
                 json!({"canarySelector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}}),
-                "canarySelector",
+                "spec.canarySelector.matchExpressions[0].operator",
+                "unknown variant `Near`, expected one of `In`",
             ),
         ] {
-            let error = policy(spec).expect_err(words).to_string();
-            assert!(error.contains(words), "{error}");
+            let error = policy(spec).expect_err(words);
+            assert_eq!(error.field, field, "{error}");
+            let said = error.to_string();
+            assert!(said.contains(words) && said.contains(field), "{said}");
         }
     }
 
@@ -231,7 +264,7 @@ mod tests {
             ),
             (
                 policy("{namespaceSelector: {matchExpressions: [{key: a, operator: Near}]}}"),
-                "namespaceSelector",
+                "unknown variant `Near`, expected one of In",
             ),
             (
                 "kind: ConfigMap\napiVersion: v1\nmetadata: {name: x}\n".to_owned(),

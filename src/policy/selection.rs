@@ -37,6 +37,16 @@ pub struct Checked {
     canaries: Selector,
 }
 
+/// What is wrong with a policy, in words for its author.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{field}: {why}")]
+pub struct Fault {
+    /// The field, such as `spec.admission.deadline`.
+    pub field: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
 // === impl Policies ===
 
 impl Policies {
@@ -96,13 +106,16 @@ impl Checked {
     /// Looks for what the shape of the fields does not say.
     ///
     /// # Errors
-    /// What is wrong with the policy, in words for its author.
-    pub fn new(policy: CanaryPolicy) -> Result<Self, String> {
-        if let [first, ..] = &policy.spec.contradictions()[..] {
-            return Err(first.clone());
+    /// The first that is wrong with the policy.
+    pub fn new(policy: CanaryPolicy) -> Result<Self, Fault> {
+        if let Some(first) = policy.spec.contradictions().into_iter().next() {
+            return Err(first);
         }
         let selector = |field: &str, selector: &LabelSelector| {
-            Selector::try_from(selector.clone()).map_err(|error| format!("spec.{field}: {error}"))
+            Selector::try_from(selector.clone()).map_err(|error| Fault {
+                field: format!("spec.{field}"),
+                why: error.to_string(),
+            })
         };
         Ok(Self {
             namespaces: selector("namespaceSelector", &policy.spec.namespace_selector)?,
@@ -114,12 +127,14 @@ impl Checked {
     /// The same of a spec as it is stored in a cluster, by whatever definition it once was admitted.
     ///
     /// # Errors
-    /// What is wrong with it, in words for its author.
-    pub fn read(name: &str, spec: &Value) -> Result<Self, String> {
+    /// The first that is wrong with it.
+    pub fn read(name: &str, spec: &Value) -> Result<Self, Fault> {
         let spec = match spec {
             Value::Null => CanaryPolicySpec::default(),
-            spec => serde_path_to_error::deserialize(spec)
-                .map_err(|error| format!("spec.{}: {}", error.path(), error.inner()))?,
+            spec => serde_path_to_error::deserialize(spec).map_err(|error| Fault {
+                field: format!("spec.{}", error.path()),
+                why: error.into_inner().to_string(),
+            })?,
         };
         Self::new(CanaryPolicy {
             name: name.to_owned(),

@@ -90,9 +90,17 @@ pub(super) mod selector {
     #[serde(deny_unknown_fields)]
     struct Requirement {
         key: String,
-        operator: String,
+        operator: Operator,
         #[serde(default)]
         values: Option<Vec<String>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    enum Operator {
+        In,
+        NotIn,
+        Exists,
+        DoesNotExist,
     }
 
     pub(in crate::policy) fn deserialize<'de, D: Deserializer<'de>>(
@@ -102,7 +110,11 @@ pub(super) mod selector {
             match_labels,
             match_expressions,
         } = Strict::deserialize(deserializer)?;
-        let requirement = |Requirement { key, operator, values }| LabelSelectorRequirement { key, operator, values };
+        let requirement = |Requirement { key, operator, values }| LabelSelectorRequirement {
+            key,
+            operator: format!("{operator:?}"),
+            values,
+        };
         Ok(LabelSelector {
             match_labels,
             match_expressions: match_expressions.map(|all| all.into_iter().map(requirement).collect()),

@@ -130,6 +130,9 @@ fn what_cannot_be_read_is_told_and_the_rest_is_judged() {
     let (code, _, err) = in_folder(folder.path(), &["README.md"]);
     assert_eq!(code, 2);
     assert!(err.starts_with("README.md:1: cannot be read: this is text"), "{err}");
+    let (code, out, err) = of_input(&CANARY.replace("name: web, ", ""), &[]);
+    assert_eq!((code, out.lines().count()), (2, 1), "{out}");
+    assert!(err.starts_with("-:4: cannot be read: this Canary has no name"), "{err}");
 }
 
 #[test]
@@ -185,7 +188,16 @@ fn a_policy_that_cannot_be_used_is_refused() {
     assert_eq!(code, 2);
     assert!(out.contains("error[deadline-bounds]"), "{out}");
     assert!(
-        err.starts_with("wrong.yaml:2: cannot be read: ") && err.contains("deadlines"),
+        err.starts_with("wrong.yaml:5: cannot be read: spec.admission.deadlines: unknown field"),
+        "{err}"
+    );
+    let bounds = policy(
+        "p",
+        "\n  admission:\n    interval: {max: 1h}\n    deadline:\n      min: 2h\n      max: 1h",
+    );
+    let (_, _, err) = of_input(&bounds, &[]);
+    assert!(
+        err.starts_with("-:8: cannot be read: CanaryPolicy p: spec.admission.deadline: min is above max"),
         "{err}"
     );
     // What kubectl would send is not what is written.
@@ -196,7 +208,7 @@ fn a_policy_that_cannot_be_used_is_refused() {
     let (code, _, err) = in_folder(folder.path(), &["a.yaml", "one.yaml", "two.yaml"]);
     assert_eq!(code, 2);
     assert!(
-        err.starts_with("two.yaml:2: cannot be read: CanaryPolicy p is there twice"),
+        err.starts_with("two.yaml:4: cannot be read: CanaryPolicy p is there twice"),
         "{err}"
     );
 }

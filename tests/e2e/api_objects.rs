@@ -133,8 +133,16 @@ async fn what_is_applied_again_and_again_stays_as_it_is() {
                 .await
                 .done()
         };
-        let stamp = "jsonpath={.metadata.annotations.curfew\\.dev/started-at}";
-        let stamped = async || kubectl.run(&["get", "canary", name, "-o", stamp]).await.done();
+        let annotation = async |key: &str| {
+            let path = format!("jsonpath={{.metadata.annotations.curfew\\.dev/{key}}}");
+            kubectl.run(&["get", "canary", name, "-o", &path]).await.done()
+        };
+        let stamped = async || annotation("started-at").await;
+        // The enforcer writes a moment after the API server has answered.
+        until(30, "the next deadline stands on it", async || {
+            (!annotation("deadline").await.is_empty()).then_some(())
+        })
+        .await;
         let (first, started) = (version().await, stamped().await);
         assert!(!started.is_empty(), "{name}: it is stamped");
         for _ in 0..2 {

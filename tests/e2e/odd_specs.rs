@@ -5,6 +5,7 @@ use plane::Handle;
 use serde_json::{Value, json};
 
 use crate::{
+    kubectl::Kubectl,
     planes,
     stage::{App, Seen, Stage},
 };
@@ -62,6 +63,18 @@ async fn is_never_adopted(plane: &Handle) {
         .await;
 }
 
+async fn has_one_way_to_move(plane: &Handle) {
+    let kubectl = Kubectl {
+        plane,
+        user: "admin",
+        namespace: "default",
+    };
+    let mut canary = App::default().canary();
+    canary["spec"]["analysis"] = json!({"interval": "10s", "threshold": 3, "stepWeight": 10, "stepWeights": [10, 20]});
+    let refused = kubectl.apply(&canary, &["--dry-run=server"]).await.refused();
+    assert!(refused.contains("must validate one and only one schema"), "{refused}");
+}
+
 #[tokio::test]
 async fn specs_that_the_crd_accepts_and_that_never_get_done() {
     let Some(plane) = planes::shared().await else { return };
@@ -73,5 +86,6 @@ async fn specs_that_the_crd_accepts_and_that_never_get_done() {
         stands_still(&plane, "odd-threshold", threshold, 0),
         promotes_without_end(&plane),
         is_never_adopted(&plane),
+        has_one_way_to_move(&plane),
     );
 }

@@ -209,8 +209,8 @@ fn policies(path: Option<&Path>) -> Result<Vec<Checked>, String> {
 fn add_policies(policies: &mut Vec<Checked>, objects: &[Object]) -> Vec<Broken> {
     let mut broken = Vec::new();
     for object in objects.iter().filter(|object| object.kind == Kind::Policy) {
-        let why = match file::object(object.json.clone()) {
-            Err(error) => error.to_string(),
+        let (field, why) = match file::object(object.json.clone()) {
+            Err(error) => (error.field.clone(), error.to_string()),
             Ok(policy) => match policies
                 .iter()
                 .find(|known| known.policy().name == policy.policy().name)
@@ -220,15 +220,17 @@ fn add_policies(policies: &mut Vec<Checked>, objects: &[Object]) -> Vec<Broken> 
                     continue;
                 }
                 Some(known) if *known == policy => continue,
-                Some(_) => format!(
-                    "CanaryPolicy {} is there twice, and they differ; give each a name of its own",
-                    policy.policy().name
-                ),
+                Some(_) => {
+                    let name = &policy.policy().name;
+                    let why =
+                        format!("CanaryPolicy {name} is there twice, and they differ; give each a name of its own");
+                    (String::from("metadata.name"), why)
+                }
             },
         };
         broken.push(Broken {
             file: Arc::clone(&object.file),
-            line: Some(object.node.at.line),
+            line: Some(object.node.place(&field).line),
             why: format!("{why}; nothing was judged by it"),
         });
     }

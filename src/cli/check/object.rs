@@ -10,6 +10,10 @@ use crate::policy::{GROUP, crd::VERSION};
 /// Where kubectl puts what names no namespace.
 const DEFAULT_NAMESPACE: &str = "default";
 
+/// Why no cluster takes a Canary without a name.
+const NAMELESS: &str =
+    "this Canary has no name, or one that is no text, so that no cluster takes it; write metadata.name";
+
 /// An object of a kind that matters here.
 #[derive(Clone, Debug)]
 pub struct Object {
@@ -46,7 +50,7 @@ pub enum Kind {
     Namespace,
 }
 
-/// An object that nothing would come of, although somebody meant it: where it is, and why.
+/// What nothing would come of, although somebody meant it: where it is, and why.
 pub type Stray = (Place, String);
 
 /// The objects of a document, those in lists too, and those that were meant to be ones.
@@ -69,7 +73,11 @@ pub fn objects(file: &Arc<str>, document: Node) -> (Vec<Object>, Vec<Stray>) {
                     .map(|item| (item.clone(), inherited.to_owned(), of.to_owned())),
             );
         } else if let Some(kind) = Kind::of(&api_version, &kind) {
-            found.push(Object::new(kind, Arc::clone(file), node));
+            let object = Object::new(kind, Arc::clone(file), node);
+            if kind == Kind::Canary && object.name.is_empty() {
+                strays.push((object.node.place("metadata.name"), NAMELESS.to_owned()));
+            }
+            found.push(object);
         } else if let Some(why) = stray(&api_version, &kind) {
             strays.push((node.at, why));
         }
@@ -224,21 +232,36 @@ items: [{metadata: {name: d}}]
     #[test]
     fn what_was_meant_to_be_ours_and_is_not_is_told() {
         let file = Arc::from("x.yaml");
-        for (text, words) in [
-            ("{kind: Canary}", "write apiVersion flagger.app/v1beta1"),
-            ("{apiVersion: flagger.app/v1beta1, kind: canary}", "no kind \"canary\""),
+        for (text, judged, words) in [
+            ("{kind: Canary}", 0, "write apiVersion flagger.app/v1beta1"),
+            (
+                "{apiVersion: flagger.app/v1beta1, kind: canary}",
+                0,
+                "no kind \"canary\"",
+            ),
             (
                 "{apiVersion: curfew.dev/v1alpha1, kind: CanaryPolcy}",
+                0,
                 "its kind is CanaryPolicy",
             ),
-            ("{kind: CanaryPolicy}", "write apiVersion curfew.dev/v1alpha1"),
-            ("{apiVersion: flagger.app/v1beta1, kind: AlertProvider}", ""),
-            ("{apiVersion: v1, kind: ConfigMap}", ""),
-            ("{apiVersion: example.com/v1, kind: Canary}", ""),
+            ("{kind: CanaryPolicy}", 0, "write apiVersion curfew.dev/v1alpha1"),
+            ("{apiVersion: flagger.app/v1beta1, kind: AlertProvider}", 0, ""),
+            ("{apiVersion: v1, kind: ConfigMap}", 0, ""),
+            ("{apiVersion: example.com/v1, kind: Canary}", 0, ""),
+            (
+                "{apiVersion: flagger.app/v1beta1, kind: Canary, metadata: {name: 7}}",
+                1,
+                "has no name",
+            ),
+            (
+                "{apiVersion: flagger.app/v1beta1, kind: Canary, metadata: {generateName: web-}}",
+                1,
+                "",
+            ),
         ] {
             let document = yaml::documents(text).remove(0).expect("a document");
             let (found, strays) = objects(&file, document);
-            assert!(found.is_empty(), "{text}");
+            assert_eq!(found.len(), judged, "{text}");
             let said = strays.first().map_or("", |(_, why)| why);
             assert!(
                 said.contains(words) && said.is_empty() == words.is_empty(),
