@@ -13,6 +13,8 @@ use curfew::{
         metrics::Metrics,
         policies::InForce,
         rollouts::Rollouts,
+        scalers::Scalers,
+        surroundings::Surroundings,
         watch::Watches,
     },
     flagger::canary::Canary,
@@ -53,6 +55,7 @@ struct Enforcer {
     task: JoinHandle<()>,
     election: JoinHandle<()>,
     leadership: Leadership,
+    surroundings: Surroundings,
 }
 
 // === impl Enforcer ===
@@ -79,6 +82,13 @@ impl Enforcer {
             memory.clear(led_until);
             glance.clear();
         };
+        let surroundings = Surroundings {
+            watches: watches.clone(),
+            link: link.clone(),
+            scalers: Scalers::default(),
+            mesh_provider: None,
+            selector_labels: None,
+        };
         let context = Context {
             client,
             policies: InForce::new(file::parse(POLICY).expect("policies")),
@@ -96,6 +106,7 @@ impl Enforcer {
             task: tokio::spawn(enforcer::run(Arc::new(context), queue, never())),
             election: tokio::spawn(election.run(forget_all, |_| {}, never())),
             leadership,
+            surroundings,
         }
     }
 }
@@ -170,6 +181,12 @@ impl Stage {
         self.enforcer
             .as_ref()
             .is_some_and(|enforcer| enforcer.leadership.is_leader())
+    }
+
+    /// What the rules would be told by the enforcer's watches.
+    pub fn surroundings(&self) -> &Surroundings {
+        let enforcer = self.enforcer.as_ref().expect("an enforcer");
+        &enforcer.surroundings
     }
 
     /// Ends the enforcer, wherever it is.

@@ -1,10 +1,15 @@
 //! An API server that refuses, forgets and hangs up: nothing is lost, and it is not asked more for it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use curfew::{
+    flagger::{canary::TargetRef, workload::Workload},
+    rules::world::{Sight, World as _},
+};
 
 use crate::{
     app::{self, APP},
-    script::on,
+    script::{Gate, on},
     server::Cut,
     stage::Stage,
 };
@@ -112,6 +117,42 @@ async fn watches_that_die_without_a_word_are_begun_anew_and_miss_nothing() {
         "a watch that is well is left alone"
     );
     stage.assert_careful();
+}
+
+#[tokio::test]
+async fn of_what_a_silent_watch_should_show_the_rules_are_told_that_nobody_sees_it() {
+    let mut stage = Stage::without_enforcer(|world| app::install(world, APP)).await;
+    stage.silent = Duration::from_secs(1);
+    stage.server.send_bookmarks(Duration::from_millis(200));
+    stage.start().await;
+    let target = TargetRef {
+        kind: "Deployment".to_owned(),
+        name: APP.to_owned(),
+        ..TargetRef::default()
+    };
+    let told = async |expected: fn(&Sight<Arc<Workload>>) -> bool| {
+        let look = || stage.surroundings().workload(app::NAMESPACE, &target);
+        let come = async {
+            while !expected(&look()) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let come = tokio::time::timeout(Duration::from_secs(20), come).await;
+        assert!(come.is_ok(), "the rules are still told {:?}", look());
+    };
+    told(|seen| matches!(seen, Sight::There(_))).await;
+    let back = Gate::closed();
+    stage.server.script(on("watch", "deployments").hold(&back));
+    stage.server.cut_watches("deployments", Cut::Silent);
+    told(|seen| matches!(seen, Sight::Unseen(why) if why.contains("silent"))).await;
+    let others = stage.surroundings().others_on_target(app::NAMESPACE, APP, "another");
+    assert_eq!(
+        others,
+        Sight::There(vec![APP.to_owned()]),
+        "what other watches show is gone by"
+    );
+    back.open();
+    told(|seen| matches!(seen, Sight::There(_))).await;
 }
 
 #[tokio::test]
