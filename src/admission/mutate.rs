@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     deadline::stamp::{self, STARTED_AT},
-    policy::{Guard, Mode, Policies, Subject},
+    policy::{Guard, Mode, Policies, ROLLOUT_DEADLINE, Subject},
     rules::judged::labels,
 };
 
@@ -54,8 +54,36 @@ pub fn mutate(
     if patch.0.is_empty() {
         Answer::allow()
     } else {
-        Answer::Patch(patch)
+        Answer::Patch {
+            patch,
+            warnings: refused(request),
+        }
     }
+}
+
+/// What the user wrote that is not kept, in words: nobody else would tell that it did nothing. That a backup
+/// brings what Curfew wrote once is no news.
+fn refused(request: &Request) -> Vec<String> {
+    let before = ours(&request.old_object);
+    let changed = ours(&request.object)
+        .into_iter()
+        .filter(|(key, value)| before.get(key) != Some(value));
+    changed
+        .filter_map(|(key, _)| {
+            if !stamp::ALL.contains(&key) {
+                Some(format!(
+                    "metadata.annotations[{key}]: Curfew has no such annotation, and it is not kept; users write {ROLLOUT_DEADLINE} alone"
+                ))
+            } else if request.operation == Operation::Update {
+                Some(format!(
+                    "metadata.annotations[{key}]: Curfew alone writes this, and it is put back; to give a rollout more \
+                     time raise spec.progressDeadlineSeconds, or set {ROLLOUT_DEADLINE} for the whole of it"
+                ))
+            } else {
+                None
+            }
+        })
+        .collect()
 }
 
 fn started_at(object: &Value, now: Timestamp) -> String {
@@ -168,7 +196,7 @@ mod tests {
     /// The object after the patch, which must apply, and after which a second round must change nothing.
     fn stored(mut request: Request, policy: &str) -> Value {
         let now: Timestamp = NOW.parse().expect("a time");
-        if let Answer::Patch(patch) = answer(&request, policy, now) {
+        if let Answer::Patch { patch, .. } = answer(&request, policy, now) {
             json_patch::patch(&mut request.object, &patch).expect("the patch applies");
         }
         let later = now + SignedDuration::from_secs(2);
@@ -288,6 +316,33 @@ mod tests {
         let merged = mutated("UPDATE", &mine, &old);
         assert_eq!(merged["curfew.dev/rollout-deadline"], "2h");
         assert_eq!(merged["curfew.dev/unready"], old["curfew.dev/unready"]);
+    }
+
+    #[test]
+    fn the_user_is_told_what_is_not_kept() {
+        let told = |operation: &str, new: &Value| {
+            let request = request(operation, new, &json!({"curfew.dev/deadline": NOW}));
+            match answer(&request, "", NOW.parse().expect("a time")) {
+                Answer::Patch { warnings, .. } => warnings.join("\n"),
+                Answer::Allow { .. } | Answer::Deny { .. } => String::new(),
+            }
+        };
+        let misspelt = json!({"curfew.dev/deadline": NOW, "curfew.dev/rollout-dealine": "3h"});
+        let forged = json!({"curfew.dev/deadline": "2099-01-01T00:00:00Z", "curfew.dev/rollout-deadline": "3h"});
+        let no_such = "metadata.annotations[curfew.dev/rollout-dealine]: Curfew has no such annotation, and it is not \
+                       kept; users write curfew.dev/rollout-deadline alone";
+        assert_eq!(told("CREATE", &misspelt), no_such);
+        assert_eq!(told("UPDATE", &misspelt), no_such);
+        assert_eq!(told("CREATE", &forged), "", "a backup");
+        let forged = told("UPDATE", &forged);
+        assert!(
+            forged.starts_with("metadata.annotations[curfew.dev/deadline]: Curfew alone writes this")
+                && forged.lines().count() == 1
+                && forged.chars().count() <= 256,
+            "{forged}"
+        );
+        // What is only taken away is put back.
+        assert_eq!(told("UPDATE", &json!({})), "");
     }
 
     #[test]

@@ -94,7 +94,12 @@ pub enum Answer {
         audit: Vec<(&'static str, String)>,
     },
     /// Let it through with these changes.
-    Patch(json_patch::Patch),
+    Patch {
+        /// The changes.
+        patch: json_patch::Patch,
+        /// Words for the user.
+        warnings: Vec<String>,
+    },
     /// Refuse it.
     Deny {
         /// Why, in a sentence.
@@ -235,9 +240,13 @@ impl Response {
             Answer::Allow { warnings, audit } => {
                 json!({"uid": uid, "allowed": true, "warnings": fitting(warnings), "auditAnnotations": map(audit)})
             }
-            Answer::Patch(patch) => {
-                json!({"uid": uid, "allowed": true, "patchType": "JSONPatch", "patch": base64(&json!(patch).to_string())})
-            }
+            Answer::Patch { patch, warnings } => json!({
+                "uid": uid,
+                "allowed": true,
+                "warnings": fitting(warnings),
+                "patchType": "JSONPatch",
+                "patch": base64(&json!(patch).to_string()),
+            }),
             Answer::Deny {
                 message,
                 causes,
@@ -359,7 +368,10 @@ mod tests {
         let request = parse(&review(&json!({"uid": "abc", "operation": "CREATE"}))).expect("ok");
         for answer in [
             Answer::allow(),
-            Answer::Patch(json_patch::Patch(Vec::new())),
+            Answer::Patch {
+                patch: json_patch::Patch(Vec::new()),
+                warnings: Vec::new(),
+            },
             Answer::Deny {
                 message: String::new(),
                 causes: Vec::new(),

@@ -48,6 +48,22 @@ pub const DEADLINE: &str = "curfew.dev/deadline";
 /// The last verdict.
 pub const VERDICT: &str = "curfew.dev/verdict";
 
+/// All of them.
+pub const ALL: [&str; 12] = [
+    REVISION,
+    STARTED_AT,
+    PROGRESSED_AT,
+    PROGRESS,
+    PROGRESS_REPLICAS,
+    UNREADY,
+    ELAPSED,
+    OBSERVED_GENERATION,
+    CLOCK,
+    DEADLINE,
+    VERDICT,
+    READY_AFTER,
+];
+
 /// How many revisions' times to readiness are kept.
 const KEPT_READY_AFTER: usize = 5;
 

@@ -85,6 +85,7 @@ fn annotations_are_whole_seconds_and_never_to_the_users_disadvantage() {
     assert_eq!(of(OBSERVED_GENERATION), "3");
     assert_eq!(of(CLOCK), "readiness");
     assert_eq!(of(DEADLINE), "2026-11-23T14:03:27Z");
+    assert!(written.keys().all(|key| ALL.contains(key)), "{written:?}");
 }
 
 #[test]

@@ -240,7 +240,11 @@ impl Audit {
             let api =
                 Api::<DynamicObject>::namespaced_with(self.context.client.clone(), canary.namespace(), &resource());
             match ask("read a Canary for the audit", api.get_opt(canary.name())).await? {
-                Some(object) => self.judge(object, &policies, |_| true),
+                Some(object) => {
+                    if self.judge(object, &policies, |_| true) {
+                        stops_flagger(&[format!("{}/{}", canary.namespace(), canary.name())]);
+                    }
+                }
                 None => self.ledger.forget(&key(canary)),
             }
         }
@@ -273,12 +277,7 @@ impl Audit {
         }
         self.ledger.retain(&there);
         if !poisonous.is_empty() {
-            let (count, canaries) = (poisonous.len(), poisonous[..poisonous.len().min(MOST_NAMED)].join(", "));
-            tracing::error!(
-                count,
-                canaries,
-                "Flagger cannot decode these Canaries, and sees no new one in the whole cluster until they are mended or deleted"
-            );
+            stops_flagger(&poisonous);
         }
         Ok(())
     }
@@ -300,10 +299,10 @@ impl Audit {
         }
     }
 
-    /// Judges a Canary and tells what is new and worth telling.
-    fn judge(&self, object: DynamicObject, policies: &Policies, is_told: impl Fn(&Finding) -> bool) {
+    /// Judges a Canary and tells what is new and worth telling. Answers whether it is news that this one stops Flagger.
+    fn judge(&self, object: DynamicObject, policies: &Policies, is_told: impl Fn(&Finding) -> bool) -> bool {
         let Ok(object) = serde_json::to_value(object) else {
-            return;
+            return false;
         };
         let canary = Canary::from_json(object.clone());
         // First what it rests on: what changes while it is judged is judged again.
@@ -328,7 +327,18 @@ impl Audit {
             let told: Vec<_> = news.iter().map(ToString::to_string).collect();
             events::tell(&self.context, &canary, vec![(Topic::PolicyFinding, told.join(" | "))]);
         }
+        news.iter().any(|finding| finding.rule == Rule::Undecodable)
     }
+}
+
+/// Tells the admins, who may not read Events.
+fn stops_flagger(canaries: &[String]) {
+    let (count, canaries) = (canaries.len(), canaries[..canaries.len().min(MOST_NAMED)].join(", "));
+    tracing::error!(
+        count,
+        canaries,
+        "Flagger cannot decode these Canaries, and sees no new one in the whole cluster until they are mended or deleted"
+    );
 }
 
 fn thresholds(canary: &Canary) -> [Option<i64>; 2] {

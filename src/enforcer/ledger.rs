@@ -110,7 +110,7 @@ impl Ledger {
     }
 
     /// Writes down what was found in a Canary, and answers what of it is news: what it did not have before, and of a Canary
-    /// that was not known what would be refused.
+    /// that was not known what would be refused or stops Flagger.
     #[must_use]
     pub fn note<'a>(
         &self,
@@ -121,15 +121,19 @@ impl Ledger {
     ) -> Vec<&'a Finding> {
         let mut state = self.0.lock();
         let before = state.remove(canary);
+        // What stops Flagger for everybody concerns more than those who were told of it when they wrote it.
+        let least = |rule: Rule, least: Mode| if rule == Rule::Undecodable { Mode::Audit } else { least };
         let is_news = |finding: &Finding, mode: Mode| match &before {
             Some(before) => {
-                mode >= Mode::Warn
+                let least = least(finding.rule, Mode::Warn);
+                let fault = number(&finding.fault());
+                mode >= least
                     && !before
                         .found
                         .iter()
-                        .any(|found| found.fault == number(&finding.fault()) && found.mode >= Mode::Warn)
+                        .any(|found| found.fault == fault && found.mode >= least)
             }
-            None => mode == Mode::Enforce,
+            None => mode >= least(finding.rule, Mode::Enforce),
         };
         let news = findings
             .iter()
@@ -312,6 +316,10 @@ mod tests {
         assert_eq!(news(&ledger, "web", &[noted, warned]), [Rule::Probes]);
         let worse = finding(Rule::Undecodable, "2.5", Mode::Enforce);
         assert_eq!(news(&ledger, "web", &[refused, worse]), [Rule::Undecodable; 2]);
+        // What stops Flagger is news whatever the policy makes of it.
+        let let_in = [finding(Rule::Undecodable, "180.5", Mode::Audit)];
+        assert_eq!(news(&ledger, "other", &let_in), [Rule::Undecodable]);
+        assert_eq!(news(&ledger, "other", &let_in), []);
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn above(seconds: i64, max: Duration) -> bool {
 pub(super) fn mend(min: Duration, max: Duration) -> String {
     format!(
         "write a whole number from {} to {}",
-        min.as_secs_f64().ceil(),
+        min.as_secs_f64().ceil().max(1.0),
         max.as_secs()
     )
 }

@@ -22,6 +22,10 @@ pub fn find(canary: &Value, namespace: &str, world: &dyn World) -> Vec<Finding> 
         .filter(|service| !service.is_empty());
     let apex = service.unwrap_or(&target);
     let mut findings = Vec::new();
+    // Without a target there is nothing that two could want.
+    if target.is_empty() {
+        return findings;
+    }
     let on_target = world.others_on_target(namespace, &target, name);
     if let Sight::There(others) = &on_target
         && let Some(others) = named(others)

@@ -161,7 +161,7 @@ async fn answer_validate(State(webhook): State<Webhook>, Asked(request): Asked) 
             "deny"
         }
         Answer::Allow { .. } if decision.findings.iter().any(|(_, mode)| *mode == Mode::Warn) => "warn",
-        Answer::Allow { .. } | Answer::Patch(_) => "allow",
+        Answer::Allow { .. } | Answer::Patch { .. } => "allow",
     };
     webhook
         .metrics
@@ -179,7 +179,7 @@ async fn answer_mutate(State(webhook): State<Webhook>, Asked(request): Asked) ->
         let labels = webhook.namespaces.labels(&request.namespace);
         mutate(&request, &webhook.policies.current(), &labels, clock::now())
     };
-    let decided = if matches!(answer, Answer::Patch(_)) {
+    let decided = if matches!(answer, Answer::Patch { .. }) {
         "patch"
     } else {
         "allow"

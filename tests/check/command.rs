@@ -169,6 +169,24 @@ fn policies_come_from_the_objects_and_from_the_file_together() {
 }
 
 #[test]
+fn a_namespace_whose_labels_were_not_given_is_told() {
+    let by_label = policy("production", "{namespaceSelector: {matchLabels: {env: prod}}}");
+    let (code, _, err) = of_input(&format!("{CANARY}{by_label}"), &[]);
+    assert_eq!(code, 1);
+    let note = "policy production selects namespaces by labels, and those of shop were not given";
+    assert!(err.starts_with(note), "{err}");
+    let namespace = "---\n{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n";
+    let (_, _, err) = of_input(&format!("{CANARY}{namespace}{by_label}"), &[]);
+    assert!(!err.contains(note), "{err}");
+    let by_name = policy(
+        "shop",
+        "{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}",
+    );
+    let (_, _, err) = of_input(&format!("{CANARY}{by_name}"), &[]);
+    assert!(!err.contains("not given"), "{err}");
+}
+
+#[test]
 fn a_policy_that_cannot_be_used_is_refused() {
     let wrong = policy("p", "{admission: {deadlines: {}}}");
     let folder = folder(&[

@@ -73,7 +73,7 @@ fn patched(request: &Request, answer: Answer) -> Option<Request> {
         return None;
     }
     let mut patched = request.clone();
-    if let Answer::Patch(patch) = answer {
+    if let Answer::Patch { patch, .. } = answer {
         json_patch::patch(&mut patched.object, &patch).expect("the patch applies");
     }
     Some(patched)

@@ -1,6 +1,9 @@
 //! What the rules find, and where it stands.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -10,7 +13,7 @@ use super::{
     world::Given,
 };
 use crate::{
-    policy::{Mode, Policies},
+    policy::{CanaryPolicy, Mode, Policies},
     rules::{
         Finding,
         judged::{Case, labels},
@@ -27,6 +30,8 @@ pub struct Report {
     pub canaries: usize,
     /// What was found, in the order of the files and of the lines in them.
     pub findings: Vec<Found>,
+    /// Policies that select by labels of a namespace which were not given: the policy and the namespace.
+    pub unlabelled: BTreeSet<(String, String)>,
 }
 
 /// A finding, whom it concerns and where it stands.
@@ -57,7 +62,13 @@ pub fn judge(objects: &[Object], policies: &Policies, world: &Given, now: Timest
     let mut report = Report::default();
     for canary in objects.iter().filter(|object| object.kind == Kind::Canary) {
         report.canaries += 1;
-        let mut namespace_labels = namespaces.get(canary.namespace.as_str()).cloned().unwrap_or_default();
+        let given = namespaces.get(canary.namespace.as_str());
+        if given.is_none() {
+            let by_labels = policies.all().filter(|policy| selects_by_labels(policy));
+            let unlabelled = by_labels.map(|policy| (policy.name.clone(), canary.namespace.clone()));
+            report.unlabelled.extend(unlabelled);
+        }
+        let mut namespace_labels = given.cloned().unwrap_or_default();
         namespace_labels.insert(NAMESPACE_NAME.to_owned(), canary.namespace.clone());
         let case = Case {
             canary: &canary.json,
@@ -78,6 +89,15 @@ pub fn judge(objects: &[Object], policies: &Policies, world: &Given, now: Timest
     }
     report.findings.sort_by(|a, b| (&a.file, a.at).cmp(&(&b.file, b.at)));
     report
+}
+
+/// Whether a policy looks at more of a namespace than its name.
+fn selects_by_labels(policy: &CanaryPolicy) -> bool {
+    let selector = &policy.spec.namespace_selector;
+    let labels = selector.match_labels.iter().flatten().map(|(key, _)| key);
+    let expressions = selector.match_expressions.iter().flatten();
+    let mut keys = labels.chain(expressions.map(|requirement| &requirement.key));
+    keys.any(|key| key != NAMESPACE_NAME)
 }
 
 // === impl Report ===

@@ -132,6 +132,12 @@ pub fn run(args: Args) -> ExitCode {
     for broken in &broken {
         eprintln!("{broken}");
     }
+    for (policy, namespace) in &report.unlabelled {
+        eprintln!(
+            "policy {policy} selects namespaces by labels, and those of {namespace} were not given: it counts as one \
+             without any; add the Namespace to what is checked"
+        );
+    }
     match output {
         Format::Text | Format::Github => eprintln!("{}", print::summary(&report, strict)),
         Format::Json | Format::Sarif => {}
