@@ -97,7 +97,8 @@ fn started_at(object: &Value, now: Timestamp) -> String {
     stamp::time(ours.unwrap_or(now))
 }
 
-/// The deadline that is filled in, where there is none and the policy in force has one for those.
+/// The deadline that is filled in, where there is none and the policy in force has one for those. Who leaves the spec
+/// alone keeps it as it is: a rollout that runs must not lose time for an annotation.
 fn deadline(
     request: &Request,
     policies: &Policies,
@@ -105,6 +106,9 @@ fn deadline(
     now: Timestamp,
 ) -> Option<PatchOperation> {
     let spec = request.object["spec"].as_object()?;
+    if request.operation == Operation::Update && request.object["spec"] == request.old_object["spec"] {
+        return None;
+    }
     if !spec.get(DEADLINE).unwrap_or(&Value::Null).is_null() {
         return None;
     }
@@ -229,6 +233,18 @@ mod tests {
                 assert_eq!(filled_in(operation, &spec, DEFAULTS), filled, "{operation} {spec}");
                 assert_eq!(filled_in(operation, &spec, "{}"), spec, "{operation} {spec}");
             }
+        }
+    }
+
+    #[test]
+    fn an_update_that_leaves_the_spec_alone_fills_in_nothing() {
+        let policy =
+            format!("apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: p}}\nspec: {DEFAULTS}");
+        let mut request = request("UPDATE", &json!({"curfew.dev/rollout-deadline": "2h"}), &Value::Null);
+        for spec in [json!({}), json!({"progressDeadlineSeconds": null})] {
+            request.object["spec"] = spec.clone();
+            request.old_object["spec"] = spec.clone();
+            assert_eq!(stored(request.clone(), &policy)["spec"], spec);
         }
     }
 

@@ -28,6 +28,9 @@ pub struct Decision {
 /// So many findings of one Canary are told; of the others, how many there are.
 const MOST_TOLD: usize = 50;
 
+/// So many characters of one are told: what users write is part of it.
+const LONGEST_TOLD: usize = 1024;
+
 /// Judges a request.
 ///
 /// An object that is being deleted and a change that leaves `spec` and the rollout deadline alone always pass,
@@ -85,17 +88,26 @@ fn answer(request: &Request, findings: &[(Finding, Mode)], policy: &str) -> Answ
     let audit = if findings.is_empty() {
         Vec::new()
     } else {
-        let list: Vec<_> = findings
+        let mut list: Vec<_> = findings
             .iter()
+            .take(MOST_TOLD)
             .map(|(finding, mode)| format!("{}={mode:?}", finding.rule))
             .collect();
+        if findings.len() > MOST_TOLD {
+            list.push(format!("and {} more", findings.len() - MOST_TOLD));
+        }
         vec![("findings", list.join(",")), ("policy", policy.to_owned())]
     };
     let refused: Vec<_> = of(Mode::Enforce).collect();
     if refused.is_empty() {
         return Answer::Allow { warnings, audit };
     }
-    let mut told: Vec<_> = refused.iter().take(MOST_TOLD).map(ToString::to_string).collect();
+    let short: Vec<_> = refused
+        .iter()
+        .take(MOST_TOLD)
+        .map(|finding| finding.shortened(LONGEST_TOLD))
+        .collect();
+    let mut told: Vec<_> = short.iter().map(ToString::to_string).collect();
     if refused.len() > MOST_TOLD {
         told.push(format!("and {} more", refused.len() - MOST_TOLD));
     }
@@ -106,7 +118,7 @@ fn answer(request: &Request, findings: &[(Finding, Mode)], policy: &str) -> Answ
             name(request),
             told.join(" | ")
         ),
-        causes: refused.into_iter().take(MOST_TOLD).map(cause).collect(),
+        causes: short.iter().map(|finding| cause(finding)).collect(),
         warnings,
         audit,
     }

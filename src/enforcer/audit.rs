@@ -138,7 +138,7 @@ impl Audit {
             let done = if is_time || changed.len() > FEW {
                 everything_at = Instant::now() + EVERYTHING;
                 told.clear();
-                self.judge_everything().await
+                self.judge_everything(&changed).await
             } else {
                 self.judge_some(&changed).await
             };
@@ -147,7 +147,9 @@ impl Audit {
                 everything_at = Instant::now() + AGAIN;
                 continue;
             }
-            self.tell_policies(&mut told).await;
+            if !self.tell_policies(&mut told).await {
+                everything_at = everything_at.min(Instant::now() + AGAIN);
+            }
         }
     }
 
@@ -251,7 +253,13 @@ impl Audit {
         Ok(())
     }
 
-    async fn judge_everything(&self) -> Result<(), Error> {
+    /// Judges all, and tells of those that changed as if they were judged alone.
+    async fn judge_everything(&self, changed: &[Arc<Canary>]) -> Result<(), Error> {
+        let changed: BTreeSet<_> = if changed.len() > FEW {
+            BTreeSet::new()
+        } else {
+            changed.iter().map(|canary| key(canary)).collect()
+        };
         let policies = self.context.policies.current();
         let api = Api::<DynamicObject>::all_with(self.context.client.clone(), &resource());
         let mut page = ListParams::default().limit(PAGE);
@@ -264,7 +272,8 @@ impl Audit {
                     object.metadata.name.clone().unwrap_or_default(),
                 );
                 // Everybody at once would be a storm of Events; what stops Flagger for all is worth one.
-                self.judge(object, &policies, |finding| finding.rule == Rule::Undecodable);
+                let is_told = |finding: &Finding| finding.rule == Rule::Undecodable || changed.contains(&canary);
+                self.judge(object, &policies, is_told);
                 if self.ledger.finds(&canary, Rule::Undecodable) {
                     poisonous.push(format!("{}/{}", canary.0, canary.1));
                 }
@@ -282,8 +291,10 @@ impl Audit {
         Ok(())
     }
 
-    /// Writes the status of the policies of the cluster of which there is something else to tell than was told.
-    async fn tell_policies(&self, told: &mut Told) {
+    /// Writes the status of the policies of the cluster of which there is something else to tell than was told. Answers
+    /// whether all of it is told.
+    async fn tell_policies(&self, told: &mut Told) -> bool {
+        let mut all = true;
         let mut summaries = self.ledger.summaries();
         for policy in self.context.policies.states() {
             let name = policy.name.clone();
@@ -292,11 +303,13 @@ impl Audit {
                 continue;
             }
             if let Err(error) = policy_status::write(&self.context, &news.0, news.1.as_ref()).await {
-                // With the next change, or when everything is judged again, this is tried again.
-                tracing::warn!(policy = name, %error, "the status of a CanaryPolicy is not what it should be");
+                tracing::warn!(policy = name, %error, "the status of a CanaryPolicy is not what it should be; trying again");
+                all = false;
+                continue;
             }
             told.insert(name, news);
         }
+        all
     }
 
     /// Judges a Canary and tells what is new and worth telling. Answers whether it is news that this one stops Flagger.

@@ -158,6 +158,7 @@ pub fn tell(context: &Context, canary: &Canary, words: Vec<(Topic, String)>) {
 
 fn event(context: &Context, canary: &Canary, topic: Topic, note: &str) -> Event {
     let (namespace, name, reason) = (canary.namespace(), canary.name(), topic.reason());
+    let note = fitting(note);
     tracing::info!(namespace, name, reason, note, "told");
     let now = context.now();
     Event {
@@ -171,7 +172,7 @@ fn event(context: &Context, canary: &Canary, topic: Topic, note: &str) -> Event 
         type_: Some(topic.kind().to_owned()),
         reason: Some(reason.to_owned()),
         action: Some(topic.action().to_owned()),
-        note: Some(fitting(note).to_owned()),
+        note: Some(note.to_owned()),
         regarding: Some(ObjectReference {
             resource_version: None,
             ..canary.object_ref(&())

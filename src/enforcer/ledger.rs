@@ -1,7 +1,7 @@
 //! What the audit found, Canary by Canary: for the policies' status, the metrics, and to know what is new.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
@@ -22,8 +22,9 @@ use crate::{
 /// So many findings are told in a policy's status.
 pub const MOST_ITEMS: usize = 50;
 
-/// Of so many findings the words are kept, all policies together: ten thousand Canaries may share a fault.
-const MOST_WORDS: usize = 2000;
+/// Of so many findings of one policy and gravity the words are kept: ten thousand Canaries may share a fault. Twice as many as
+/// are told, so that some may go before all are judged again.
+const MOST_WORDS: usize = 2 * MOST_ITEMS;
 
 /// So many characters of a finding are kept: what users write is part of it.
 const LONGEST: usize = 512;
@@ -38,7 +39,8 @@ pub struct Ledger(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     audited: BTreeMap<Key, Audited>,
-    words: usize,
+    /// Of how many findings there are words, by policy and gravity.
+    words: BTreeMap<(String, Mode), usize>,
 }
 
 /// One Canary as it was judged last.
@@ -142,7 +144,7 @@ impl Ledger {
             .collect();
         let found = findings
             .iter()
-            .map(|(finding, mode)| state.found(finding, *mode))
+            .map(|(finding, mode)| state.found(policy, finding, *mode))
             .collect();
         let audited = Audited {
             inputs,
@@ -187,7 +189,7 @@ impl Ledger {
             for (canary, audited) in &state.audited {
                 let summary = summaries.entry(audited.policy.clone()).or_default();
                 summary.matched += usize::from(mode == Mode::Enforce);
-                for found in audited.found.iter().filter(|found| found.mode == mode) {
+                for found in audited.found.iter().filter(|found| found.gravity() == mode) {
                     summary.total += 1;
                     if let Some(words) = found.words.as_ref().filter(|_| summary.items.len() < MOST_ITEMS) {
                         summary.items.push(Item {
@@ -215,28 +217,50 @@ impl Ledger {
     }
 }
 
+// === impl Found ===
+
+impl Found {
+    /// Whatever a policy makes of it, nothing is graver than what stops Flagger.
+    fn gravity(&self) -> Mode {
+        if self.rule == Rule::Undecodable {
+            Mode::Enforce
+        } else {
+            self.mode
+        }
+    }
+}
+
 // === impl State ===
 
 impl State {
-    fn found(&mut self, finding: &Finding, mode: Mode) -> Found {
-        let has_room = self.words < MOST_WORDS;
-        self.words += usize::from(has_room);
-        Found {
+    fn found(&mut self, policy: &str, finding: &Finding, mode: Mode) -> Found {
+        let mut found = Found {
             rule: finding.rule,
             mode,
             fault: number(&finding.fault()),
-            words: has_room.then(|| {
-                Box::new(Words {
-                    field: shortened(&finding.field),
-                    message: shortened(&format!("{}; {}", finding.message, finding.mend)),
-                })
-            }),
+            words: None,
+        };
+        let kept = self.words.entry((policy.to_owned(), found.gravity())).or_default();
+        if *kept < MOST_WORDS {
+            *kept += 1;
+            found.words = Some(Box::new(Words {
+                field: shortened(&finding.field),
+                message: shortened(&format!("{}; {}", finding.message, finding.mend)),
+            }));
         }
+        found
     }
 
     fn remove(&mut self, canary: &Key) -> Option<Audited> {
         let removed = self.audited.remove(canary)?;
-        self.words -= removed.found.iter().filter(|found| found.words.is_some()).count();
+        for found in removed.found.iter().filter(|found| found.words.is_some()) {
+            if let Entry::Occupied(mut words) = self.words.entry((removed.policy.clone(), found.gravity())) {
+                match words.get() {
+                    0 | 1 => drop(words.remove()),
+                    _ => *words.get_mut() -= 1,
+                }
+            }
+        }
         Some(removed)
     }
 }
@@ -357,7 +381,7 @@ mod tests {
             );
         }
         let state = ledger.0.lock();
-        assert_eq!(state.words, MOST_WORDS);
+        assert_eq!(state.words[&("default".to_owned(), Mode::Warn)], MOST_WORDS);
         let kept = state
             .audited
             .values()
@@ -365,8 +389,18 @@ mod tests {
             .filter(|found| found.words.is_some());
         assert_eq!(kept.count(), MOST_WORDS);
         drop(state);
+        // What is graver and comes later is told nevertheless.
+        news(&ledger, "worst", &[finding(Rule::Undecodable, "180.5", Mode::Audit)]);
+        news(&ledger, "worse", &[finding(Rule::Weights, "120", Mode::Enforce)]);
+        let items = ledger.summaries()["default"].items.clone();
+        let gravest: Vec<_> = items.iter().take(2).map(|item| item.rule).collect();
+        assert_eq!(
+            (gravest, items.len()),
+            (vec![Rule::Weights, Rule::Undecodable], MOST_ITEMS)
+        );
         ledger.retain(&BTreeSet::from([key("web-0")]));
-        assert_eq!(ledger.0.lock().words, 1);
+        let words: Vec<_> = ledger.0.lock().words.values().copied().collect();
+        assert_eq!(words, [1]);
         assert_eq!(ledger.summaries()["default"].total, 1);
     }
 

@@ -39,6 +39,8 @@ struct State {
     listing: BTreeSet<Key>,
     /// Why there is no list.
     failure: Option<String>,
+    /// The cluster does not know the kind.
+    is_absent: bool,
 }
 
 // === impl Scalers ===
@@ -58,12 +60,14 @@ impl Scalers {
         (scalers, futures::stream::select(horizontal, keda))
     }
 
-    /// Whether there is one of this kind and name.
+    /// Whether there is one of this kind and name. `blind` says of a watch why what it has seen cannot be gone by, if so.
     #[must_use]
-    pub fn sight(&self, kind: &str, namespace: &str, name: &str) -> Sight<()> {
+    pub fn sight(&self, kind: &str, namespace: &str, name: &str, blind: impl Fn(&str) -> Option<String>) -> Sight<()> {
         match kind {
-            "HorizontalPodAutoscaler" => self.horizontal.sight(namespace, name),
-            "ScaledObject" => self.keda.sight(namespace, name),
+            "HorizontalPodAutoscaler" => self
+                .horizontal
+                .sight(namespace, name, blind("horizontalpodautoscalers")),
+            "ScaledObject" => self.keda.sight(namespace, name, blind("scaledobjects")),
             _ => Sight::Unknown,
         }
     }
@@ -72,8 +76,12 @@ impl Scalers {
 // === impl Known ===
 
 impl Known {
-    fn sight(&self, namespace: &str, name: &str) -> Sight<()> {
+    fn sight(&self, namespace: &str, name: &str, blind: Option<String>) -> Sight<()> {
         let state = self.0.lock();
+        // Nobody watches a kind that does not exist.
+        if let Some(why) = blind.filter(|_| !state.is_absent) {
+            return Sight::Unseen(why);
+        }
         match &state.names {
             Some(names) if names.contains(&(namespace.to_owned(), name.to_owned())) => Sight::There(()),
             Some(_) => Sight::Missing,
@@ -98,12 +106,14 @@ impl Known {
             Ok(watcher::Event::InitDone) => {
                 state.names = Some(std::mem::take(&mut state.listing));
                 state.failure = None;
+                state.is_absent = false;
                 true
             }
             Ok(watcher::Event::Apply(object)) => state.names.get_or_insert_default().insert(key(&object)),
             Ok(watcher::Event::Delete(object)) => state.names.get_or_insert_default().remove(&key(&object)),
             // Where the kind does not exist, there is none of it.
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404 => {
+                state.is_absent = true;
                 state.names.replace(BTreeSet::new()) != Some(BTreeSet::new())
             }
             Err(error) => {
@@ -148,15 +158,20 @@ mod tests {
     #[test]
     fn nothing_is_missing_before_all_are_listed() {
         let known = Known::default();
-        assert_eq!(known.sight("shop", "web"), Sight::Unseen("not listed yet".to_owned()));
+        assert_eq!(
+            known.sight("shop", "web", None),
+            Sight::Unseen("not listed yet".to_owned())
+        );
         known.take(Ok(watcher::Event::Init));
         known.take(Ok(watcher::Event::InitApply(object("web"))));
-        assert!(matches!(known.sight("shop", "web"), Sight::Unseen(_)));
+        assert!(matches!(known.sight("shop", "web", None), Sight::Unseen(_)));
         assert!(known.take(Ok(watcher::Event::InitDone)));
-        assert_eq!(known.sight("shop", "web"), Sight::There(()));
-        assert_eq!(known.sight("other", "web"), Sight::Missing);
+        assert_eq!(known.sight("shop", "web", None), Sight::There(()));
+        assert_eq!(known.sight("other", "web", None), Sight::Missing);
+        let silent = known.sight("other", "web", Some("silent".to_owned()));
+        assert_eq!(silent, Sight::Unseen("silent".to_owned()));
         assert!(known.take(Ok(watcher::Event::Delete(object("web")))));
-        assert_eq!(known.sight("shop", "web"), Sight::Missing);
+        assert_eq!(known.sight("shop", "web", None), Sight::Missing);
     }
 
     #[test]
@@ -166,7 +181,7 @@ mod tests {
             status.code = code;
             let known = Known::default();
             known.take(Err(watcher::Error::InitialListFailed(kube::Error::Api(status.boxed()))));
-            known.sight("shop", "web")
+            known.sight("shop", "web", Some("silent".to_owned()))
         };
         assert_eq!(failed(404), Sight::Missing);
         assert!(matches!(failed(403), Sight::Unseen(_)));

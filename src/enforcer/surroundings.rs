@@ -31,9 +31,12 @@ pub struct Surroundings {
 impl Surroundings {
     /// Why what a watch has seen cannot be gone by.
     fn blind(&self, watch: &str) -> Option<String> {
+        self.watches.unlisted(watch).or_else(|| self.silent(watch))
+    }
+
+    fn silent(&self, watch: &str) -> Option<String> {
         let silent = |age: Duration| format!("its watch has been silent for {} s", age.as_secs());
-        let stale = || self.link.stale(watch).map(silent);
-        self.watches.unlisted(watch).or_else(stale)
+        self.link.stale(watch).map(silent)
     }
 
     /// Other Canaries are looked up by a name that they have to do with, and then asked.
@@ -83,7 +86,8 @@ impl World for Surroundings {
     }
 
     fn scaler(&self, namespace: &str, scaler: &AutoscalerRef) -> Sight<()> {
-        self.scalers.sight(&scaler.kind, namespace, &scaler.name)
+        let silent = |watch: &str| self.silent(watch);
+        self.scalers.sight(&scaler.kind, namespace, &scaler.name, silent)
     }
 
     fn others_on_target(&self, namespace: &str, target: &str, except: &str) -> Sight<Vec<String>> {

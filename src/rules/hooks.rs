@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Finding, spec::Analysis};
+use super::{Finding, MOST_ALIKE, spec::Analysis};
 use crate::{
     flagger::duration,
     policy::{CanaryPolicySpec, Mode, Rule, canary_policy::Action},
@@ -32,7 +32,7 @@ pub fn find(canary: &Value, policy: &CanaryPolicySpec) -> Vec<Finding> {
             mend: "let the policy set spec.enforcement.clocks.gate.limit".to_owned(),
         })
     });
-    timeouts.chain(gates).collect()
+    timeouts.take(MOST_ALIKE).chain(gates.take(MOST_ALIKE)).collect()
 }
 
 fn timeout(field: String, written: &str) -> Option<Finding> {

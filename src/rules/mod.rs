@@ -28,6 +28,9 @@ use serde_json::Value;
 pub use self::{finding::Finding, world::World};
 use crate::policy::CanaryPolicySpec;
 
+/// So many faults of one kind in one list are found: a hostile list could hold a million.
+const MOST_ALIKE: usize = 100;
+
 /// Everything that is wrong with a Canary of a namespace, in the order of [`crate::policy::Rule::ALL`].
 ///
 /// `canary` is the object's JSON, `policy` the one in force for it.

@@ -26,6 +26,10 @@ pub fn find(canary: &Value, policy: &CanaryPolicySpec, flaggers: Option<&str>) -
     let (message, mend) = match duration::parse(written).map(Duration::try_from) {
         Err(error) => (format!("{error}, so that no deadline would hold"), mend),
         Ok(Err(_)) => (format!("{written}: a deadline below zero would never hold"), mend),
+        Ok(Ok(Duration::ZERO)) => (
+            format!("{written}: a deadline of zero has passed before anything begins"),
+            mend,
+        ),
         Ok(Ok(limit)) if limit > most => (
             format!("{written}: the cluster's policy allows at most {}", go(most)),
             mend,

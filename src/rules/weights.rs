@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Finding,
+    Finding, MOST_ALIKE,
     spec::{Analysis, Moves},
 };
 use crate::policy::{Mode, Rule};
@@ -65,6 +65,9 @@ fn steps(analysis: Analysis<'_>) -> Vec<Finding> {
     }
     let mut before = 0;
     for (index, step) in analysis.step_weights() {
+        if findings.len() == MOST_ALIKE {
+            break;
+        }
         let field = analysis.path(&format!("stepWeights[{index}]"));
         if step != 0 && outside(1, step) {
             findings.push(finding(
@@ -136,6 +139,12 @@ mod tests {
         ] {
             assert_eq!(found(&analysis), [""; 0], "{analysis}");
         }
+    }
+
+    #[test]
+    fn a_list_of_a_million_faults_does_not_make_a_million_findings() {
+        let analysis = json!({"stepWeights": vec![1; 1_000_000]});
+        assert_eq!(found(&analysis).len(), MOST_ALIKE);
     }
 
     #[test]
