@@ -26,7 +26,7 @@ use curfew::{
     },
 };
 use http_body_util::BodyExt as _;
-use kube::runtime::reflector;
+use kube::runtime::{reflector, watcher};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -254,4 +254,43 @@ async fn tls_is_spoken_with_both_http_versions_in_offer() {
     );
     handle.shutdown();
     server.await.expect("joined").expect("served");
+}
+
+#[tokio::test]
+async fn a_namespace_that_was_not_seen_yet_is_asked_about_again_where_its_labels_matter() {
+    let policy = |selector: &str| {
+        format!(
+            "apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: p}}\n\
+             spec: {{namespaceSelector: {{matchLabels: {{{selector}}}}}, admission: {{mode: 'Off'}}}}\n"
+        )
+    };
+    let poison = review(&json!({"progressDeadlineSeconds": 5}));
+    let asked = async |selector: &str, path: &str, seen: bool| {
+        let (namespaces, mut writer) = reflector::store();
+        if seen {
+            let namespace = json!({"metadata": {"name": "shop", "labels": {"env": "test"}}});
+            let namespace = serde_json::from_value(namespace).expect("a namespace");
+            writer.apply_watcher_event(&watcher::Event::Apply(namespace));
+        }
+        let webhook = Webhook {
+            namespaces: Namespaces(namespaces),
+            ..webhook(&policy(selector))
+        };
+        let request = Request::post(path)
+            .header("content-type", "application/json")
+            .body(Body::from(poison.to_string()))
+            .expect("a request");
+        let response = webhook::router(webhook).oneshot(request).await.expect("an answer");
+        let again = response.headers().contains_key("retry-after");
+        (response.status().as_u16(), again)
+    };
+    for path in ["/validate", "/mutate"] {
+        assert_eq!(asked("env: test", path, false).await, (503, true), "{path}");
+        assert_eq!(asked("env: test", path, true).await, (200, false), "{path}");
+        // Its name is known.
+        assert_eq!(
+            asked("kubernetes.io/metadata.name: shop", path, false).await,
+            (200, false)
+        );
+    }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     deadline::stamp::{self, STARTED_AT},
-    policy::{Guard, Mode, Policies, ROLLOUT_DEADLINE, Subject},
+    policy::{Policies, ROLLOUT_DEADLINE, Subject},
     rules::judged::labels,
 };
 
@@ -119,13 +119,7 @@ fn deadline(
         name: &request.name,
         labels: &labels,
     };
-    let policy = policies.applying(subject);
-    let admission = &policy.spec.admission;
-    if admission.mode == Mode::Off || policy.exemption(subject, Guard::Admission, now).is_some() {
-        return None;
-    }
-    // What Flagger's int32 cannot hold would stop it for everybody; no policy that is in force has such a default.
-    let seconds = i32::try_from(admission.deadline.default?.as_secs()).ok()?;
+    let seconds = policies.applying(subject).default_deadline(subject, now)?;
     // Adding a member that is there already, as null, replaces it.
     Some(PatchOperation::Add(AddOperation {
         path: PointerBuf::from_tokens(["spec", DEADLINE]),

@@ -157,6 +157,9 @@ impl Audit {
     fn changed(&self, mut marked: BTreeSet<Key>, mut shared: BTreeSet<Key>) -> Vec<Arc<Canary>> {
         let watches = &self.context.watches;
         for (namespace, name) in &marked {
+            // Whoever points elsewhere now leaves what it shared to the others.
+            let before = self.ledger.shared(&(namespace.clone(), name.clone()));
+            shared.extend(before.into_iter().flatten().map(|name| (namespace.clone(), name)));
             match watches.canary(namespace, name) {
                 Some(canary) => shared.extend(
                     [canary.spec.target.name.as_str(), canary.apex_name()]
@@ -334,7 +337,10 @@ impl Audit {
         } else {
             judged.findings
         };
-        let mut news = self.ledger.note(&key(&canary), inputs, &judged.policy.name, &findings);
+        let shares = [canary.spec.target.name.as_str(), canary.apex_name()];
+        let mut news = self
+            .ledger
+            .note(&key(&canary), inputs, shares, &judged.policy.name, &findings);
         news.retain(|finding| is_told(finding));
         if !news.is_empty() {
             let told: Vec<_> = news.iter().map(ToString::to_string).collect();

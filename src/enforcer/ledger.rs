@@ -48,6 +48,8 @@ struct State {
 struct Audited {
     /// What the judgement rested on.
     inputs: u64,
+    /// The names by which it has to do with its neighbours.
+    shares: [String; 2],
     policy: String,
     found: Vec<Found>,
 }
@@ -103,6 +105,13 @@ impl Ledger {
             .is_some_and(|audited| audited.inputs == inputs)
     }
 
+    /// The workload and Service that a Canary had to do with when it was judged last.
+    #[must_use]
+    pub fn shared(&self, canary: &Key) -> Option<[String; 2]> {
+        let state = self.0.lock();
+        state.audited.get(canary).map(|audited| audited.shares.clone())
+    }
+
     /// Whether a rule finds something in a Canary.
     #[must_use]
     pub fn finds(&self, canary: &Key, rule: Rule) -> bool {
@@ -118,6 +127,7 @@ impl Ledger {
         &self,
         canary: &Key,
         inputs: u64,
+        shares: [&str; 2],
         policy: &str,
         findings: &'a [(Finding, Mode)],
     ) -> Vec<&'a Finding> {
@@ -148,6 +158,7 @@ impl Ledger {
             .collect();
         let audited = Audited {
             inputs,
+            shares: shares.map(str::to_owned),
             policy: policy.to_owned(),
             found,
         };
@@ -319,7 +330,7 @@ mod tests {
     }
 
     fn news(ledger: &Ledger, canary: &str, found: &[(Finding, Mode)]) -> Vec<Rule> {
-        let news = ledger.note(&key(canary), 1, "default", found);
+        let news = ledger.note(&key(canary), 1, ["web", "front"], "default", found);
         news.into_iter().map(|finding| finding.rule).collect()
     }
 
@@ -409,6 +420,7 @@ mod tests {
         let ledger = Ledger::default();
         news(&ledger, "web", &[]);
         assert!(ledger.is_current(&key("web"), 1));
+        assert_eq!(ledger.shared(&key("web")), Some(["web", "front"].map(str::to_owned)));
         assert!(!ledger.is_current(&key("web"), 2));
         assert!(!ledger.is_current(&key("api"), 1));
         ledger.forget(&key("web"));

@@ -36,9 +36,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{link::JUDGED_BY, relist::Steadily};
-use crate::flagger::{
-    canary::{Canary, TargetRef},
-    workload::Workload,
+use crate::{
+    flagger::{
+        canary::{Canary, TargetRef},
+        workload::Workload,
+    },
+    policy::NAMESPACE_NAME,
 };
 
 /// Names of Canaries that should be looked at.
@@ -256,13 +259,19 @@ pub fn sign_of_life(event: &Event) -> Option<((String, String), Timestamp)> {
 // === impl Namespaces ===
 
 impl Namespaces {
+    /// Whether a namespace was seen yet: one that was just made may not have been.
+    #[must_use]
+    pub fn has_seen(&self, namespace: &str) -> bool {
+        self.0.get(&ObjectRef::new(namespace)).is_some()
+    }
+
     /// A namespace's labels. Of one that is not known yet, at least the one that every namespace has.
     #[must_use]
     pub fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
         self.0
             .get(&ObjectRef::new(namespace))
             .and_then(|namespace| namespace.metadata.labels.clone())
-            .unwrap_or_else(|| BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), namespace.to_owned())]))
+            .unwrap_or_else(|| BTreeMap::from([(NAMESPACE_NAME.to_owned(), namespace.to_owned())]))
     }
 }
 

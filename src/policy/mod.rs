@@ -18,7 +18,7 @@ mod written;
 pub use canary_policy::{AdmissionPolicy, CanaryPolicy, CanaryPolicySpec, EnforcementPolicy};
 pub use exemption::{Exemption, Guard};
 pub use rule::{Mode, Rule};
-pub use selection::{Checked, Fault, Policies, Subject};
+pub use selection::{Checked, Fault, NAMESPACE_NAME, Policies, Subject};
 
 /// The API group of everything that Curfew owns, and the prefix of its annotations.
 pub const GROUP: &str = "curfew.dev";

@@ -7,7 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt};
 use serde_json::Value;
 
-use super::{CanaryPolicy, CanaryPolicySpec, Exemption, Guard};
+use super::{CanaryPolicy, CanaryPolicySpec, Exemption, Guard, Mode};
+
+/// The label that every namespace has: its name.
+pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// A Canary, as far as policies tell Canaries apart.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +73,12 @@ impl Policies {
         self.ordered.iter().map(Checked::policy)
     }
 
+    /// Whether the labels of namespaces make a difference to which one holds.
+    #[must_use]
+    pub fn select_by_labels(&self) -> bool {
+        self.all().any(CanaryPolicy::selects_by_labels)
+    }
+
     /// The policy in force for a Canary: the first that matches, else the built-in.
     #[must_use]
     pub fn applying(&self, subject: Subject<'_>) -> &CanaryPolicy {
@@ -90,6 +99,27 @@ impl Default for Policies {
 }
 
 impl CanaryPolicy {
+    /// The seconds that are filled in as the deadline of a Canary that has none, where the policy has some for it.
+    #[must_use]
+    pub fn default_deadline(&self, subject: Subject<'_>, now: Timestamp) -> Option<i32> {
+        let admission = &self.spec.admission;
+        if admission.mode == Mode::Off || self.exemption(subject, Guard::Admission, now).is_some() {
+            return None;
+        }
+        // What Flagger's int32 cannot hold would stop it for everybody; no policy that is in force has such a default.
+        i32::try_from(admission.deadline.default?.as_secs()).ok()
+    }
+
+    /// Whether it depends on more of a namespace than its name.
+    #[must_use]
+    pub fn selects_by_labels(&self) -> bool {
+        let selector = &self.spec.namespace_selector;
+        let labels = selector.match_labels.iter().flatten().map(|(key, _)| key);
+        let expressions = selector.match_expressions.iter().flatten();
+        let mut keys = labels.chain(expressions.map(|requirement| &requirement.key));
+        keys.any(|key| key != NAMESPACE_NAME)
+    }
+
     /// The exemption that covers a Canary now, if there is one.
     #[must_use]
     pub fn exemption(&self, subject: Subject<'_>, guard: Guard, now: Timestamp) -> Option<&Exemption> {

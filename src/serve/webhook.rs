@@ -1,7 +1,8 @@
 //! The webhook: the API server's reviews, over TLS.
 //!
 //! A body that is no review gets a 400 with the reason, which the API server takes for a failed call; more work than
-//! there is room for gets a 429 with `Retry-After`, on which it tries again within the same admission call.
+//! there is room for gets a 429 with `Retry-After`, on which it tries again within the same admission call, and so does a
+//! Canary of which it is not known yet which policy holds, with a 503.
 
 use std::{
     collections::HashMap,
@@ -37,7 +38,7 @@ use crate::{
         validate::validate,
     },
     enforcer::{clock, policies::InForce, watch::Namespaces},
-    policy::Mode,
+    policy::{Mode, Policies},
     rules::World,
 };
 
@@ -73,6 +74,9 @@ pub struct Webhook {
     pub stopping: Stopping,
 }
 
+/// What the API server hears while it is to ask again: the namespace was made a moment ago.
+const TOO_EARLY: &str = "Curfew has not seen this namespace yet, by whose labels policies are chosen\n";
+
 /// Serves until the handle says otherwise.
 ///
 /// # Errors
@@ -95,6 +99,15 @@ pub async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE);
     server.serve(router(webhook).into_make_service()).await
+}
+
+// === impl Webhook ===
+
+impl Webhook {
+    /// Whether nobody can say yet which policy holds.
+    fn is_too_early(&self, request: &review::Request, policies: &Policies) -> bool {
+        policies.select_by_labels() && !self.namespaces.has_seen(&request.namespace)
+    }
 }
 
 /// The webhook's paths.
@@ -137,8 +150,11 @@ impl<S: Send + Sync> FromRequest<S> for Asked {
 
 async fn answer_validate(State(webhook): State<Webhook>, Asked(request): Asked) -> Response {
     let begun = Instant::now();
-    let labels = webhook.namespaces.labels(&request.namespace);
     let policies = webhook.policies.current();
+    if webhook.is_too_early(&request, &policies) {
+        return again(StatusCode::SERVICE_UNAVAILABLE, TOO_EARLY);
+    }
+    let labels = webhook.namespaces.labels(&request.namespace);
     let decision = validate(&request, &policies, &labels, &*webhook.world, clock::now());
     for (finding, mode) in &decision.findings {
         webhook.metrics.found(finding.rule, *mode);
@@ -173,11 +189,15 @@ async fn answer_mutate(State(webhook): State<Webhook>, Asked(request): Asked) ->
     let begun = Instant::now();
     // The configuration leaves Curfew's own writes out; should it ever not, undoing them would be a circle.
     let own = webhook.identity.is(&request.user_info.username);
+    let policies = webhook.policies.current();
+    if !own && webhook.is_too_early(&request, &policies) {
+        return again(StatusCode::SERVICE_UNAVAILABLE, TOO_EARLY);
+    }
     let answer = if own {
         Answer::allow()
     } else {
         let labels = webhook.namespaces.labels(&request.namespace);
-        mutate(&request, &webhook.policies.current(), &labels, clock::now())
+        mutate(&request, &policies, &labels, clock::now())
     };
     let decided = if matches!(answer, Answer::Patch { .. }) {
         "patch"

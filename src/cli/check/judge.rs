@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{
     document::Place,
@@ -13,15 +14,12 @@ use super::{
     world::Given,
 };
 use crate::{
-    policy::{CanaryPolicy, Mode, Policies},
+    policy::{Mode, NAMESPACE_NAME, Policies, Subject},
     rules::{
         Finding,
         judged::{Case, labels},
     },
 };
-
-/// The label by which every namespace can be selected.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// Everything that was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,7 +62,7 @@ pub fn judge(objects: &[Object], policies: &Policies, world: &Given, now: Timest
         report.canaries += 1;
         let given = namespaces.get(canary.namespace.as_str());
         if given.is_none() {
-            let by_labels = policies.all().filter(|policy| selects_by_labels(policy));
+            let by_labels = policies.all().filter(|policy| policy.selects_by_labels());
             let unlabelled = by_labels.map(|policy| (policy.name.clone(), canary.namespace.clone()));
             report.unlabelled.extend(unlabelled);
         }
@@ -75,6 +73,11 @@ pub fn judge(objects: &[Object], policies: &Policies, world: &Given, now: Timest
             namespace: &canary.namespace,
             namespace_labels: &namespace_labels,
             name: canary.json["metadata"]["name"].as_str().unwrap_or_default(),
+        };
+        let stored = as_stored(case, policies, now);
+        let case = Case {
+            canary: &stored,
+            ..case
         };
         for (finding, mode) in case.judge(policies, world, now).findings {
             report.findings.push(Found {
@@ -91,13 +94,25 @@ pub fn judge(objects: &[Object], policies: &Policies, world: &Given, now: Timest
     report
 }
 
-/// Whether a policy looks at more of a namespace than its name.
-fn selects_by_labels(policy: &CanaryPolicy) -> bool {
-    let selector = &policy.spec.namespace_selector;
-    let labels = selector.match_labels.iter().flatten().map(|(key, _)| key);
-    let expressions = selector.match_expressions.iter().flatten();
-    let mut keys = labels.chain(expressions.map(|requirement| &requirement.key));
-    keys.any(|key| key != NAMESPACE_NAME)
+/// The Canary as it would be stored: with the deadline that the policy in force fills in.
+fn as_stored(case: Case<'_>, policies: &Policies, now: Timestamp) -> Value {
+    let mut stored = case.canary.clone();
+    let labels = labels(case.canary);
+    let subject = Subject {
+        namespace: case.namespace,
+        namespace_labels: case.namespace_labels,
+        name: case.name,
+        labels: &labels,
+    };
+    if let Some(seconds) = policies.applying(subject).default_deadline(subject, now)
+        && let Some(spec) = stored["spec"].as_object_mut()
+    {
+        let deadline = spec.entry("progressDeadlineSeconds").or_insert(Value::Null);
+        if deadline.is_null() {
+            *deadline = seconds.into();
+        }
+    }
+    stored
 }
 
 // === impl Report ===
@@ -179,6 +194,30 @@ spec:
         };
         assert_eq!(exempt(""), [(Rule::Undecodable, Mode::Enforce, 7)]);
         assert_eq!(exempt(", until: '2026-11-23T00:00:00Z'").len(), 2);
+    }
+
+    #[test]
+    fn a_deadline_that_the_policy_fills_in_is_judged_as_if_it_stood_there() {
+        let file = Arc::from("x.yaml");
+        let without = CANARY
+            .replace(
+                "  progressDeadlineSeconds: 30\n",
+                "  targetRef: {kind: DaemonSet, name: web}\n",
+            )
+            .replace("80.5", "80")
+            .replace("interval: 30s", "interval: 12m");
+        let document = yaml::documents(&without).remove(0).expect("a document");
+        let all = objects(&file, document).0;
+        let rules = |spec: &str| -> Vec<Rule> {
+            let policy =
+                format!("apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: p}}\nspec: {spec}\n");
+            let policies = file::parse(&policy).expect("a policy");
+            let now = "2026-11-24T00:00:00Z".parse().expect("a time");
+            let report = judge(&all, &policies, &Given::new(&all, None, None), now);
+            report.findings.into_iter().map(|found| found.finding.rule).collect()
+        };
+        assert_eq!(rules("{}"), [Rule::DeadlineRequired, Rule::IntervalAboveDeadline]);
+        assert_eq!(rules("{admission: {deadline: {default: 15m}}}"), []);
     }
 
     #[test]
