@@ -138,7 +138,7 @@ impl Audit {
             let done = if is_time || changed.len() > FEW {
                 everything_at = Instant::now() + EVERYTHING;
                 told.clear();
-                self.judge_everything(&changed).await
+                self.judge_everything().await
             } else {
                 self.judge_some(&changed).await
             };
@@ -256,13 +256,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Judges all, and tells of those that changed as if they were judged alone.
-    async fn judge_everything(&self, changed: &[Arc<Canary>]) -> Result<(), Error> {
-        let changed: BTreeSet<_> = if changed.len() > FEW {
-            BTreeSet::new()
-        } else {
-            changed.iter().map(|canary| key(canary)).collect()
-        };
+    async fn judge_everything(&self) -> Result<(), Error> {
         let policies = self.context.policies.current();
         let api = Api::<DynamicObject>::all_with(self.context.client.clone(), &resource());
         let mut page = ListParams::default().limit(PAGE);
@@ -275,8 +269,7 @@ impl Audit {
                     object.metadata.name.clone().unwrap_or_default(),
                 );
                 // Everybody at once would be a storm of Events; what stops Flagger for all is worth one.
-                let is_told = |finding: &Finding| finding.rule == Rule::Undecodable || changed.contains(&canary);
-                self.judge(object, &policies, is_told);
+                self.judge(object, &policies, |finding| finding.rule == Rule::Undecodable);
                 if self.ledger.finds(&canary, Rule::Undecodable) {
                     poisonous.push(format!("{}/{}", canary.0, canary.1));
                 }
