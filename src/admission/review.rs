@@ -104,7 +104,7 @@ pub enum Answer {
     Deny {
         /// Why, in a sentence.
         message: String,
-        /// The fields that are wrong.
+        /// The fields that are wrong; none where it is not the object itself that is wrong.
         causes: Vec<Cause>,
         /// Words for the user.
         warnings: Vec<String>,
@@ -252,18 +252,26 @@ impl Response {
                 causes,
                 warnings,
                 audit,
-            } => json!({
-                "uid": uid,
-                "allowed": false,
-                "warnings": fitting(warnings),
-                "auditAnnotations": map(audit),
-                "status": {
-                    "code": 422,
-                    "reason": "Invalid",
-                    "message": message,
-                    "details": {"name": name, "group": "flagger.app", "kind": "Canary", "causes": causes},
-                },
-            }),
+            } => {
+                // kubectl prints the causes of what is invalid, and the message of what is forbidden.
+                let (code, reason) = if causes.is_empty() {
+                    (403, "Forbidden")
+                } else {
+                    (422, "Invalid")
+                };
+                json!({
+                    "uid": uid,
+                    "allowed": false,
+                    "warnings": fitting(warnings),
+                    "auditAnnotations": map(audit),
+                    "status": {
+                        "code": code,
+                        "reason": reason,
+                        "message": message,
+                        "details": {"name": name, "group": "flagger.app", "kind": "Canary", "causes": causes},
+                    },
+                })
+            }
         };
         json!({"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response})
     }

@@ -118,7 +118,11 @@ fn answer(request: &Request, findings: &[(Finding, Mode)], policy: &str) -> Answ
             name(request),
             told.join(" | ")
         ),
-        causes: short.iter().map(|finding| cause(finding)).collect(),
+        causes: if short.iter().all(|finding| finding.rule.looks_around()) {
+            Vec::new()
+        } else {
+            short.iter().map(|finding| cause(finding)).collect()
+        },
         warnings,
         audit,
     }
@@ -167,7 +171,7 @@ mod tests {
     use super::*;
     use crate::{
         policy::{Rule, file},
-        rules::world::Unknown,
+        rules::world::{Unknown, fixed::Fixed},
     };
 
     fn request(operation: &str, object: &Value, old: &Value) -> Request {
@@ -235,6 +239,52 @@ mod tests {
                 ("FieldValueInvalid", "spec.analysis.interval")
             ]
         );
+    }
+
+    #[test]
+    fn what_is_only_around_a_canary_is_forbidden_and_what_is_in_it_is_invalid() {
+        let world = Fixed {
+            others: Some(vec![("old".to_owned(), "web".to_owned(), "front".to_owned())]),
+            ..Fixed::default()
+        };
+        let status = |deadline: i64| {
+            let mut object = canary(&json!(deadline));
+            object["spec"]["targetRef"] = json!({"kind": "Deployment", "name": "web"});
+            let request = request("CREATE", &object, &Value::Null);
+            let now = "2026-11-23T14:00:00Z".parse().expect("a time");
+            let decision = validate(&request, &Policies::default(), &BTreeMap::new(), &world, now);
+            request.answer(decision.answer).into_json()["response"]["status"].take()
+        };
+        let around = status(180);
+        assert_eq!((&around["code"], &around["reason"]), (&json!(403), &json!("Forbidden")));
+        let message = around["message"].as_str().expect("a message");
+        assert!(
+            message.contains("Canary old has a target of the same name"),
+            "{message}"
+        );
+        let both = status(5);
+        assert_eq!((&both["code"], &both["reason"]), (&json!(422), &json!("Invalid")));
+        assert_eq!(both["details"]["causes"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn whatever_somebody_writes_a_refusal_stays_short() {
+        let mut object = canary(&json!(180));
+        let long = format!("{}s", "0".repeat(1 << 20));
+        let hooks = vec![json!({"timeout": "0s"}); 1_000];
+        object["spec"]["analysis"]["webhooks"] = [vec![json!({"timeout": long})], hooks].concat().into();
+        let Answer::Deny {
+            message, causes, audit, ..
+        } = decide(&request("CREATE", &object, &Value::Null)).answer
+        else {
+            panic!("not refused")
+        };
+        let told: usize = causes.iter().map(|cause| cause.message.len() + cause.field.len()).sum();
+        let recorded: usize = audit.iter().map(|(_, text)| text.len()).sum();
+        for length in [message.len(), told, recorded] {
+            assert!(length < MOST_TOLD * (LONGEST_TOLD + 100), "{length}");
+        }
+        assert!(message.ends_with("and 50 more") && recorded < 2_000, "{recorded}");
     }
 
     #[test]

@@ -72,6 +72,22 @@ pub enum Rule {
 // === impl Rule ===
 
 impl Rule {
+    /// Whether it finds what is around a Canary, of which the Canary's own fields are right as they are.
+    #[must_use]
+    pub const fn looks_around(self) -> bool {
+        matches!(
+            self,
+            Self::ApexService
+                | Self::DuplicateTarget
+                | Self::TargetSelector
+                | Self::TargetMissing
+                | Self::TargetDeadline
+                | Self::ScalerMissing
+                | Self::PartialAvailability
+                | Self::Probes
+        )
+    }
+
     /// Every rule, in the order in which findings are reported.
     pub const ALL: [Self; 23] = [
         Self::Undecodable,

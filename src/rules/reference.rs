@@ -28,7 +28,7 @@ pub const fn about(rule: Rule) -> About {
                     spec is judged, field by field.",
             why: "While one such Canary is stored, Flagger sees no new Canary in the whole cluster, and at its next restart it exits \
                   ([F7](flagger.md#f7)). So no exemption covers this rule.",
-            mend: "Write a whole number within the range that the message names.",
+            mend: "Write what the message names: a whole number mostly, within its range.",
         },
         Rule::DeadlineRequired => About {
             default: "Enforce",

@@ -8,9 +8,13 @@ use rustls::crypto::ring;
 use tokio::time::{Duration, sleep};
 
 use super::{one_line, readiness::Readiness, register::Registration};
+use crate::enforcer::policies::InForce;
 
 /// How long to wait before the API server is asked again.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// How long to wait before it is looked again whether the policies are known.
+const BRIEFLY: Duration = Duration::from_millis(200);
 
 /// The user name under which Curfew is known, once it is.
 #[derive(Clone, Debug, Default)]
@@ -34,10 +38,25 @@ impl Identity {
     }
 }
 
-/// Asks until the API server says who this is, then registers the webhook if that is wanted.
-pub async fn find_out(client: Client, identity: Identity, readiness: Readiness, registration: Option<Registration>) {
+/// Asks until the API server says who this is, then registers the webhook if that is wanted: not before it is known by
+/// which policies it judges.
+pub async fn find_out(
+    client: Client,
+    identity: Identity,
+    readiness: Readiness,
+    policies: InForce,
+    registration: Option<Registration>,
+) {
     loop {
         match ask(&client).await {
+            Ok(_) if registration.is_some() && !policies.is_known() => {
+                readiness.set(
+                    "identity",
+                    Err("the webhook is registered when the policies are known".to_owned()),
+                );
+                sleep(BRIEFLY).await;
+                continue;
+            }
             Ok(username) => {
                 if let Some(registration) = &registration
                     && let Err(error) = registration.write(&client, &username).await

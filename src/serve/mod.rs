@@ -139,7 +139,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
         selector_labels: flagger_selector_labels,
     };
     let webhook = Webhook {
-        policies,
+        policies: policies.clone(),
         world: Arc::new(surroundings.clone()),
         namespaces: watches.namespaces.clone(),
         identity: identity.clone(),
@@ -173,10 +173,11 @@ pub async fn run(args: Args) -> Result<(), Error> {
         Ok(())
     });
     let stop_enforcer = tasks.spawn_enforcer(context, queue, election, readiness.clone());
-    tokio::spawn(identity::find_out(
+    let registering = tokio::spawn(identity::find_out(
         client.clone(),
         identity.clone(),
         readiness.clone(),
+        policies,
         registration.clone(),
     ));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %webhook_addr, %admin_addr, "started");
@@ -186,6 +187,9 @@ pub async fn run(args: Args) -> Result<(), Error> {
         () = signals.next() => Ok(()),
     };
     readiness.set("running", Err("stopping".to_owned()));
+    // What is removed must not be written once more.
+    registering.abort();
+    let _ = registering.await;
     if let Some(registration) = &registration {
         // Not to be cut short: a configuration that is left behind refuses everybody's Canaries.
         let _ = tokio::time::timeout(DRAIN, registration.remove(&client)).await;

@@ -189,6 +189,12 @@ fn asked(rule: &str, said: &str) -> (&'static str, String) {
     let line = said.lines().find(|line| line.contains(&ends));
     let line = line.unwrap_or_else(|| panic!("nothing of {rule} in {said}"));
     let (line, _) = line.split_once(&ends).expect("the rule");
+    // What is around a Canary and not in it is forbidden, and told by the message.
+    if let Some((_, told)) = line.split_once(" is refused by Curfew: ") {
+        assert!(line.starts_with("Error from server (Forbidden): "), "{line}");
+        let last = told.rsplit(" | ").next().expect("a finding");
+        return ("forbidden", last.trim().to_owned());
+    }
     let (how, line) = match (line.split_once("is invalid: "), line.strip_prefix("Warning: ")) {
         (Some((_, line)), _) => ("refused", line.trim_start_matches('[')),
         (None, Some(line)) => ("warned", line),

@@ -7,6 +7,7 @@ use curfew::{
     policy::{CanaryPolicySpec, GROUP, crd},
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
@@ -131,6 +132,37 @@ async fn a_change_of_mode_takes_effect_within_a_second() {
     }
     let changed = here.delete("mode").await;
     here.says_soon(changed, "without it", asks_for(10)).await;
+}
+
+#[tokio::test]
+async fn in_a_namespace_that_was_just_made_the_policy_for_its_labels_holds() {
+    let Some(plane) = planes::shared().await else { return };
+    let stage = Stage::open(&plane, "policy-new").await;
+    let (policies, namespaces) = (policies(&stage.client), Api::<Namespace>::all(stage.client.clone()));
+    let labels = json!({"story": stage.namespace});
+    let lets_in = json!({"precedence": 4, "namespaceSelector": {"matchLabels": labels}, "admission": {"mode": "Off"}});
+    let lets_in = serde_json::from_value(policy(&stage.namespace, &lets_in)).unwrap();
+    policies.create(&PostParams::default(), &lets_in).await.unwrap();
+    // It holds as soon as it lets somebody in; after that it lets everybody in.
+    let mut refused = Vec::new();
+    let begun = Instant::now();
+    for number in 0..20 {
+        let name = format!("{}-{number}", stage.namespace);
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}})).unwrap();
+        namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+        if number == 0 {
+            while refusal(&stage.client, &name).await.is_some() {
+                assert!(begun.elapsed() < SOON * 5, "the policy never held");
+            }
+            continue;
+        }
+        refused.extend(refusal(&stage.client, &name).await);
+    }
+    policies
+        .delete(&stage.namespace, &DeleteParams::default())
+        .await
+        .unwrap();
+    assert_eq!(refused, [""; 0], "by a policy that does not hold there");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::{
     judge::{Found, Report},
     print::level,
 };
-use crate::policy::Rule;
+use crate::{policy::Rule, rules::reference};
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json";
 
@@ -37,10 +37,11 @@ pub fn sarif(report: &Report, broken: &[Broken], strict: bool) -> String {
 }
 
 fn rule(rule: Rule) -> Value {
+    let about = reference::about(rule);
     json!({
         "id": rule.name(),
-        "shortDescription": {"text": finds(rule)},
-        "help": {"text": format!("{} finds: {}. What to write instead is said with each result.", rule.name(), finds(rule))},
+        "shortDescription": {"text": about.finds},
+        "help": {"text": about.mend},
     })
 }
 
@@ -85,35 +86,6 @@ fn uri(path: &str) -> String {
         }
     }
     uri
-}
-
-/// What a rule finds, in a few words.
-const fn finds(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Undecodable => "a value that Flagger cannot decode, which stops it for the whole cluster",
-        Rule::DeadlineRequired => "a Canary without progressDeadlineSeconds",
-        Rule::DeadlineBounds => "a deadline shorter or longer than the policy admits",
-        Rule::Interval => "an analysis interval that Flagger replaces by another, or that the policy finds odd",
-        Rule::AnalysisNeverAdvances => "an analysis that takes no step, so that every rollout waits for ever",
-        Rule::Weights => "weights that are no share of the traffic, or that do not rise",
-        Rule::Thresholds => "thresholds that no pods can meet, or that none are needed for",
-        Rule::ServicePort => "a Canary whose Services would have no port",
-        Rule::ApexService => "two Canaries whose users call one Service",
-        Rule::AbIterations => "conditions of an A/B test without iterations",
-        Rule::WebhookTimeout => "a hook whose timeout Flagger cannot use",
-        Rule::DuplicateTarget => "two Canaries on targets of one name",
-        Rule::TargetSelector => "a target whose selector has none of Flagger's labels",
-        Rule::TargetMissing => "a target that does not exist",
-        Rule::TargetDeadline => "a Deployment whose own deadline does away with the Canary's",
-        Rule::ScalerMissing => "an autoscaler that does not exist",
-        Rule::IntervalAboveDeadline => "an interval longer than the deadline",
-        Rule::DeadlineBelowStartup => "a deadline shorter than the pods' own probes allow",
-        Rule::DeadlineFit => "a deadline far from what the last rollouts needed",
-        Rule::PartialAvailability => "a Deployment that counts as available with pods missing",
-        Rule::GateWithoutDeadline => "a gate that may be waited for without a limit",
-        Rule::Probes => "a target without readiness or liveness probes",
-        Rule::RolloutDeadline => "a deadline for the whole rollout that cannot hold",
-    }
 }
 
 #[cfg(test)]
