@@ -150,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_advised_is_never_what_would_be_refused_again() {
+        assert_eq!(
+            mend(Duration::ZERO, Duration::from_mins(1)),
+            "write a whole number from 1 to 60"
+        );
+    }
+
+    #[test]
     fn what_flagger_cannot_decode_is_not_reported_twice() {
         for value in [json!(180.5), json!("180"), json!(true), json!(2_147_483_648_u64)] {
             assert_eq!(found(&json!({"progressDeadlineSeconds": value})), None, "{value}");

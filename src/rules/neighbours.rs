@@ -149,6 +149,12 @@ mod tests {
     }
 
     #[test]
+    fn without_a_target_there_is_nothing_to_share() {
+        let world = world(&[("old", "", "")]);
+        assert_eq!(found(&world, &json!({})), []);
+    }
+
+    #[test]
     fn others_that_could_not_be_looked_at_are_a_warning() {
         let world = Fixed {
             unseen: Some("forbidden".to_owned()),

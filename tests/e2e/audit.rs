@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
+use plane::Options;
 use serde_json::{Value, json};
 
 use crate::{
+    curfew_says::Metrics,
+    kubectl::Kubectl,
     planes,
-    stage::{App, Stage},
+    policies::Here,
+    stage::{APP, App, Stage},
 };
 
 /// So often it is looked for the Event before the target is changed once more.
@@ -56,4 +60,53 @@ async fn a_target_that_loses_its_probes_is_told_of() {
             None
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_canary_that_is_pointed_elsewhere_leaves_its_neighbour_without_a_finding() {
+    // With Flagger or a clock at work there is always something new about a Canary, and it is judged again for that.
+    let options = Options {
+        flagger: false,
+        ..Options::with_curfew()
+    };
+    let Some(plane) = planes::own(options).await else {
+        return;
+    };
+    let stage = Stage::open(&plane, "audit-left").await;
+    let spec = json!({"precedence": 4, "admission": {"mode": "Audit"}, "enforcement": {"mode": "Off"}});
+    Here::on(&stage).write("left", &spec).await;
+    let policy = format!("left-{}", stage.namespace);
+    let series = format!("curfew_audit_findings{{rule=\"duplicate-target\",policy=\"{policy}\"}}");
+    let found = async |expected: f64| {
+        let found = Metrics::of(&plane).await.value(&series);
+        (found.to_bits() == expected.to_bits()).then_some(())
+    };
+    let kubectl = Kubectl {
+        plane: &plane,
+        user: "admin",
+        namespace: &stage.namespace,
+    };
+    let point = async |target: &str| {
+        let patch = json!({"spec": {"targetRef": {"name": target}}}).to_string();
+        let patch = ["patch", "canary", "other", "--type=merge", "--patch", &patch];
+        kubectl.run(&patch).await.done();
+    };
+    stage.create(&App::default().canary()).await;
+    let mut other = App::default().canary();
+    other["metadata"]["name"] = json!("other");
+    // The webhook may not have seen the policy yet.
+    stage
+        .eventually("the other Canary is let in", 5, async || {
+            kubectl.apply(&other, &[]).await.done.then_some(())
+        })
+        .await;
+    stage
+        .eventually("each is in the other's way", 20, async || found(2.0).await)
+        .await;
+    point("elsewhere").await;
+    stage
+        .eventually("neither is any more", 20, async || found(0.0).await)
+        .await;
+    point(APP).await;
+    stage.eventually("each is again", 20, async || found(2.0).await).await;
 }
