@@ -32,9 +32,10 @@ const WITH_OWN_PLANES: [&str; 12] = [
 ];
 
 /// Those of them that are about what the API server asks and not about time: they work much, and others would be late.
-const OF_THE_WEBHOOK: [&str; 6] = [
+const OF_THE_WEBHOOK: [&str; 7] = [
     "admission_policy::",
     "api_objects::",
+    "audit::",
     "bypass::",
     "every_rule::",
     "policies::",
