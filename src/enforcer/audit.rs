@@ -47,6 +47,8 @@ const EVERYTHING: Duration = Duration::from_mins(10);
 const SETTLE: Duration = Duration::from_millis(500);
 /// When to try again what the API server did not answer.
 const AGAIN: Duration = Duration::from_secs(10);
+/// When to try again to write the status of a policy.
+const TELL_AGAIN: Duration = Duration::from_mins(1);
 /// More Canaries than this are listed rather than read one by one.
 const FEW: usize = 200;
 /// So many Canaries are named in one line of the log.
@@ -113,6 +115,7 @@ impl Audit {
         let mut states = pin!(self.context.policies.state_changes());
         let mut beginnings = pin!(self.context.leadership.beginnings());
         let mut everything_at = Instant::now();
+        let mut tell_again_at = None;
         let mut told = BTreeMap::new();
         loop {
             tokio::select! {
@@ -120,7 +123,12 @@ impl Audit {
                 Some(()) = beginnings.next() => everything_at = Instant::now(),
                 Some(()) = policies.next() => everything_at = Instant::now(),
                 Some(()) = states.next() => {}
+                () = sleep_until(tell_again_at.unwrap_or(everything_at)) => {}
                 () = sleep_until(everything_at) => {}
+            }
+            if tell_again_at.is_some_and(|at| Instant::now() >= at) {
+                tell_again_at = None;
+                told.clear();
             }
             sleep(SETTLE).await;
             let (marked, shared) = self.marks.take();
@@ -148,7 +156,7 @@ impl Audit {
                 continue;
             }
             if !self.tell_policies(&mut told).await {
-                everything_at = everything_at.min(Instant::now() + AGAIN);
+                tell_again_at.get_or_insert_with(|| Instant::now() + TELL_AGAIN);
             }
         }
     }
@@ -299,9 +307,9 @@ impl Audit {
                 continue;
             }
             if let Err(error) = policy_status::write(&self.context, &news.0, news.1.as_ref()).await {
+                // Not with every change, which may be many a second.
                 tracing::warn!(policy = name, %error, "the status of a CanaryPolicy is not what it should be; trying again");
                 all = false;
-                continue;
             }
             told.insert(name, news);
         }

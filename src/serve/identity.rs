@@ -47,16 +47,13 @@ pub async fn find_out(
     policies: InForce,
     registration: Option<Registration>,
 ) {
+    while registration.is_some() && !policies.is_known() {
+        let why = "the webhook is registered when the policies are known";
+        readiness.set("identity", Err(why.to_owned()));
+        sleep(BRIEFLY).await;
+    }
     loop {
         match ask(&client).await {
-            Ok(_) if registration.is_some() && !policies.is_known() => {
-                readiness.set(
-                    "identity",
-                    Err("the webhook is registered when the policies are known".to_owned()),
-                );
-                sleep(BRIEFLY).await;
-                continue;
-            }
             Ok(username) => {
                 if let Some(registration) = &registration
                     && let Err(error) = registration.write(&client, &username).await
