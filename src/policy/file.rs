@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use super::{CanaryPolicy, CanaryPolicySpec, Checked, GROUP, Policies, crd::VERSION};
 
+/// How long the name of an object may be.
+const LONGEST_NAME: usize = 253;
+
 /// What a document of a policy file must look like.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -94,8 +97,21 @@ impl Document {
         let expected = format!("{GROUP}/{VERSION}");
         if api_version != expected || kind != "CanaryPolicy" {
             return Err(InvalidPolicy::whole(format!(
-                "{kind} {name} of {api_version} is not a policy; expected kind CanaryPolicy of {expected}"
+                "{} {} of {} is not a policy; expected kind CanaryPolicy of {expected}",
+                kind.escape_debug(),
+                name.escape_debug(),
+                api_version.escape_debug()
             )));
+        }
+        if !is_subdomain(&name) {
+            return Err(InvalidPolicy {
+                field: "metadata.name".to_owned(),
+                why: format!(
+                    "metadata.name: \"{}\" cannot be the name of an object; \
+                     write lowercase letters, digits, '-' and '.', at most {LONGEST_NAME} of them",
+                    name.escape_debug()
+                ),
+            });
         }
         let bad = format!("CanaryPolicy {name}");
         Checked::new(CanaryPolicy { name, spec }).map_err(|fault| InvalidPolicy {
@@ -112,6 +128,18 @@ impl InvalidPolicy {
         let field = String::new();
         Self { field, why }
     }
+}
+
+/// Whether this can name an object: a DNS subdomain, as RFC 1123 has it and an API server asks for.
+fn is_subdomain(name: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_label = |label: &str| {
+        let bytes = label.as_bytes();
+        bytes.iter().all(|&byte| is_inner(byte) || byte == b'-')
+            && bytes.first().is_some_and(|&byte| is_inner(byte))
+            && bytes.last().is_some_and(|&byte| is_inner(byte))
+    };
+    name.len() <= LONGEST_NAME && name.split('.').all(is_label)
 }
 
 /// The first line of the YAML reader's message, since its picture of the source does not fit a log, and where to look.
@@ -268,7 +296,27 @@ mod tests {
             ),
             (
                 "kind: ConfigMap\napiVersion: v1\nmetadata: {name: x}\n".to_owned(),
-                "is not a policy",
+                "ConfigMap x of v1 is not a policy",
+            ),
+            (
+                policy("{}").replace("kind: CanaryPolicy", r#"kind: "Canary\nPolicy""#),
+                r"Canary\nPolicy p of curfew.dev/v1alpha1 is not a policy",
+            ),
+            (
+                policy("{}").replace("name: p", r#"name: "a\nb""#),
+                r#"metadata.name: "a\nb" cannot be the name of an object"#,
+            ),
+            (
+                policy("{}").replace("name: p", "name: ''"),
+                r#"metadata.name: "" cannot be"#,
+            ),
+            (
+                policy("{}").replace("name: p", "name: Shop"),
+                r#"metadata.name: "Shop" cannot be"#,
+            ),
+            (
+                policy("{}").replace("name: p", "name: a.-b"),
+                r#"metadata.name: "a.-b" cannot be"#,
             ),
             (format!("{0}---\n{0}", policy("{}")), "twice"),
             ("{".to_owned(), ""),
