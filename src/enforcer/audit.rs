@@ -48,7 +48,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// When to try again what the API server did not answer.
 const AGAIN: Duration = Duration::from_secs(10);
 /// When to try again to write the status of a policy.
-const TELL_AGAIN: Duration = Duration::from_mins(1);
+const TELL_AGAIN: Duration = Duration::from_secs(30);
 /// More Canaries than this are listed rather than read one by one.
 const FEW: usize = 200;
 /// So many Canaries are named in one line of the log.
@@ -117,6 +117,8 @@ impl Audit {
         let mut everything_at = Instant::now();
         let mut tell_again_at = None;
         let mut told = BTreeMap::new();
+        // Whether everything has been judged since the last that could not be.
+        let mut complete = false;
         loop {
             tokio::select! {
                 () = self.marks.0.some.notified() => {}
@@ -134,6 +136,7 @@ impl Audit {
             let (marked, shared) = self.marks.take();
             if !self.context.leadership.is_leader() {
                 self.ledger.clear();
+                complete = false;
                 everything_at = Instant::now() + EVERYTHING;
                 continue;
             }
@@ -143,7 +146,8 @@ impl Audit {
             }
             let changed = self.changed(marked, shared);
             let is_time = Instant::now() >= everything_at;
-            let done = if is_time || changed.len() > FEW {
+            let is_everything = is_time || changed.len() > FEW;
+            let done = if is_everything {
                 everything_at = Instant::now() + EVERYTHING;
                 told.clear();
                 self.judge_everything().await
@@ -152,10 +156,12 @@ impl Audit {
             };
             if let Err(error) = done {
                 tracing::warn!(%error, "the audit is not complete; trying again");
+                complete = false;
                 everything_at = Instant::now() + AGAIN;
                 continue;
             }
-            if !self.tell_policies(&mut told).await {
+            complete |= is_everything;
+            if complete && !self.tell_policies(&mut told).await {
                 tell_again_at.get_or_insert_with(|| Instant::now() + TELL_AGAIN);
             }
         }

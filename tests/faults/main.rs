@@ -8,6 +8,7 @@
 )]
 
 mod app;
+mod audit;
 mod conflicts;
 mod daemon_set;
 mod gone;

@@ -7,7 +7,6 @@ use curfew::{
         self, Context,
         election::Election,
         events::Teller,
-        leadership::Leadership,
         link::{self, Link},
         memory::Memories,
         metrics::Metrics,
@@ -54,7 +53,7 @@ pub struct Stage {
 struct Enforcer {
     task: JoinHandle<()>,
     election: JoinHandle<()>,
-    leadership: Leadership,
+    context: Arc<Context>,
     surroundings: Surroundings,
 }
 
@@ -89,7 +88,7 @@ impl Enforcer {
             mesh_provider: None,
             selector_labels: None,
         };
-        let context = Context {
+        let context = Arc::new(Context {
             client,
             policies: InForce::new(file::parse(POLICY).expect("policies")),
             watches,
@@ -97,15 +96,15 @@ impl Enforcer {
             link,
             rollouts,
             metrics: Metrics::new(&mut prometheus_client::registry::Registry::default()),
-            leadership: leadership.clone(),
+            leadership,
             instance: "scripted".to_owned(),
             teller: Teller::default(),
-        };
+        });
         let never = futures::future::pending::<()>;
         Self {
-            task: tokio::spawn(enforcer::run(Arc::new(context), queue, never())),
+            task: tokio::spawn(enforcer::run(Arc::clone(&context), queue, never())),
             election: tokio::spawn(election.run(forget_all, |_| {}, never())),
-            leadership,
+            context,
             surroundings,
         }
     }
@@ -180,13 +179,19 @@ impl Stage {
     pub fn leads(&self) -> bool {
         self.enforcer
             .as_ref()
-            .is_some_and(|enforcer| enforcer.leadership.is_leader())
+            .is_some_and(|enforcer| enforcer.context.leadership.is_leader())
     }
 
     /// What the rules would be told by the enforcer's watches.
     pub fn surroundings(&self) -> &Surroundings {
         let enforcer = self.enforcer.as_ref().expect("an enforcer");
         &enforcer.surroundings
+    }
+
+    /// What the enforcer works with.
+    pub fn context(&self) -> Arc<Context> {
+        let enforcer = self.enforcer.as_ref().expect("an enforcer");
+        Arc::clone(&enforcer.context)
     }
 
     /// Ends the enforcer, wherever it is.
