@@ -11,8 +11,9 @@ use super::resources::Growth;
 /// How much of an application's past and future is shown around a violation.
 const AROUND: Seconds = 15.0;
 
-/// The share of decisions that may be beyond what truth can decide: one in so many.
-const UNDECIDED: usize = 10;
+/// The share of rollouts that may be beyond what truth can decide: one in so many. A short soak has few, and one fault hides
+/// what several applications did at once.
+const UNDECIDED: usize = 3;
 
 /// Everything that came of a soak.
 pub struct Report<'a> {
@@ -221,7 +222,7 @@ mod tests {
             ..fine()
         };
         let undecided = Conduct {
-            undecided: vec![String::new(); 4],
+            undecided: vec![String::new(); 11],
             ..fine()
         };
         assert_eq!(complaints(fine(), Some(growth(30_000))), Vec::<String>::new());
