@@ -49,11 +49,7 @@ pub fn validate(
         namespace_labels,
         name: &request.name,
     };
-    let asks = match request.operation {
-        Operation::Delete | Operation::Connect => false,
-        Operation::Create | Operation::Update => request.is_canary() && !request.is_being_deleted(),
-    };
-    if !asks || is_untouched(request) {
+    if !asks(request) {
         return Decision {
             answer: Answer::allow(),
             findings: Vec::new(),
@@ -155,6 +151,17 @@ fn name(request: &Request) -> &str {
         request.object["metadata"]["generateName"].as_str().unwrap_or_default()
     } else {
         &request.name
+    }
+}
+
+/// Whether there is anything to judge: nothing in deletions and in what leaves the spec alone.
+#[must_use]
+pub fn asks(request: &Request) -> bool {
+    match request.operation {
+        Operation::Delete | Operation::Connect => false,
+        Operation::Create | Operation::Update => {
+            request.is_canary() && !request.is_being_deleted() && !is_untouched(request)
+        }
     }
 }
 

@@ -100,6 +100,20 @@ impl Marks {
         self.mark([key(canary)]);
     }
 
+    /// A Canary points elsewhere now, and leaves what it shared to the others.
+    fn left(&self, namespace: &str, names: Vec<String>) {
+        if !names.is_empty() {
+            let shared = names.into_iter().map(|name| (namespace.to_owned(), name));
+            self.0.shared.lock().extend(shared);
+            self.0.some.notify_one();
+        }
+    }
+
+    /// These could not be judged; they wait for whatever happens next.
+    fn put_back(&self, canaries: &[Arc<Canary>]) {
+        self.0.canaries.lock().extend(canaries.iter().map(|canary| key(canary)));
+    }
+
     fn take(&self) -> (BTreeSet<Key>, BTreeSet<Key>) {
         let canaries = std::mem::take(&mut *self.0.canaries.lock());
         (canaries, std::mem::take(&mut *self.0.shared.lock()))
@@ -117,8 +131,9 @@ impl Audit {
         let mut everything_at = Instant::now();
         let mut tell_again_at = None;
         let mut told = BTreeMap::new();
-        // Whether everything has been judged since the last that could not be.
-        let mut complete = false;
+        // By which policies everything was judged last, and whether that could not be done since.
+        let mut judged_by: Option<Arc<Policies>> = None;
+        let mut is_outdated = false;
         loop {
             tokio::select! {
                 () = self.marks.0.some.notified() => {}
@@ -133,10 +148,10 @@ impl Audit {
                 told.clear();
             }
             sleep(SETTLE).await;
-            let (marked, shared) = self.marks.take();
             if !self.context.leadership.is_leader() {
+                self.marks.take();
                 self.ledger.clear();
-                complete = false;
+                judged_by = None;
                 everything_at = Instant::now() + EVERYTHING;
                 continue;
             }
@@ -144,24 +159,36 @@ impl Audit {
                 everything_at = Instant::now() + SETTLE;
                 continue;
             }
+            let current = self.context.policies.current();
+            let (marked, shared) = self.marks.take();
             let changed = self.changed(marked, shared);
-            let is_time = Instant::now() >= everything_at;
-            let is_everything = is_time || changed.len() > FEW;
-            let done = if is_everything {
-                everything_at = Instant::now() + EVERYTHING;
-                told.clear();
-                self.judge_everything().await
-            } else {
-                self.judge_some(&changed).await
+            let is_time = Instant::now() >= everything_at || changed.len() > FEW;
+            is_outdated |= is_time;
+            let done = async {
+                // First what changed, of which something may be to tell. At the beginning everything has.
+                if changed.len() <= FEW && judged_by.is_some() {
+                    self.judge_some(&changed, &current).await?;
+                }
+                if is_time {
+                    self.judge_everything(&current).await?;
+                }
+                Ok::<_, Error>(())
             };
-            if let Err(error) = done {
+            if let Err(error) = done.await {
                 tracing::warn!(%error, "the audit is not complete; trying again");
-                complete = false;
                 everything_at = Instant::now() + AGAIN;
                 continue;
             }
-            complete |= is_everything;
-            if complete && !self.tell_policies(&mut told).await {
+            if is_time {
+                everything_at = Instant::now() + EVERYTHING;
+                is_outdated = false;
+                judged_by = Some(Arc::clone(&current));
+                told.clear();
+            }
+            // Of policies that have changed meanwhile there is nothing to tell yet.
+            let now = self.context.policies.current();
+            let is_by_these = judged_by.as_ref().is_some_and(|by| Arc::ptr_eq(by, &now));
+            if !is_outdated && is_by_these && !self.tell_policies(&mut told).await {
                 tell_again_at.get_or_insert_with(|| Instant::now() + TELL_AGAIN);
             }
         }
@@ -171,9 +198,6 @@ impl Audit {
     fn changed(&self, mut marked: BTreeSet<Key>, mut shared: BTreeSet<Key>) -> Vec<Arc<Canary>> {
         let watches = &self.context.watches;
         for (namespace, name) in &marked {
-            // Whoever points elsewhere now leaves what it shared to the others.
-            let before = self.ledger.shared(&(namespace.clone(), name.clone()));
-            shared.extend(before.into_iter().flatten().map(|name| (namespace.clone(), name)));
             match watches.canary(namespace, name) {
                 Some(canary) => shared.extend(
                     [canary.spec.target.name.as_str(), canary.apex_name()]
@@ -253,14 +277,15 @@ impl Audit {
         hasher.finish()
     }
 
-    async fn judge_some(&self, canaries: &[Arc<Canary>]) -> Result<(), Error> {
-        let policies = self.context.policies.current();
-        for canary in canaries {
+    /// Judges these. What cannot be read now is for the next time, as is all behind it.
+    async fn judge_some(&self, canaries: &[Arc<Canary>], policies: &Policies) -> Result<(), Error> {
+        for (done, canary) in canaries.iter().enumerate() {
             let api =
                 Api::<DynamicObject>::namespaced_with(self.context.client.clone(), canary.namespace(), &resource());
-            match ask("read a Canary for the audit", api.get_opt(canary.name())).await? {
+            let read = ask("read a Canary for the audit", api.get_opt(canary.name())).await;
+            match read.inspect_err(|_| self.marks.put_back(&canaries[done..]))? {
                 Some(object) => {
-                    if self.judge(object, &policies, |_| true) {
+                    if self.judge(object, policies, |_| true) {
                         stops_flagger(&[format!("{}/{}", canary.namespace(), canary.name())]);
                     }
                 }
@@ -270,8 +295,7 @@ impl Audit {
         Ok(())
     }
 
-    async fn judge_everything(&self) -> Result<(), Error> {
-        let policies = self.context.policies.current();
+    async fn judge_everything(&self, policies: &Policies) -> Result<(), Error> {
         let api = Api::<DynamicObject>::all_with(self.context.client.clone(), &resource());
         let mut page = ListParams::default().limit(PAGE);
         let (mut there, mut poisonous) = (BTreeSet::new(), Vec::new());
@@ -283,7 +307,7 @@ impl Audit {
                     object.metadata.name.clone().unwrap_or_default(),
                 );
                 // Everybody at once would be a storm of Events; what stops Flagger for all is worth one.
-                self.judge(object, &policies, |finding| finding.rule == Rule::Undecodable);
+                self.judge(object, policies, |finding| finding.rule == Rule::Undecodable);
                 if self.ledger.finds(&canary, Rule::Undecodable) {
                     poisonous.push(format!("{}/{}", canary.0, canary.1));
                 }
@@ -345,9 +369,11 @@ impl Audit {
             judged.findings
         };
         let shares = [canary.spec.target.name.as_str(), canary.apex_name()];
-        let mut news = self
+        let noted = self
             .ledger
             .note(&key(&canary), inputs, shares, &judged.policy.name, &findings);
+        self.marks.left(canary.namespace(), noted.left);
+        let mut news = noted.news;
         news.retain(|finding| is_told(finding));
         if !news.is_empty() {
             let told: Vec<_> = news.iter().map(ToString::to_string).collect();

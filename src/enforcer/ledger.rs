@@ -68,6 +68,15 @@ struct Words {
     message: String,
 }
 
+/// What is new about a Canary.
+#[derive(Debug)]
+pub struct Noted<'a> {
+    /// What it did not have before, and of a Canary that was not known what would be refused or stops Flagger.
+    pub news: Vec<&'a Finding>,
+    /// The workload and Service that it had to do with before, and has not any more.
+    pub left: Vec<String>,
+}
+
 /// What is told of one policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -105,13 +114,6 @@ impl Ledger {
             .is_some_and(|audited| audited.inputs == inputs)
     }
 
-    /// The workload and Service that a Canary had to do with when it was judged last.
-    #[must_use]
-    pub fn shared(&self, canary: &Key) -> Option<[String; 2]> {
-        let state = self.0.lock();
-        state.audited.get(canary).map(|audited| audited.shares.clone())
-    }
-
     /// Whether a rule finds something in a Canary.
     #[must_use]
     pub fn finds(&self, canary: &Key, rule: Rule) -> bool {
@@ -120,8 +122,7 @@ impl Ledger {
         audited.is_some_and(|audited| audited.found.iter().any(|found| found.rule == rule))
     }
 
-    /// Writes down what was found in a Canary, and answers what of it is news: what it did not have before, and of a Canary
-    /// that was not known what would be refused or stops Flagger.
+    /// Writes down what was found in a Canary.
     #[must_use]
     pub fn note<'a>(
         &self,
@@ -130,7 +131,7 @@ impl Ledger {
         shares: [&str; 2],
         policy: &str,
         findings: &'a [(Finding, Mode)],
-    ) -> Vec<&'a Finding> {
+    ) -> Noted<'a> {
         let mut state = self.0.lock();
         let before = state.remove(canary);
         // What stops Flagger for everybody concerns more than those who were told of it when they wrote it.
@@ -163,7 +164,9 @@ impl Ledger {
             found,
         };
         state.audited.insert(canary.clone(), audited);
-        news
+        let mut left = before.map(|before| before.shares.to_vec()).unwrap_or_default();
+        left.retain(|name| !shares.contains(&name.as_str()));
+        Noted { news, left }
     }
 
     /// Forgets every Canary but these.
@@ -231,7 +234,7 @@ impl Ledger {
 // === impl Found ===
 
 impl Found {
-    /// Whatever a policy makes of it, nothing is graver than what stops Flagger.
+    /// In whatever mode it was found, nothing is graver than what stops Flagger.
     fn gravity(&self) -> Mode {
         if self.rule == Rule::Undecodable {
             Mode::Enforce
@@ -330,8 +333,8 @@ mod tests {
     }
 
     fn news(ledger: &Ledger, canary: &str, found: &[(Finding, Mode)]) -> Vec<Rule> {
-        let news = ledger.note(&key(canary), 1, ["web", "front"], "default", found);
-        news.into_iter().map(|finding| finding.rule).collect()
+        let noted = ledger.note(&key(canary), 1, ["web", "front"], "default", found);
+        noted.news.into_iter().map(|finding| finding.rule).collect()
     }
 
     #[test]
@@ -351,7 +354,7 @@ mod tests {
         assert_eq!(news(&ledger, "web", &[noted, warned]), [Rule::Probes]);
         let worse = finding(Rule::Undecodable, "2.5", Mode::Enforce);
         assert_eq!(news(&ledger, "web", &[refused, worse]), [Rule::Undecodable; 2]);
-        // What stops Flagger is news whatever the policy makes of it.
+        // What stops Flagger is news in whatever mode it is found.
         let let_in = [finding(Rule::Undecodable, "180.5", Mode::Audit)];
         assert_eq!(news(&ledger, "other", &let_in), [Rule::Undecodable]);
         assert_eq!(news(&ledger, "other", &let_in), []);
@@ -420,11 +423,20 @@ mod tests {
         let ledger = Ledger::default();
         news(&ledger, "web", &[]);
         assert!(ledger.is_current(&key("web"), 1));
-        assert_eq!(ledger.shared(&key("web")), Some(["web", "front"].map(str::to_owned)));
         assert!(!ledger.is_current(&key("web"), 2));
         assert!(!ledger.is_current(&key("api"), 1));
         ledger.forget(&key("web"));
         assert!(!ledger.is_current(&key("web"), 1));
+    }
+
+    #[test]
+    fn what_a_canary_has_to_do_with_no_more_is_left_to_the_others() {
+        let ledger = Ledger::default();
+        let left = |shares| ledger.note(&key("web"), 1, shares, "default", &[]).left;
+        assert_eq!(left(["web", "front"]), Vec::<String>::new());
+        assert_eq!(left(["front", "web"]), Vec::<String>::new());
+        assert_eq!(left(["api", "front"]), ["web"]);
+        assert_eq!(left(["shop", "shop"]), ["api", "front"]);
     }
 
     #[test]

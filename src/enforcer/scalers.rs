@@ -7,15 +7,18 @@ use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject},
     core::PartialObjectMeta,
-    runtime::{WatchStreamExt, watcher},
+    runtime::{WatchStreamExt, utils::Backoff, watcher},
 };
 use parking_lot::Mutex;
 
-use super::relist::{Steadily, relisting};
+use super::relist::relisting;
 use crate::rules::world::Sight;
 
-/// The pause before a watch that failed is begun again: what is missing here holds nobody up, and KEDA may never come.
-const BEGIN_AGAIN: Duration = Duration::from_mins(1);
+/// The pause before a watch that failed is begun again.
+const BEGIN_AGAIN: Duration = Duration::from_secs(5);
+
+/// The same where the cluster does not know the kind: KEDA may never come.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// A namespace and a name.
 type Key = (String, String);
@@ -41,6 +44,25 @@ struct State {
     failure: Option<String>,
     /// The cluster does not know the kind.
     is_absent: bool,
+}
+
+/// How long to wait before a watch is begun again.
+#[derive(Clone)]
+struct Pause(Known);
+
+// === impl Pause ===
+
+impl Iterator for Pause {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let is_absent = self.0.0.lock().is_absent;
+        Some(if is_absent { LOOK_AGAIN } else { BEGIN_AGAIN })
+    }
+}
+
+impl Backoff for Pause {
+    fn reset(&mut self) {}
 }
 
 // === impl Scalers ===
@@ -133,7 +155,8 @@ fn watch(
 ) -> impl Stream<Item = ()> + Send + 'static {
     let resource = ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk(group, version, kind));
     let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &resource);
-    relisting(move || watcher(api.clone(), watcher::Config::default()).backoff(Steadily(BEGIN_AGAIN))).filter_map(
+    let pause = Pause(known.clone());
+    relisting(move || watcher(api.clone(), watcher::Config::default()).backoff(pause.clone())).filter_map(
         move |event| {
             if let Err(error) = &event {
                 tracing::debug!(kind, %error, "autoscalers cannot be watched; trying again");

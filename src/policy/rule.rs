@@ -75,17 +75,31 @@ impl Rule {
     /// Whether it finds what is around a Canary, of which the Canary's own fields are right as they are.
     #[must_use]
     pub const fn looks_around(self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::ApexService
-                | Self::DuplicateTarget
-                | Self::TargetSelector
-                | Self::TargetMissing
-                | Self::TargetDeadline
-                | Self::ScalerMissing
-                | Self::PartialAvailability
-                | Self::Probes
-        )
+            | Self::DuplicateTarget
+            | Self::TargetSelector
+            | Self::TargetMissing
+            | Self::TargetDeadline
+            | Self::ScalerMissing
+            | Self::PartialAvailability
+            | Self::Probes => true,
+            Self::Undecodable
+            | Self::DeadlineRequired
+            | Self::DeadlineBounds
+            | Self::Interval
+            | Self::AnalysisNeverAdvances
+            | Self::Weights
+            | Self::Thresholds
+            | Self::ServicePort
+            | Self::AbIterations
+            | Self::WebhookTimeout
+            | Self::IntervalAboveDeadline
+            | Self::DeadlineBelowStartup
+            | Self::DeadlineFit
+            | Self::GateWithoutDeadline
+            | Self::RolloutDeadline => false,
+        }
     }
 
     /// Every rule, in the order in which findings are reported.

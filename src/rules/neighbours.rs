@@ -22,11 +22,12 @@ pub fn find(canary: &Value, namespace: &str, world: &dyn World) -> Vec<Finding> 
         .filter(|service| !service.is_empty());
     let apex = service.unwrap_or(&target);
     let mut findings = Vec::new();
-    // Without a target there is nothing that two could want.
-    if target.is_empty() {
-        return findings;
-    }
-    let on_target = world.others_on_target(namespace, &target, name);
+    // What is not named cannot be wanted by two.
+    let on_target = if target.is_empty() {
+        Sight::Unknown
+    } else {
+        world.others_on_target(namespace, &target, name)
+    };
     if let Sight::There(others) = &on_target
         && let Some(others) = named(others)
     {
@@ -46,7 +47,8 @@ pub fn find(canary: &Value, namespace: &str, world: &dyn World) -> Vec<Finding> 
             &why,
         ));
     }
-    if let Sight::There(others) = world.others_at_apex(namespace, apex, name)
+    if !apex.is_empty()
+        && let Sight::There(others) = world.others_at_apex(namespace, apex, name)
         && let Some(others) = named(&others)
     {
         let field = if service.is_some() {

@@ -35,7 +35,7 @@ use crate::{
     admission::{
         mutate::mutate,
         review::{self, Answer, Operation},
-        validate::validate,
+        validate::{asks, validate},
     },
     enforcer::{clock, policies::InForce, watch::Namespaces},
     policy::{Mode, Policies},
@@ -104,9 +104,29 @@ pub async fn serve(
 // === impl Webhook ===
 
 impl Webhook {
-    /// Whether nobody can say yet which policy holds.
-    fn is_too_early(&self, request: &review::Request, policies: &Policies) -> bool {
-        policies.select_by_labels() && !self.namespaces.has_seen(&request.namespace)
+    /// Whether nobody can say yet which policy holds, where it matters. It is told and counted.
+    fn is_too_early(
+        &self,
+        webhook: &'static str,
+        request: &review::Request,
+        policies: &Policies,
+        begun: Instant,
+    ) -> bool {
+        let namespace = &request.namespace;
+        let is_too_early = asks(request) && policies.select_by_labels() && !self.namespaces.has_seen(namespace);
+        if is_too_early {
+            let name = &request.name;
+            tracing::warn!(
+                webhook,
+                namespace,
+                name,
+                uid = request.uid,
+                "asked to ask again: this namespace is not known yet, by whose labels policies are chosen"
+            );
+            self.metrics
+                .answered(webhook, operation(request.operation), "again", begun.elapsed());
+        }
+        is_too_early
     }
 }
 
@@ -151,7 +171,7 @@ impl<S: Send + Sync> FromRequest<S> for Asked {
 async fn answer_validate(State(webhook): State<Webhook>, Asked(request): Asked) -> Response {
     let begun = Instant::now();
     let policies = webhook.policies.current();
-    if webhook.is_too_early(&request, &policies) {
+    if webhook.is_too_early("validate", &request, &policies, begun) {
         return again(StatusCode::SERVICE_UNAVAILABLE, TOO_EARLY);
     }
     let labels = webhook.namespaces.labels(&request.namespace);
@@ -190,7 +210,7 @@ async fn answer_mutate(State(webhook): State<Webhook>, Asked(request): Asked) ->
     // The configuration leaves Curfew's own writes out; should it ever not, undoing them would be a circle.
     let own = webhook.identity.is(&request.user_info.username);
     let policies = webhook.policies.current();
-    if !own && webhook.is_too_early(&request, &policies) {
+    if !own && webhook.is_too_early("mutate", &request, &policies, begun) {
         return again(StatusCode::SERVICE_UNAVAILABLE, TOO_EARLY);
     }
     let answer = if own {

@@ -175,6 +175,14 @@ fn a_namespace_whose_labels_were_not_given_is_told() {
     assert_eq!(code, 1);
     let note = "policy production selects namespaces by labels, and those of shop were not given";
     assert!(err.starts_with(note), "{err}");
+    // One line, however many there are, and whatever they are called.
+    let many: String = (0..7)
+        .map(|number| CANARY.replace("namespace: shop", &format!("namespace: \"shop{number}\\nx\"")) + "---\n")
+        .collect();
+    let (_, _, err) = of_input(&format!("{many}{by_label}"), &[]);
+    let first = err.lines().next().unwrap();
+    let named = r"those of shop0\nx, shop1\nx, shop2\nx, shop3\nx, shop4\nx and 2 more were not given";
+    assert!(first.contains(named), "{err}");
     let namespace = "---\n{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n";
     let (_, _, err) = of_input(&format!("{CANARY}{namespace}{by_label}"), &[]);
     assert!(!err.contains(note), "{err}");

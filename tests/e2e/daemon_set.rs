@@ -82,11 +82,11 @@ async fn a_daemon_set_with_an_interval_beyond_its_deadline_is_failed_by_flagger_
     let look = stage
         .until("it looked", 60, |seen| (seen.iterations() > 0).then_some(seen.at))
         .await;
-    // One pod is unready for a moment, and in that moment Flagger looks.
-    tokio::time::sleep_until((look + Duration::from_secs(17)).into()).await;
+    // One pod is unready for less than the deadline, and in that time Flagger looks.
+    tokio::time::sleep_until((look + Duration::from_secs(10)).into()).await;
     let pod = stage.target_pods().await.swap_remove(0);
     stage.turn(&pod, "unready").await;
-    stage.phase("Failed", 12).await;
+    stage.phase("Failed", 14).await;
     // Curfew has nothing to do with it, and no lever that would prevent it.
     let verdict = stage.now().verdict();
     assert!(verdict.is_none_or(|verdict| verdict["clock"] == "initialization"));

@@ -210,7 +210,7 @@ async fn stays(stage: &Stage, seconds: u64) {
 
 /// Waits until Curfew has ended a rollout, and answers the verdict.
 async fn ended(stage: &Stage) -> Value {
-    stage.phase("Failed", 60).await;
+    stage.phase("Failed", 120).await;
     let verdict = stage
         .until("the last resort is confirmed", 10, |seen| {
             seen.verdict_with("confirmed")

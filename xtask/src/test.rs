@@ -48,8 +48,11 @@ const ALONE: [&str; 1] = ["breaker::"];
 /// The soak begins when most of the stories in the shared plane are told: two processors are not enough for all at once.
 const SOAK_LATER: Duration = Duration::from_mins(4);
 
-/// How many end-to-end tests run at the same time: most of what they do is wait.
+/// How many end-to-end tests run at the same time in one plane: most of what they do is wait.
 const THREADS: &str = "64";
+
+/// How many planes of their own there are at the same time. What a busy machine does late, a test takes for late.
+const PLANES: &str = "5";
 
 /// How the end-to-end tests are built and run.
 const END_TO_END: [&str; 6] = ["test", "--locked", "--package", "canary-curfew", "--test", "e2e"];
@@ -389,10 +392,10 @@ fn end_to_end(prepared: Prepared) -> Result<Outcome> {
         // First the stories in the shared plane, then those that have planes of their own: two processors are not
         // enough for all at once.
         let later = WITH_OWN_PLANES.iter().chain(&OF_THE_WEBHOOK).chain(&ALONE);
-        let first = tell(&plane, later.flat_map(|story| ["--skip", story]), &mut ends).await;
-        let second = tell(&plane, WITH_OWN_PLANES, &mut ends).await;
-        let third = tell(&plane, OF_THE_WEBHOOK, &mut ends).await;
-        let last = tell(&plane, ALONE, &mut ends).await;
+        let first = tell(&plane, THREADS, later.flat_map(|story| ["--skip", story]), &mut ends).await;
+        let second = tell(&plane, PLANES, WITH_OWN_PLANES, &mut ends).await;
+        let third = tell(&plane, PLANES, OF_THE_WEBHOOK, &mut ends).await;
+        let last = tell(&plane, PLANES, ALONE, &mut ends).await;
         let all = [first, second, third, last];
         let passed = all.iter().all(|told| matches!(told, Ok(true)));
         if !passed {
@@ -404,12 +407,17 @@ fn end_to_end(prepared: Prepared) -> Result<Outcome> {
     })
 }
 
-/// Tells the stories that these arguments of the test's choose.
-async fn tell<'a>(plane: &Plane, chosen: impl IntoIterator<Item = &'a str>, ends: &mut Ends) -> Result<bool> {
+/// Tells the stories that these arguments of the test's choose, so many at the same time.
+async fn tell<'a>(
+    plane: &Plane,
+    threads: &str,
+    chosen: impl IntoIterator<Item = &'a str>,
+    ends: &mut Ends,
+) -> Result<bool> {
     let mut command = tokio::process::Command::new("cargo");
     command
         .args(END_TO_END)
-        .args(["--", "--test-threads", THREADS])
+        .args(["--", "--test-threads", threads])
         .args(chosen)
         .env(plane::SHARED_PLANE, plane.dir());
     Ok(attend(plane, command, ends).await?.success())

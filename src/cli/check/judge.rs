@@ -28,8 +28,8 @@ pub struct Report {
     pub canaries: usize,
     /// What was found, in the order of the files and of the lines in them.
     pub findings: Vec<Found>,
-    /// Policies that select by labels of a namespace which were not given: the policy and the namespace.
-    pub unlabelled: BTreeSet<(String, String)>,
+    /// Policies that select by labels of namespaces which were not given: each with those namespaces.
+    pub unlabelled: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A finding, whom it concerns and where it stands.
@@ -62,9 +62,10 @@ pub fn judge(objects: &[Object], policies: &Policies, world: &Given, now: Timest
         report.canaries += 1;
         let given = namespaces.get(canary.namespace.as_str());
         if given.is_none() {
-            let by_labels = policies.all().filter(|policy| policy.selects_by_labels());
-            let unlabelled = by_labels.map(|policy| (policy.name.clone(), canary.namespace.clone()));
-            report.unlabelled.extend(unlabelled);
+            for policy in policies.all().filter(|policy| policy.selects_by_labels()) {
+                let namespaces = report.unlabelled.entry(policy.name.clone()).or_default();
+                namespaces.insert(canary.namespace.clone());
+            }
         }
         let mut namespace_labels = given.cloned().unwrap_or_default();
         namespace_labels.insert(NAMESPACE_NAME.to_owned(), canary.namespace.clone());

@@ -132,11 +132,8 @@ pub fn run(args: Args) -> ExitCode {
     for broken in &broken {
         eprintln!("{broken}");
     }
-    for (policy, namespace) in &report.unlabelled {
-        eprintln!(
-            "policy {policy} selects namespaces by labels, and those of {namespace} were not given: it counts as one \
-             without any; add the Namespace to what is checked"
-        );
+    for line in print::unlabelled(&report) {
+        eprintln!("{line}");
     }
     match output {
         Format::Text | Format::Github => eprintln!("{}", print::summary(&report, strict)),

@@ -5,6 +5,9 @@ use serde::Serialize;
 use super::judge::{Found, Report};
 use crate::policy::{GROUP, Mode, Rule};
 
+/// So many namespaces are named in one line.
+const MOST_NAMED: usize = 5;
+
 /// What was found, one line each: `FILE:LINE: error[RULE] NS/NAME FIELD: MESSAGE; MEND`.
 #[must_use]
 pub fn text(report: &Report, strict: bool) -> String {
@@ -21,10 +24,12 @@ fn line(found: &Found) -> String {
         at,
     } = found;
     format!(
-        "{file}:{}: {}[{}] {namespace}/{name} {}: {}; {}\n",
+        "{file}:{}: {}[{}] {}/{} {}: {}; {}\n",
         at.line,
         level(*mode),
         finding.rule,
+        namespace.escape_debug(),
+        name.escape_debug(),
         finding.field,
         finding.message,
         finding.mend
@@ -39,6 +44,32 @@ pub const fn level(mode: Mode) -> &'static str {
         Mode::Warn => "warning",
         Mode::Audit | Mode::Off => "note",
     }
+}
+
+/// Which policies may have been mistaken for want of labels, a line each.
+pub fn unlabelled(report: &Report) -> impl Iterator<Item = String> {
+    report.unlabelled.iter().map(|(policy, namespaces)| {
+        let named: Vec<_> = namespaces
+            .iter()
+            .take(MOST_NAMED)
+            .map(|namespace| namespace.escape_debug().to_string())
+            .collect();
+        let (named, more) = (named.join(", "), namespaces.len().saturating_sub(MOST_NAMED));
+        match (namespaces.len(), more) {
+            (1, _) => format!(
+                "policy {policy} selects namespaces by labels, and those of {named} were not given: it counts as one \
+                 without any; add the Namespace to what is checked"
+            ),
+            (_, 0) => format!(
+                "policy {policy} selects namespaces by labels, and those of {named} were not given: they count as ones \
+                 without any; add the Namespaces to what is checked"
+            ),
+            (_, more) => format!(
+                "policy {policy} selects namespaces by labels, and those of {named} and {more} more were not given: they \
+                 count as ones without any; add the Namespaces to what is checked"
+            ),
+        }
+    })
 }
 
 /// How much was found, in words.
