@@ -209,4 +209,17 @@ mod tests {
         assert_eq!(failed(404), Sight::Missing);
         assert!(matches!(failed(403), Sight::Unseen(_)));
     }
+
+    #[test]
+    fn a_kind_that_is_not_installed_is_looked_for_seldom() {
+        let known = Known::default();
+        let mut pause = Pause(known.clone());
+        assert_eq!(pause.next(), Some(BEGIN_AGAIN));
+        let mut status = Status::failure("no", "Reason");
+        status.code = 404;
+        known.take(Err(watcher::Error::InitialListFailed(kube::Error::Api(status.boxed()))));
+        assert_eq!(pause.next(), Some(LOOK_AGAIN));
+        known.take(Ok(watcher::Event::InitDone));
+        assert_eq!(pause.next(), Some(BEGIN_AGAIN));
+    }
 }

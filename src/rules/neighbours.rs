@@ -139,6 +139,7 @@ mod tests {
         for spec in [
             json!({"targetRef": {"name": "web"}, "service": {"name": "front"}}),
             json!({"targetRef": {"name": "front"}}),
+            json!({"service": {"name": "front"}}),
         ] {
             let found = found(&world, &spec);
             assert_eq!(found.len(), 1, "{found:?}");
