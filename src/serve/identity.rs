@@ -5,7 +5,10 @@ use std::sync::{Arc, OnceLock};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{Api, Client, api::PostParams};
 use rustls::crypto::ring;
-use tokio::time::{Duration, sleep};
+use tokio::{
+    sync::oneshot,
+    time::{Duration, timeout},
+};
 
 use super::{one_line, readiness::Readiness, register::Registration};
 use crate::enforcer::policies::InForce;
@@ -39,21 +42,29 @@ impl Identity {
 }
 
 /// Asks until the API server says who this is, then registers the webhook if that is wanted: not before it is known by
-/// which policies it judges.
+/// which policies it judges. Ends early when `stop` is dropped, but never in the middle of a write: what was sent
+/// and not waited for may still be done.
 pub async fn find_out(
     client: Client,
     identity: Identity,
     readiness: Readiness,
     policies: InForce,
     registration: Option<Registration>,
+    mut stop: oneshot::Receiver<()>,
 ) {
     while registration.is_some() && !policies.is_known() {
         let why = "the webhook is registered when the policies are known";
         readiness.set("identity", Err(why.to_owned()));
-        sleep(BRIEFLY).await;
+        if timeout(BRIEFLY, &mut stop).await.is_ok() {
+            return;
+        }
     }
     loop {
-        match ask(&client).await {
+        let asked = tokio::select! {
+            asked = ask(&client) => asked,
+            _ = &mut stop => return,
+        };
+        match asked {
             Ok(username) => {
                 if let Some(registration) = &registration
                     && let Err(error) = registration.write(&client, &username).await
@@ -69,7 +80,9 @@ pub async fn find_out(
             }
             Err(error) => readiness.set("identity", Err(one_line(&error))),
         }
-        sleep(RETRY).await;
+        if timeout(RETRY, &mut stop).await.is_ok() {
+            return;
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use std::{
 use axum::http::{HeaderValue, header};
 use futures::{FutureExt as _, StreamExt as _, future::ready};
 use kube::{Client, client::ClientBuilder};
+use tokio::sync::oneshot;
 
 pub use self::args::Args;
 use self::{
@@ -173,12 +174,14 @@ pub async fn run(args: Args) -> Result<(), Error> {
         Ok(())
     });
     let stop_enforcer = tasks.spawn_enforcer(context, queue, election, readiness.clone());
+    let (stop_registering, stop) = oneshot::channel();
     let registering = tokio::spawn(identity::find_out(
         client.clone(),
         identity.clone(),
         readiness.clone(),
         policies,
         registration.clone(),
+        stop,
     ));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %webhook_addr, %admin_addr, "started");
 
@@ -188,8 +191,8 @@ pub async fn run(args: Args) -> Result<(), Error> {
     };
     readiness.set("running", Err("stopping".to_owned()));
     // What is removed must not be written once more.
-    registering.abort();
-    let _ = registering.await;
+    drop(stop_registering);
+    let _ = tokio::time::timeout(DRAIN, registering).await;
     if let Some(registration) = &registration {
         // Not to be cut short: a configuration that is left behind refuses everybody's Canaries.
         let _ = tokio::time::timeout(DRAIN, registration.remove(&client)).await;
