@@ -134,6 +134,7 @@ impl Audit {
         // By which policies everything was judged last, and whether that could not be done since.
         let mut judged_by: Option<Arc<Policies>> = None;
         let mut is_outdated = false;
+        let mut has_failed = false;
         loop {
             tokio::select! {
                 () = self.marks.0.some.notified() => {}
@@ -164,17 +165,17 @@ impl Audit {
             let changed = self.changed(marked, shared);
             let is_time = Instant::now() >= everything_at || changed.len() > FEW;
             is_outdated |= is_time;
-            let done = async {
-                // First what changed, of which something may be to tell. At the beginning everything has.
-                if changed.len() <= FEW && judged_by.is_some() {
-                    self.judge_some(&changed, &current).await?;
-                }
-                if is_time {
-                    self.judge_everything(&current).await?;
-                }
-                Ok::<_, Error>(())
-            };
-            if let Err(error) = done.await {
+            // First what changed, of which something may be to tell. At the beginning everything has.
+            let mut done = Ok(());
+            if changed.len() <= FEW && judged_by.is_some() {
+                done = self.judge_some(&changed, &current).await;
+            }
+            // One that can never be read by itself holds up nobody else.
+            if is_time && (done.is_ok() || has_failed) {
+                done = self.judge_everything(&current).await;
+            }
+            has_failed = done.is_err();
+            if let Err(error) = done {
                 tracing::warn!(%error, "the audit is not complete; trying again");
                 everything_at = Instant::now() + AGAIN;
                 continue;

@@ -91,6 +91,13 @@ impl Audited {
         server.end_of_script();
     }
 
+    /// Waits for the Event that tells of the interval.
+    async fn told_of_interval(&self) {
+        let event = self.stage.told("PolicyFinding").await;
+        let note = event.body["note"].as_str().unwrap_or_default();
+        assert!(note.contains("[interval]"), "{note}");
+    }
+
     /// Somebody edits the policy.
     fn change_policy(&self, generation: i64, admission: Value) {
         self.stage.server.change(|world| {
@@ -184,14 +191,7 @@ async fn what_is_new_in_a_canary_is_told_although_its_policy_changes_too() {
     audited.change_policy(2, json!({"interval": {"max": "2h"}}));
     tokio::time::sleep(A_WHILE / 10).await;
     audited.marks.mark([(NAMESPACE.to_owned(), APP.to_owned())]);
-    let event = audited.stage.told("PolicyFinding").await;
-    assert!(
-        event.body["note"]
-            .as_str()
-            .is_some_and(|note| note.contains("[interval]")),
-        "{}",
-        event.body
-    );
+    audited.told_of_interval().await;
 }
 
 #[tokio::test]
@@ -200,14 +200,24 @@ async fn what_is_new_in_a_canary_is_told_although_it_could_not_be_read_at_first(
     audited.status(1).await;
     audited.stage.server.script(on("get", "canaries").once().refuse(500));
     audited.edit(APP, hasty).await;
-    let event = audited.stage.told("PolicyFinding").await;
-    assert!(
-        event.body["note"]
-            .as_str()
-            .is_some_and(|note| note.contains("[interval]")),
-        "{}",
-        event.body
-    );
+    audited.told_of_interval().await;
+}
+
+#[tokio::test]
+async fn one_that_can_never_be_read_by_itself_is_judged_with_all() {
+    let audited = Audited::new(|world| app::install(world, APP), None).await;
+    let found = audited.status(1).await["findings"]["total"].clone();
+    audited.stage.server.script(on("get", "canaries").refuse(403));
+    audited.edit(APP, hasty).await;
+    let is_more = |world: &World| {
+        let policy = world.get("canarypolicies", "", POLICY).expect("the policy");
+        policy["status"]["findings"]["total"] != found
+    };
+    audited
+        .stage
+        .server
+        .until("what is new is counted", |world, _| is_more(world).then_some(()))
+        .await;
 }
 
 #[tokio::test]
