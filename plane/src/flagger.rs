@@ -30,6 +30,9 @@ pub(crate) fn launch(tools: &Tools, layout: &Layout, ports: &PortMap, extra: &[S
         "-metrics-server=http://127.0.0.1:9".to_owned(),
         format!("-port={}", ports.flagger),
         "-log-level=debug".to_owned(),
+        // With as many Canaries as a plane may have, its looks would wait for each other for seconds.
+        "-kubeconfig-qps=1000".to_owned(),
+        "-kubeconfig-burst=2000".to_owned(),
     ];
     args.extend_from_slice(extra);
     Launch {

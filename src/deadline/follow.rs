@@ -7,6 +7,7 @@ use super::{
     budget::{Budget, Course},
     counted::after,
     crashes::Crashes,
+    looks::{between_looks, look_time},
     observe::{LOOK_MARGIN, Scene, Standing, standing},
     remedy::requested,
     revision::Revision,
@@ -39,12 +40,12 @@ pub(super) fn carry_forward(
     };
     let mut rollout = before.clone();
     if rollout.target != canary.spec.target {
-        retarget(&mut rollout, canary, live, now);
+        retarget(&mut rollout, scene, live, now);
     }
     if scene.target.is_some() && rollout.revision.template == TemplateHash::default() {
         // The rollout was found without its target, and now the target is there.
         rollout.revision.template = live.template;
-        rollout.unproven_until = proven_after(canary, now);
+        rollout.unproven_until = proven_after(scene, now);
     }
     if !live.taken_up_since(&before.revision) {
         follow_template(&mut rollout, scene, live, now);
@@ -76,15 +77,15 @@ pub(super) fn carry_forward(
 
 /// A user pointed the Canary at another workload: what was counted was about the first one, and Flagger must look at the
 /// other one before anybody may say that it took up its template.
-fn retarget(rollout: &mut Rollout, canary: &Canary, live: &Revision, now: Timestamp) {
-    rollout.target = canary.spec.target.clone();
+fn retarget(rollout: &mut Rollout, scene: Scene<'_>, live: &Revision, now: Timestamp) {
+    rollout.target = scene.canary.spec.target.clone();
     rollout.revision.template = live.template;
     rollout.wanted = None;
     rollout.budget = Budget::new(rollout.budget.course, now);
     rollout.crashes = Crashes::default();
     rollout.revision_since = now;
     rollout.was_ready = false;
-    rollout.unproven_until = proven_after(canary, now);
+    rollout.unproven_until = proven_after(scene, now);
     rollout.unsynced_until = None;
     rollout.breach = None;
 }
@@ -93,15 +94,15 @@ fn retarget(rollout: &mut Rollout, canary: &Canary, live: &Revision, now: Timest
 /// template, is no new revision to it, and what is live is what the rollout goes on with.
 fn follow_template(rollout: &mut Rollout, scene: Scene<'_>, live: &Revision, now: Timestamp) {
     let canary = scene.canary;
-    // A Flagger that is down did not look, however long that takes.
+    // A Flagger that is down did not look, however long that takes, and a look that began before the push did not see it.
     let looked = |until: Timestamp| {
-        let pushed = until.checked_sub(look_time(canary)).ok();
-        scene.sign_of_life(now) > pushed
+        let seen_from = until.checked_sub(between_looks(canary)).ok();
+        scene.sign_of_life(now) > seen_from
     };
     if live.template == rollout.revision.template {
         rollout.unsynced_until = None;
     } else if rollout.unsynced_until.is_none() {
-        rollout.unsynced_until = proven_after(canary, now);
+        rollout.unsynced_until = proven_after(scene, now);
     } else if rollout
         .unsynced_until
         .is_some_and(|until| now >= until && looked(until))
@@ -117,7 +118,7 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
     let phase_started = promoted.phase_started.unwrap_or(now).min(now);
     // A rollout that has only just begun has the template that it began with.
     let just_begun = now.duration_since(phase_started) <= LOOK_MARGIN;
-    let unproven_until = proven_after(canary, now).filter(|_| !watched && !just_begun);
+    let unproven_until = proven_after(scene, now).filter(|_| !watched && !just_begun);
     // After a restart in the middle of an update nobody knows whose pods these are.
     let is_updating = scene.target.is_some_and(|target| target.total > target.updated);
     let unknown = scene.pods.filter(|_| !watched && is_updating).unwrap_or_default();
@@ -167,17 +168,9 @@ fn found(scene: Scene<'_>, promoted: &Promoted, live: &Revision, watched: bool, 
 
 /// When it is certain that the live template is the one that Flagger took up: it looks at its target once an interval,
 /// and what it has not taken up by then it does not see as new.
-fn proven_after(canary: &Canary, now: Timestamp) -> Option<Timestamp> {
-    now.checked_add(look_time(canary)).ok()
-}
-
-/// How long Flagger takes to look at its target once more, at the most.
-#[must_use]
-pub fn look_time(canary: &Canary) -> SignedDuration {
-    let effective = Effective::of(canary);
-    let look = effective.interval.saturating_add(effective.hook_time);
-    let look = SignedDuration::try_from(look).unwrap_or(SignedDuration::MAX);
-    look.saturating_add(LOOK_MARGIN)
+fn proven_after(scene: Scene<'_>, now: Timestamp) -> Option<Timestamp> {
+    now.checked_add(look_time(scene.canary, scene.surroundings.canaries))
+        .ok()
 }
 
 /// The first `Progressing`; while there was none, the start of the wait for it. A stamp never gives a later start than

@@ -15,6 +15,7 @@ pub mod crashes;
 mod follow;
 pub mod judge;
 pub mod limits;
+mod looks;
 pub mod observe;
 pub mod pods;
 pub mod reason;
@@ -26,7 +27,7 @@ pub mod trouble;
 pub mod verdict;
 
 pub use clock::Clock;
-pub use follow::look_time;
 pub use judge::judge;
+pub use looks::{look_time, looks_ended_at};
 pub use observe::observe;
 pub use remedy::remedy;

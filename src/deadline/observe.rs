@@ -53,14 +53,16 @@ impl Scene<'_> {
     }
 }
 
-/// What is known of Flagger itself and of the routes. It is looked up for the last resort alone, and what is not known
-/// for certain is false.
+/// What is known of Flagger itself and of the routes. The evidence is looked up for the last resort alone, and what is not
+/// known for certain is false.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Surroundings {
     /// There is evidence that Flagger is down, and no Canary shows a sign of life.
     pub flagger_down: bool,
     /// The provider's routes were read back, and all traffic goes to the primary.
     pub routes_on_primary: bool,
+    /// How many Canaries Flagger looks after, as far as that is known.
+    pub canaries: usize,
 }
 
 /// What matters about a Canary now.

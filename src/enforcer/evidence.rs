@@ -47,13 +47,14 @@ pub async fn gather(
     silence: SignedDuration,
     now: Timestamp,
 ) -> Result<Surroundings, Error> {
+    let surroundings = surroundings(context);
     if anybody_lives(context, silence, now) {
-        return Ok(Surroundings::default());
+        return Ok(surroundings);
     }
     let flaggers = flaggers(context).await?;
     let flagger_down = !flaggers.is_empty() && are_down(context, &flaggers, now).await?;
     if !flagger_down {
-        return Ok(Surroundings::default());
+        return Ok(surroundings);
     }
     let provider = canary.spec.provider.clone().or_else(|| mesh_provider(&flaggers));
     let provider = provider.and_then(|provider| Provider::parse(&provider));
@@ -64,7 +65,17 @@ pub async fn gather(
     Ok(Surroundings {
         flagger_down,
         routes_on_primary,
+        ..surroundings
     })
+}
+
+/// What is known without looking.
+#[must_use]
+pub fn surroundings(context: &Context) -> Surroundings {
+    Surroundings {
+        canaries: context.watches.canaries.len(),
+        ..Surroundings::default()
+    }
 }
 
 /// Whether any Canary showed a sign of life.

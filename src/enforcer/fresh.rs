@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{Context, Error, ask};
+use super::{Context, Error, ask, evidence::surroundings};
 use crate::{
     deadline::{
         observe::{Scene, Surroundings},
@@ -76,7 +76,7 @@ impl Fresh {
             target,
             primary,
             last_event,
-            surroundings: Surroundings::default(),
+            surroundings: surroundings(context),
             pods,
         })
     }

@@ -20,6 +20,8 @@ use super::{
 };
 use crate::{
     deadline::{
+        looks_ended_at,
+        observe::Scene,
         remedy::{Levers, OURS, TargetLever, requested},
         revision::Revision,
         stamp::{self, Stamp},
@@ -53,6 +55,8 @@ pub struct Before {
     progressing: Option<(String, Option<Value>)>,
     /// The Canary's count of failed checks.
     failed_checks: Option<i64>,
+    /// When it was raised.
+    raised_at: Option<Timestamp>,
     /// The Canary's `lastTransitionTime`, as it was and as it was put.
     transition: Option<(Timestamp, Timestamp)>,
 }
@@ -69,8 +73,8 @@ pub enum Pulled {
 /// Pulls the levers that are not in place yet. `before` notes what they found, `first` when the first of them moved:
 /// both also when a later one fails.
 ///
-/// The one on a Deployment is left to the next time if the failed checks were only just raised: a look of Flagger's that
-/// read the Canary before must not find it, since it would roll back without telling the team (`docs/flagger.md#l3`).
+/// The one on a Deployment waits until no look is under way any more that read the Canary before the failed checks were
+/// raised: such a look would roll back without telling the team (`docs/flagger.md#l3`).
 ///
 /// # Errors
 /// A write was refused; with a conflict, something changed since it was judged.
@@ -89,7 +93,9 @@ pub async fn pull(
         before.get_or_insert_default().failed_checks = Some(canary.status.failed_checks);
         let threshold = Effective::of(canary).threshold;
         written = patch_failed_checks(context, canary, threshold).await?;
-        first.get_or_insert_with(|| context.now());
+        let raised_at = context.now();
+        before.get_or_insert_default().raised_at = Some(raised_at);
+        first.get_or_insert(raised_at);
     }
     if levers.target == TargetLever::BackdateTransition
         && let Some(backdated) = backdated(canary, context.now())
@@ -102,8 +108,9 @@ pub async fn pull(
     if let Some((target, object)) = fresh
         .target
         .as_ref()
-        .filter(|_| levers.target == TargetLever::ExceedDeadline && first.is_none())
+        .filter(|_| levers.target == TargetLever::ExceedDeadline)
         && !target.deadline_exceeded()
+        && may_follow(fresh.scene(), before.as_ref(), context.now())
     {
         let name = canary.spec.target.name.clone();
         before.get_or_insert_default().progressing = Some((name, progressing(object).cloned()));
@@ -123,6 +130,15 @@ pub async fn pull(
         return Ok(Pulled::MovedOn);
     }
     Ok(Pulled::InPlace)
+}
+
+/// Whether the lever on the target may follow the failed checks.
+#[must_use]
+pub fn may_follow(scene: Scene<'_>, before: Option<&Before>, now: Timestamp) -> bool {
+    let ended_at = before
+        .and_then(|before| before.raised_at)
+        .and_then(|raised| looks_ended_at(raised, scene.last_event, scene.canary, scene.surroundings.canaries));
+    ended_at.is_none_or(|ended| now >= ended)
 }
 
 /// Puts back exactly what the levers found.
@@ -228,6 +244,7 @@ impl Before {
             progressing: exceeded.then(|| (canary.spec.target.name.clone(), None)),
             // Flagger counts on from none.
             failed_checks: failed.then_some(0),
+            raised_at: None,
             transition: backdated.map(|stands| (now, stands)),
         };
         (found != Self::default()).then_some(found)

@@ -25,7 +25,7 @@ use crate::{
         judge::{Judgement, Pending},
         limits::Limits,
         look_time, observe,
-        observe::{Observation, Scene, Surroundings, TargetSeen},
+        observe::{Observation, Scene, TargetSeen},
         remedy,
         remedy::{Remedy, TargetLever, requested, wants_evidence},
         stamp::Stamp,
@@ -48,8 +48,8 @@ const CACHES_SOON: Duration = Duration::from_millis(100);
 const PODS_SELDOM: Duration = Duration::from_secs(2);
 /// For so many of Flagger's looks the levers are asserted again as soon as one of them is gone.
 const LOOKS: i32 = 3;
-/// How soon the levers are asserted again while Flagger does not react, and the second of them after the first: one of
-/// Flagger's looks that read the Canary before the first has read the target by then (`docs/flagger.md#l3`).
+/// How soon the levers are asserted again while Flagger does not react, and how often it is looked whether the second of
+/// them may follow the first.
 const REASSERT: Duration = Duration::from_secs(1);
 
 /// How often it is looked for evidence that Flagger is down.
@@ -124,7 +124,7 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
         primary,
         pods: memory.pods.as_ref().map(|(_, pods)| pods.as_slice()),
         last_event: context.watches.signs.last(canary),
-        surroundings: Surroundings::default(),
+        surroundings: evidence::surroundings(context),
     };
     let mut look = Look::at(scene, &memory.stamp, &limits, now);
 
@@ -246,12 +246,15 @@ fn is_settled(look: &Look, scene: Scene<'_>, limits: &Limits, memory: &Memory, n
                 let failed = scene.canary.status.failed_checks >= Effective::of(scene.canary).threshold;
                 let target_told = match levers.target {
                     TargetLever::None => true,
-                    TargetLever::ExceedDeadline => scene.target.is_some_and(Workload::deadline_exceeded),
+                    TargetLever::ExceedDeadline => {
+                        scene.target.is_some_and(Workload::deadline_exceeded)
+                            || !levers::may_follow(scene, memory.before.as_ref(), now)
+                    }
                     TargetLever::BackdateTransition => levers::backdated(scene.canary, now).is_none(),
                     TargetLever::Later(until) => until.is_none_or(|until| now < until),
                 };
                 let in_place = (!levers.fail_checks || failed) && target_told;
-                let just_pulled = rests(memory, look.seen.target, scene.canary, now);
+                let just_pulled = rests(memory, &look.seen, scene.canary, now);
                 let restrained = !requested(&memory.stamp) && memory.is_restrained(now);
                 let in_place = requested(&memory.stamp) && in_place && !look.wants_evidence(limits, memory, now);
                 restrained || just_pulled || in_place
@@ -263,24 +266,25 @@ fn is_settled(look: &Look, scene: Scene<'_>, limits: &Limits, memory: &Memory, n
 
 /// Whether the levers were asserted a moment ago, and it is waited before that is done again. The one on a target that was
 /// ready was taken away at once, and Flagger may look in the next moment in which it is not.
-fn rests(memory: &Memory, target: TargetSeen, canary: &Canary, now: Timestamp) -> bool {
-    let was_in_vain = memory.pulled_when_ready && memory.refusals == 0 && target == TargetSeen::Unready;
+fn rests(memory: &Memory, seen: &Observation, canary: &Canary, now: Timestamp) -> bool {
+    let was_in_vain = memory.pulled_when_ready && memory.refusals == 0 && seen.target == TargetSeen::Unready;
     let just_pulled = memory
         .pulled_at
-        .is_some_and(|pulled| pulled.elapsed() < reassert(memory, canary, now));
+        .is_some_and(|pulled| pulled.elapsed() < reassert(memory, seen, canary, now));
     just_pulled && !was_in_vain
 }
 
 /// How long to wait before the levers are asserted again: longer each time that this was refused, and longer and longer if
 /// Flagger does not react. While it may yet look, whatever takes one away, such as pods that are ready for a moment, may
 /// not keep it away (`docs/flagger.md#l3`).
-fn reassert(memory: &Memory, canary: &Canary, now: Timestamp) -> Duration {
+fn reassert(memory: &Memory, seen: &Observation, canary: &Canary, now: Timestamp) -> Duration {
     if memory.refusals > 0 {
         let wait = REASSERT.saturating_mul(1 << memory.refusals.min(6));
         return wait.min(LONGEST_SLEEP);
     }
     let asked = memory.stamp.verdict.as_ref().filter(|_| requested(&memory.stamp));
-    let beyond = asked.map(|verdict| now.duration_since(verdict.at) - look_time(canary).saturating_mul(LOOKS));
+    let looks = look_time(canary, seen.surroundings.canaries).saturating_mul(LOOKS);
+    let beyond = asked.map(|verdict| now.duration_since(verdict.at) - looks);
     let beyond = beyond.and_then(|beyond| Duration::try_from(beyond).ok());
     beyond.unwrap_or_default().clamp(REASSERT, LONGEST_SLEEP)
 }
@@ -337,7 +341,7 @@ fn next_look(look: &Look, memory: &Memory, canary: &Canary, waits: [Option<Durat
         .flatten();
     let until = moments.map(|moment| moment.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
     let acting = requested(&memory.stamp) || (matches!(look.remedy, Remedy::RollBack(..)) && restrained.is_none());
-    let rest = reassert(memory, canary, now);
+    let rest = reassert(memory, &look.seen, canary, now);
     let rested = memory
         .pulled_at
         .map(|pulled| pulled.elapsed())
@@ -441,6 +445,7 @@ mod tests {
         deadline::{
             Clock,
             announce::PRIMARY_PATIENCE,
+            observe::Surroundings,
             reason, stamp,
             stamp::Breach,
             verdict::{Outcome, RemedyName},
@@ -467,7 +472,8 @@ mod tests {
             surroundings: Surroundings::default(),
         };
         let mut memory = Memories::default().take(&canary, at(0));
-        memory.stamp = observe(scene, &memory.stamp, at(0)).1;
+        let (mut seen, stamp) = observe(scene, &memory.stamp, at(0));
+        memory.stamp = stamp;
         let breach = Breach {
             clock: Clock::Readiness,
             deadline: at(0),
@@ -477,23 +483,28 @@ mod tests {
         // A look takes an interval and five seconds at the most.
         for (second, wait) in [(0, 1), (44, 1), (46, 1), (47, 2), (55, 10), (105, 60), (4000, 60)] {
             assert_eq!(
-                reassert(&memory, &canary, at(second)),
+                reassert(&memory, &seen, &canary, at(second)),
                 Duration::from_secs(wait),
                 "{second}"
             );
         }
         memory.pulled_at = Some(Instant::now());
-        assert!(rests(&memory, TargetSeen::Unready, &canary, at(0)));
-        // What was put on a ready target is gone already.
-        memory.pulled_when_ready = true;
-        assert!(!rests(&memory, TargetSeen::Unready, &canary, at(0)));
-        assert!(rests(&memory, TargetSeen::Ready, &canary, at(0)));
-        memory.refusals = 1;
-        assert!(rests(&memory, TargetSeen::Unready, &canary, at(0)));
+        for (was_ready, refusals, target, waits) in [
+            (false, 0, TargetSeen::Unready, true),
+            // What was put on a ready target is gone already.
+            (true, 0, TargetSeen::Unready, false),
+            (true, 0, TargetSeen::Ready, true),
+            (true, 1, TargetSeen::Unready, true),
+        ] {
+            memory.pulled_when_ready = was_ready;
+            memory.refusals = refusals;
+            seen.target = target;
+            assert_eq!(rests(&memory, &seen, &canary, at(0)), waits, "{target:?} {refusals}");
+        }
         for (refusals, wait) in [(1, 2), (2, 4), (5, 32), (6, 60), (100, 60)] {
             memory.refusals = refusals;
             assert_eq!(
-                reassert(&memory, &canary, at(1)),
+                reassert(&memory, &seen, &canary, at(1)),
                 Duration::from_secs(wait),
                 "{refusals}"
             );

@@ -16,6 +16,7 @@ use super::{film::Film, requested};
 const DOWN: Surroundings = Surroundings {
     flagger_down: true,
     routes_on_primary: true,
+    canaries: 1,
 };
 
 /// A rollout that was never ready, whose verdict was handed over at its deadline, and Flagger silent since the second 30.

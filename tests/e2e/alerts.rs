@@ -1,18 +1,23 @@
 //! The team's own alerts: a rollback on Curfew's word is told through Flagger's `AlertProvider`, once. Flagger's own
 //! deadline tells nobody (`docs/flagger.md#f6`).
 
-use plane::Handle;
+use curfew::enforcer::clock;
+use jiff::Timestamp;
+use plane::{Handle, audit};
 use serde_json::{Value, json};
 
 use crate::{
     curfew_says::rolled_back,
     planes,
     receiver::{REFUSE, Receiver},
-    stage::{App, Stage},
+    stage::{APP, App, Stage},
 };
 
 /// Flagger's words for a rollback.
 const ROLLED_BACK: &str = "Failed checks threshold reached 3";
+/// How many requests a look of Flagger's takes from the read of the Canary to that of its target, at the most
+/// (`docs/flagger.md#looks`).
+const REQUESTS: usize = 14;
 /// Two looks of Flagger's and something on top, in which it would alert again.
 const AGAIN: u64 = 25;
 
@@ -62,12 +67,39 @@ async fn told_once(stage: &Stage, team: &Receiver) {
     assert_eq!(failures[0].1, ROLLED_BACK);
 }
 
+/// How many requests each look of Flagger's took, from the read of the Canary to the last one of its target, with which
+/// looks at a rollout that is not ready end.
+fn looks(plane: &Handle, stage: &Stage, from: Timestamp, to: Timestamp) -> Vec<usize> {
+    let all = audit::read(&plane.audit_log()).expect("the audit log");
+    let is_its = |entry: &&audit::Entry| {
+        entry.user == "flagger" && entry.namespace == stage.namespace && (from..to).contains(&entry.at)
+    };
+    let its: Vec<_> = all.iter().filter(is_its).collect();
+    let is_look = |entry: &&audit::Entry| entry.resource == "canaries" && entry.verb == "get";
+    let looks = its.chunk_by(|_, next| !is_look(next)).filter(|look| is_look(&look[0]));
+    let target = |entry: &&audit::Entry| entry.resource == "deployments" && entry.name == APP;
+    looks
+        .filter_map(|look| look.iter().rposition(target))
+        .map(|last| last + 1)
+        .collect()
+}
+
 async fn alone(plane: &Handle) {
     let stage = Stage::alone(plane, "alerts").await;
     let team = Receiver::open().await;
     install(&stage, &team, json!([])).await;
     stage.push("unready").await;
+    stage.phase("Progressing", 30).await;
+    let begun = clock::now();
     stage.phase("Failed", 75).await;
+    let mut looks = looks(plane, &stage, begun, clock::now());
+    // The one that rolled back went on with its target.
+    looks.pop();
+    eprintln!("requests of the looks at a rollout that is not ready: {looks:?}");
+    assert!(
+        looks.iter().max().is_some_and(|most| (8..=REQUESTS).contains(most)),
+        "{looks:?}"
+    );
     stage
         .never("it left Failed", AGAIN, |seen| seen.phase() != "Failed")
         .await;

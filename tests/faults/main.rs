@@ -13,6 +13,7 @@ mod conflicts;
 mod daemon_set;
 mod gone;
 mod leadership;
+mod looks;
 mod lost_answers;
 mod many;
 mod nonsense;

@@ -1,0 +1,130 @@
+//! Flagger's looks at a Canary: how long one lasts, and when one that may be under way has ended for certain.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::observe::LOOK_MARGIN;
+use crate::flagger::{canary::Canary, effective::Effective};
+
+/// How often Flagger's client asks the API server in a second at most, and how often at once before that holds: the
+/// defaults of its `-kubeconfig-qps` and `-kubeconfig-burst`.
+const REQUESTS_PER_SECOND: u64 = 100;
+const BURST: u64 = 250;
+/// So many requests it makes in a look at a rollout that is not ready.
+const REQUESTS: u64 = 14;
+/// A look that waits for nothing takes less, and of an Event only the second is known.
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+/// How long one of Flagger's looks lasts at the most from the read of the Canary to that of its target, where it looks
+/// after so many Canaries: all of them may be due at once, and wait for one another (`docs/flagger.md#looks`).
+#[must_use]
+pub fn look_lasts(canaries: usize) -> SignedDuration {
+    let canaries = u64::try_from(canaries).unwrap_or(u64::MAX);
+    let waiting = canaries.saturating_mul(REQUESTS).saturating_sub(BURST);
+    let millis = i64::try_from(waiting.saturating_mul(1000) / REQUESTS_PER_SECOND).unwrap_or(i64::MAX);
+    SignedDuration::from_millis(millis).max(SECOND)
+}
+
+/// How long Flagger takes to look at its target once more, at the most, where it looks after so many Canaries.
+#[must_use]
+pub fn look_time(canary: &Canary, canaries: usize) -> SignedDuration {
+    between_looks(canary).saturating_add(LOOK_MARGIN.max(look_lasts(canaries)))
+}
+
+/// How long after the beginning of a look the next one begins, at the most.
+pub(super) fn between_looks(canary: &Canary) -> SignedDuration {
+    let effective = Effective::of(canary);
+    let between = effective.interval.saturating_add(effective.hook_time);
+    SignedDuration::try_from(between).unwrap_or(SignedDuration::MAX)
+}
+
+/// From when on no look is under way any more that read the Canary before `moment`, by the last Event of Flagger's about
+/// it. Its looks at one Canary follow each other, and one at a rollout that is not ready ends with an Event, unless there
+/// were so many that Flagger's client keeps them back.
+#[must_use]
+pub fn looks_ended_at(
+    moment: Timestamp,
+    last_event: Option<Timestamp>,
+    canary: &Canary,
+    canaries: usize,
+) -> Option<Timestamp> {
+    let interval = SignedDuration::try_from(Effective::of(canary).interval).unwrap_or(SignedDuration::MAX);
+    let lasts = look_lasts(canaries).min(interval);
+    let soon = moment.checked_add(SECOND).ok()?;
+    let next_begins = last_event.and_then(|ended| ended.checked_add(interval - lasts).ok());
+    if last_event > Some(moment) || next_begins >= Some(soon) {
+        Some(soon)
+    } else {
+        moment.checked_add(lasts).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn canary(interval: &str) -> Canary {
+        Canary::from_json(json!({"metadata": {"name": "web"}, "spec": {"analysis": {"interval": interval}}}))
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_800_000_000_000 + millis).expect("a time")
+    }
+
+    #[test]
+    fn a_look_lasts_longer_the_more_canaries_there_are() {
+        for (canaries, millis) in [
+            (0, 1_000),
+            (1, 1_000),
+            (25, 1_000),
+            (26, 1_140),
+            (75, 8_000),
+            (300, 39_500),
+        ] {
+            assert_eq!(
+                look_lasts(canaries),
+                SignedDuration::from_millis(millis),
+                "{canaries} Canaries"
+            );
+        }
+        assert!(look_lasts(usize::MAX) > SignedDuration::from_hours(1));
+    }
+
+    #[test]
+    fn the_next_look_comes_within_an_interval_and_what_looks_last() {
+        for (canaries, seconds) in [(1, 35), (53, 35), (100, 42)] {
+            let expected = SignedDuration::from_secs(seconds);
+            let found = look_time(&canary("30s"), canaries);
+            assert!(
+                (found - expected).abs() < SignedDuration::from_secs(1),
+                "{canaries}: {found}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_look_has_ended_when_an_event_says_so_or_none_is_due_or_it_would_have_lasted_too_long() {
+        // The first lever at 100 s; looks last a second with one Canary, 8 s with 75.
+        for (case, interval, canaries, event, ended) in [
+            ("few Canaries", "30s", 1, None, 101_000),
+            ("many, and no Event is known", "30s", 75, None, 108_000),
+            ("a look ended since", "30s", 75, Some(101_000), 101_000),
+            ("a look ended just before", "30s", 75, Some(99_000), 101_000),
+            ("the next one is not due yet", "30s", 75, Some(79_000), 101_000),
+            ("the next one may have begun", "30s", 75, Some(78_000), 108_000),
+            (
+                "more than Flagger can do in an interval",
+                "10s",
+                300,
+                Some(99_000),
+                110_000,
+            ),
+            ("an Event from long before", "10s", 300, Some(30_000), 110_000),
+        ] {
+            let found = looks_ended_at(at(100_000), event.map(at), &canary(interval), canaries);
+            assert_eq!(found, Some(at(ended)), "{case}");
+        }
+        assert_eq!(looks_ended_at(Timestamp::MAX, None, &canary("30s"), 1), None);
+    }
+}
