@@ -7,7 +7,7 @@ use super::{
     budget::{Budget, Course},
     counted::after,
     crashes::Crashes,
-    looks::{between_looks, look_time},
+    looks::look_time,
     observe::{LOOK_MARGIN, Scene, Standing, standing},
     remedy::requested,
     revision::Revision,
@@ -94,11 +94,10 @@ fn retarget(rollout: &mut Rollout, scene: Scene<'_>, live: &Revision, now: Times
 /// template, is no new revision to it, and what is live is what the rollout goes on with.
 fn follow_template(rollout: &mut Rollout, scene: Scene<'_>, live: &Revision, now: Timestamp) {
     let canary = scene.canary;
-    // A Flagger that is down did not look, however long that takes, and a look that began before the push did not see it.
-    let looked = |until: Timestamp| {
-        let seen_from = until.checked_sub(between_looks(canary)).ok();
-        scene.sign_of_life(now) > seen_from
-    };
+    // A Flagger that is down did not look, however long that takes, and a look that began before the push, held by a hook
+    // or by other looks, did not see it.
+    let interval = SignedDuration::try_from(Effective::of(canary).interval).unwrap_or(SignedDuration::MAX);
+    let looked = |until: Timestamp| scene.sign_of_life(now) > until.checked_sub(interval).ok();
     if live.template == rollout.revision.template {
         rollout.unsynced_until = None;
     } else if rollout.unsynced_until.is_none() {

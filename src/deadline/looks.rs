@@ -14,10 +14,14 @@ const REQUESTS: u64 = 14;
 /// A look that waits for nothing takes less, and of an Event only the second is known.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
+/// What is given to Flagger on top of an interval to look at its target.
+pub(super) fn look_margin(canaries: usize) -> SignedDuration {
+    LOOK_MARGIN.max(look_lasts(canaries))
+}
+
 /// How long one of Flagger's looks lasts at the most from the read of the Canary to that of its target, where it looks
 /// after so many Canaries: all of them may be due at once, and wait for one another (`docs/flagger.md#looks`).
-#[must_use]
-pub fn look_lasts(canaries: usize) -> SignedDuration {
+fn look_lasts(canaries: usize) -> SignedDuration {
     let canaries = u64::try_from(canaries).unwrap_or(u64::MAX);
     let waiting = canaries.saturating_mul(REQUESTS).saturating_sub(BURST);
     let millis = i64::try_from(waiting.saturating_mul(1000) / REQUESTS_PER_SECOND).unwrap_or(i64::MAX);
@@ -27,19 +31,16 @@ pub fn look_lasts(canaries: usize) -> SignedDuration {
 /// How long Flagger takes to look at its target once more, at the most, where it looks after so many Canaries.
 #[must_use]
 pub fn look_time(canary: &Canary, canaries: usize) -> SignedDuration {
-    between_looks(canary).saturating_add(LOOK_MARGIN.max(look_lasts(canaries)))
-}
-
-/// How long after the beginning of a look the next one begins, at the most.
-pub(super) fn between_looks(canary: &Canary) -> SignedDuration {
     let effective = Effective::of(canary);
-    let between = effective.interval.saturating_add(effective.hook_time);
-    SignedDuration::try_from(between).unwrap_or(SignedDuration::MAX)
+    let look = effective.interval.saturating_add(effective.hook_time);
+    let look = SignedDuration::try_from(look).unwrap_or(SignedDuration::MAX);
+    look.saturating_add(look_margin(canaries))
 }
 
 /// From when on no look is under way any more that read the Canary before `moment`, by the last Event of Flagger's about
 /// it. Its looks at one Canary follow each other, and one at a rollout that is not ready ends with an Event, unless there
-/// were so many that Flagger's client keeps them back.
+/// were so many that Flagger's client keeps them back. Where looks last longer than an interval, Flagger does not do what
+/// it is asked to, and no longer than that is waited for it.
 #[must_use]
 pub fn looks_ended_at(
     moment: Timestamp,
@@ -48,14 +49,13 @@ pub fn looks_ended_at(
     canaries: usize,
 ) -> Option<Timestamp> {
     let interval = SignedDuration::try_from(Effective::of(canary).interval).unwrap_or(SignedDuration::MAX);
-    let lasts = look_lasts(canaries).min(interval);
-    let soon = moment.checked_add(SECOND).ok()?;
-    let next_begins = last_event.and_then(|ended| ended.checked_add(interval - lasts).ok());
-    if last_event > Some(moment) || next_begins >= Some(soon) {
-        Some(soon)
+    let has_ended = last_event > Some(moment);
+    let wait = if has_ended {
+        SECOND
     } else {
-        moment.checked_add(lasts).ok()
-    }
+        look_lasts(canaries).min(interval)
+    };
+    moment.checked_add(wait).ok()
 }
 
 #[cfg(test)]
@@ -104,25 +104,22 @@ mod tests {
     }
 
     #[test]
-    fn a_look_has_ended_when_an_event_says_so_or_none_is_due_or_it_would_have_lasted_too_long() {
-        // The first lever at 100 s; looks last a second with one Canary, 8 s with 75.
+    fn a_look_has_ended_when_an_event_says_so_or_it_would_have_lasted_too_long() {
+        // The first lever at 100.5 s; looks last a second with one Canary, 8 s with 75.
         for (case, interval, canaries, event, ended) in [
-            ("few Canaries", "30s", 1, None, 101_000),
-            ("many, and no Event is known", "30s", 75, None, 108_000),
-            ("a look ended since", "30s", 75, Some(101_000), 101_000),
-            ("a look ended just before", "30s", 75, Some(99_000), 101_000),
-            ("the next one is not due yet", "30s", 75, Some(79_000), 101_000),
-            ("the next one may have begun", "30s", 75, Some(78_000), 108_000),
+            ("few Canaries", "30s", 1, None, 101_500),
+            ("many, and no Event is known", "30s", 75, None, 108_500),
+            ("a look ended since", "30s", 75, Some(101_000), 101_500),
             (
-                "more than Flagger can do in an interval",
-                "10s",
-                300,
-                Some(99_000),
-                110_000,
+                "of an Event only the second is known",
+                "30s",
+                75,
+                Some(100_000),
+                108_500,
             ),
-            ("an Event from long before", "10s", 300, Some(30_000), 110_000),
+            ("more than Flagger can do in an interval", "10s", 300, None, 110_500),
         ] {
-            let found = looks_ended_at(at(100_000), event.map(at), &canary(interval), canaries);
+            let found = looks_ended_at(at(100_500), event.map(at), &canary(interval), canaries);
             assert_eq!(found, Some(at(ended)), "{case}");
         }
         assert_eq!(looks_ended_at(Timestamp::MAX, None, &canary("30s"), 1), None);

@@ -7,6 +7,7 @@ use super::{
     budget::Course,
     counted::{Gap, running, unready},
     follow::{carry_forward, recalled_breach},
+    looks::look_margin,
     pods::PodSeen,
     remedy::OURS,
     revision::Revision,
@@ -260,7 +261,7 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         if let Some(pods) = scene.pods {
             rollout.crashes.note(pods, rollout.started_at, synced);
         }
-        hook = hook_seen(&rollout, &effective);
+        hook = hook_seen(&rollout, &effective, scene.surroundings.canaries);
         if seen == TargetSeen::Ready && !rollout.was_ready {
             rollout.was_ready = true;
             stamp.note_ready_after(now.duration_since(rollout.revision_since));
@@ -330,14 +331,17 @@ fn observation(
 }
 
 /// Until when a look that a hook holds may go on, by what is known of the target.
-fn hook_seen(rollout: &Rollout, effective: &Effective) -> Hook {
+fn hook_seen(rollout: &Rollout, effective: &Effective, canaries: usize) -> Hook {
     // Under skipAnalysis a look ends before it would call a hook.
     let calls_hooks = !effective.skip_analysis && !effective.hook_time.is_zero();
     if !calls_hooks || !(rollout.was_ready || rollout.budget.course == Course::Ready) {
         return Hook::None;
     }
     let held = SignedDuration::try_from(effective.hook_time).unwrap_or(SignedDuration::MAX);
-    let end = rollout.budget.since.checked_add(held.saturating_add(LOOK_MARGIN));
+    let end = rollout
+        .budget
+        .since
+        .checked_add(held.saturating_add(look_margin(canaries)));
     match (rollout.budget.course, end) {
         (Course::Unready, Ok(end)) => Hook::Until(end),
         (Course::Unready, Err(_)) | (Course::Ready | Course::Frozen, _) => Hook::May,

@@ -28,9 +28,10 @@ use crate::{
 /// How long something that speaks against acting is believed to last.
 const RESTRAINED: SignedDuration = SignedDuration::from_secs(10);
 
-/// How long kubelets and controllers are given to tell what happened while the API server was gone: that pods got ready
-/// meanwhile, for one. What a controller tells later than that is not waited for, since the pods speak for themselves.
-const NEWS: SignedDuration = SignedDuration::from_secs(2);
+/// How long kubelets are given to tell what happened while the API server was gone: that pods got ready meanwhile, for
+/// one. What they could not tell they try again once in so long (`syncPeriod` in `pkg/kubelet/status`). What a controller
+/// tells later than that is not waited for, since the pods speak for themselves.
+const NEWS: Duration = Duration::from_secs(10);
 
 /// How often an adoption that is held is told of.
 const HOLD_SELDOM: Duration = Duration::from_mins(1);
@@ -59,8 +60,11 @@ pub(super) async fn act(
             memory.refusals = memory.refusals.saturating_add(1);
             withhold(context, breach, RemedyName::Rollback, Withheld::Blind, memory, now)
         }
-        Remedy::RollBack(..) if memory.is_news_due(now) && !requested(&memory.stamp) => {
-            memory.restrained_until = now.checked_add(NEWS).ok();
+        Remedy::RollBack(..) | Remedy::LastResort(_)
+            if let Some(wait) = news_due(context)
+                && (!requested(&memory.stamp) || matches!(look.remedy, Remedy::LastResort(_))) =>
+        {
+            memory.restrained_until = now.checked_add(wait).ok();
             false
         }
         Remedy::RollBack(breach, _) if let Some(why) = restraint(context, fresh, breach, memory, now) => {
@@ -119,6 +123,12 @@ fn doubt(context: &Context) -> Option<Withheld> {
     Some(Withheld::Stale(
         SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX),
     ))
+}
+
+/// For how long it must still be waited for what happened while the API server was gone.
+fn news_due(context: &Context) -> Option<Duration> {
+    NEWS.checked_sub(context.link.back_for()?)
+        .filter(|wait| !wait.is_zero())
 }
 
 fn retry_at(why: Withheld, now: Timestamp) -> Option<Timestamp> {

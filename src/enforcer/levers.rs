@@ -92,9 +92,11 @@ pub async fn pull(
     if levers.fail_checks && canary.status.failed_checks < Effective::of(canary).threshold {
         before.get_or_insert_default().failed_checks = Some(canary.status.failed_checks);
         let threshold = Effective::of(canary).threshold;
-        written = patch_failed_checks(context, canary, threshold).await?;
+        let answer = patch_failed_checks(context, canary, threshold).await;
+        // Also where only the answer was lost.
         let raised_at = context.now();
         before.get_or_insert_default().raised_at = Some(raised_at);
+        written = answer?;
         first.get_or_insert(raised_at);
     }
     if levers.target == TargetLever::BackdateTransition
@@ -135,9 +137,11 @@ pub async fn pull(
 /// Whether the lever on the target may follow the failed checks.
 #[must_use]
 pub fn may_follow(scene: Scene<'_>, before: Option<&Before>, now: Timestamp) -> bool {
+    // One from the future is some other machine's clock, or a forgery.
+    let last_event = scene.last_event.filter(|at| *at <= now);
     let ended_at = before
         .and_then(|before| before.raised_at)
-        .and_then(|raised| looks_ended_at(raised, scene.last_event, scene.canary, scene.surroundings.canaries));
+        .and_then(|raised| looks_ended_at(raised, last_event, scene.canary, scene.surroundings.canaries));
     ended_at.is_none_or(|ended| now >= ended)
 }
 
@@ -244,7 +248,7 @@ impl Before {
             progressing: exceeded.then(|| (canary.spec.target.name.clone(), None)),
             // Flagger counts on from none.
             failed_checks: failed.then_some(0),
-            raised_at: None,
+            raised_at: failed.then_some(asked.unwrap_or(now)),
             transition: backdated.map(|stands| (now, stands)),
         };
         (found != Self::default()).then_some(found)

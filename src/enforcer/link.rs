@@ -1,4 +1,5 @@
-//! The way to the API server, and what it tells on the side: what time it is there, and which watches are silent.
+//! The way to the API server, and what it tells on the side: what time it is there, whether it was gone, and which watches are
+//! silent.
 //!
 //! A [`Link`] is a layer around the client. It reads the `Date` of every answer, and it listens to the watches: a server
 //! that has nothing to say still sends a bookmark a minute, so a watch without a word for longer is a dead connection.
@@ -34,6 +35,9 @@ const PACE: Duration = Duration::from_secs(1);
 /// What is watched that rollouts are judged by.
 pub(super) const JUDGED_BY: [&str; 5] = ["canaries", "daemonsets", "deployments", "events", "namespaces"];
 
+/// Without an answer for so long, the API server was gone for everybody: one request of ours that got lost takes less.
+const OUTAGE: Duration = Duration::from_secs(10);
+
 /// With a watch this old, something is wrong that begins anew did not mend, and nothing is done.
 const STALE: Duration = Duration::from_secs(150);
 
@@ -51,6 +55,10 @@ struct Told {
     heard: BTreeMap<String, Instant>,
     /// When the last watch of each was begun, or will have been.
     begun: BTreeMap<String, Instant>,
+    /// When the first request was made since the server last answered.
+    asked_at: Option<Instant>,
+    /// When the server last answered again after an outage.
+    back_since: Option<Instant>,
 }
 
 /// A client's service, listened to.
@@ -111,6 +119,21 @@ impl Link {
     #[must_use]
     pub fn skew(&self) -> Skew {
         self.told.lock().skew
+    }
+
+    /// How long ago the API server began to answer again, if it ever was gone: to everybody, as far as one can tell.
+    #[must_use]
+    pub fn back_for(&self) -> Option<Duration> {
+        self.told.lock().back_since.map(|since| since.elapsed())
+    }
+
+    /// Notes that the server answered, and did not only say that it cannot.
+    fn answered(&self) {
+        let mut told = self.told.lock();
+        let asked_at = told.asked_at.take();
+        if asked_at.is_some_and(|asked| asked.elapsed() >= OUTAGE) {
+            told.back_since = Some(Instant::now());
+        }
     }
 
     /// How long ago each watch last said something.
@@ -203,10 +226,14 @@ where
         if let Some(what) = &what {
             link.listen_for(what);
         }
+        link.told.lock().asked_at.get_or_insert_with(Instant::now);
         let asked = clock::now();
         let answer = self.inner.call(request);
         Box::pin(async move {
             let response = answer.await?;
+            if !response.status().is_server_error() {
+                link.answered();
+            }
             if let Some(date) = date(&response) {
                 link.told.lock().skew.note(date, asked, clock::now());
             }

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -14,9 +14,6 @@ use crate::{
     deadline::{pods::PodSeen, stamp::Stamp},
     flagger::canary::Canary,
 };
-
-/// Without an answer for so long, the API server was gone for everybody: one request of ours that got lost takes less.
-const OUTAGE: SignedDuration = SignedDuration::from_secs(10);
 
 /// The memories of all Canaries, by namespace and name.
 #[derive(Debug, Default)]
@@ -73,8 +70,8 @@ pub struct Memory {
     pub words: Vec<(Topic, String)>,
     /// How often in a row looking after it failed.
     pub failures: u32,
-    /// Since when the API server does not answer, when it was last asked.
-    pub unanswered_since: Option<Timestamp>,
+    /// Whether the API server did not answer when it was last asked.
+    unanswered: bool,
     /// When the adoption was last held, as it was told.
     pub held_at: Option<Instant>,
     /// The annotations as last written, until the watch shows them.
@@ -113,7 +110,7 @@ impl Memories {
             evidence_at: None,
             words: Vec::new(),
             failures: 0,
-            unanswered_since: None,
+            unanswered: false,
             held_at: None,
             refused_stamps: 0,
             stamp_again_at: None,
@@ -185,26 +182,15 @@ impl Memory {
     }
 
     /// Notes whether looking after it failed.
-    pub fn note_outcome<T>(&mut self, done: &Result<T, Error>, now: Timestamp) {
-        let was_unanswered = self.unanswered_since.is_some();
-        self.unanswered_since = match done {
-            Err(error) if error.is_unanswered() => self.unanswered_since.or(Some(now)),
-            Ok(_) | Err(_) => None,
-        };
+    pub fn note_outcome<T>(&mut self, done: &Result<T, Error>) {
+        let unanswered = done.as_ref().is_err_and(Error::is_unanswered);
+        let was_unanswered = std::mem::replace(&mut self.unanswered, unanswered);
         self.failures = match done {
             Ok(_) => 0,
             // One that answers again may refuse at first; how long it did not answer has nothing to do with that.
-            Err(_) if was_unanswered != self.unanswered_since.is_some() => 1,
+            Err(_) if was_unanswered != unanswered => 1,
             Err(_) => self.failures.saturating_add(1),
         };
-    }
-
-    /// Whether the API server has only just begun to answer again, after so long that kubelets and controllers have
-    /// something to tell it first.
-    #[must_use]
-    pub fn is_news_due(&self, now: Timestamp) -> bool {
-        self.unanswered_since
-            .is_some_and(|since| now.duration_since(since) >= OUTAGE)
     }
 
     /// Whether something that is not about the rollout speaks against acting.
@@ -256,8 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_over_with_the_first_answer_whatever_that_is() {
-        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).expect("a time");
+    fn failures_are_counted_anew_when_the_api_server_answers_again_or_does_not_any_more() {
         let silent = || Err::<(), _>(Error::Timeout("read the Canary", std::time::Duration::from_secs(10)));
         let refused = || {
             Err(Error::Api(
@@ -266,23 +251,19 @@ mod tests {
             ))
         };
         let canary = Canary::from_json(serde_json::json!({"metadata": {"name": "web"}}));
-        let mut memory = Memories::default().take(&canary, at(0));
-        for (second, outcome, failures, is_news_due) in [
-            (0, silent(), 1, false),
-            (9, silent(), 2, false),
-            (11, silent(), 3, true),
-            (12, refused(), 1, false),
-            (13, refused(), 2, false),
-            (14, silent(), 1, false),
-            (15, Ok(()), 0, false),
-            (40, silent(), 1, false),
+        let mut memory = Memories::default().take(&canary, Timestamp::UNIX_EPOCH);
+        for (outcome, failures) in [
+            (silent(), 1),
+            (silent(), 2),
+            (silent(), 3),
+            (refused(), 1),
+            (refused(), 2),
+            (silent(), 1),
+            (Ok(()), 0),
+            (silent(), 1),
         ] {
-            memory.note_outcome(&outcome, at(second));
-            assert_eq!(
-                (memory.failures, memory.is_news_due(at(second))),
-                (failures, is_news_due),
-                "after {second} s"
-            );
+            memory.note_outcome(&outcome);
+            assert_eq!(memory.failures, failures, "{outcome:?}");
         }
     }
 }

@@ -83,7 +83,7 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
     } else {
         Box::pin(look_after(&canary, &context, &mut memory, now)).await
     };
-    memory.note_outcome(&done, now);
+    memory.note_outcome(&done);
     // A Canary that went away meanwhile was forgotten already, but a lever must not stay on its target.
     let is_there = context.watches.canaries.get(&ObjectRef::from_obj(&*canary)).is_some();
     if !is_there || matches!(done, Err(Error::Gone)) {
@@ -239,9 +239,7 @@ fn is_settled(look: &Look, scene: Scene<'_>, limits: &Limits, memory: &Memory, n
         && match &look.remedy {
             Remedy::None => true,
             Remedy::Report(breach) => memory.is_reported(breach),
-            Remedy::Withhold(breach, why) => {
-                memory.is_withheld(breach, *why) && why.until().is_none_or(|until| now < until)
-            }
+            Remedy::Withhold(breach, why) => memory.is_withheld(breach, *why),
             Remedy::RollBack(_, levers) => {
                 let failed = scene.canary.status.failed_checks >= Effective::of(scene.canary).threshold;
                 let target_told = match levers.target {
@@ -331,6 +329,8 @@ fn next_look(look: &Look, memory: &Memory, canary: &Canary, waits: [Option<Durat
         Remedy::RollBack(_, levers) => levers.later(),
         _ => None,
     };
+    // Past that moment it is waited for a sign of Flagger's, and an Event wakes nobody.
+    let withheld = withheld.map(|until| if until > now { until } else { now + REASSERT });
     let since = look.stamp.rollout.as_ref().map(|rollout| rollout.progressed_at);
     let told_at = standstill(&look.seen, &look.stamp)
         .filter(|(_, note)| memory.told.standstill != since.map(|since| (*note, since)))

@@ -277,6 +277,32 @@ fn a_look_that_is_missing_is_noticed_when_it_is_only_where_silence_is_watched() 
 }
 
 #[test]
+fn a_look_that_may_have_begun_before_a_push_did_not_see_it() {
+    let hooks = json!([{"type": "pre-rollout", "timeout": "2m", "retries": 1}]);
+    // A look lasts five seconds, and what hooks hold it for; with 75 Canaries eight seconds.
+    for (webhooks, canaries, lasts) in [(json!([]), 1, 5), (json!([]), 75, 8), (hooks, 1, 5 + 2 * 120)] {
+        for (sign, believed) in [(58 + 3, false), (58 + lasts, false), (58 + lasts + 1, true)] {
+            let mut film = Film::begin();
+            film.surroundings.canaries = canaries;
+            film.spec(
+                "analysis",
+                json!({"interval": "10s", "threshold": 5, "stepWeight": 10, "webhooks": webhooks}),
+            );
+            film.until(58);
+            film.last_event = Some(58);
+            film.push("v1").until(sign);
+            film.last_event = Some(sign);
+            film.until(600);
+            assert_eq!(
+                film.rolled_back_at().is_some(),
+                believed,
+                "{webhooks}, {canaries} Canaries, {sign}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_flagger_that_has_not_looked_since_a_push_took_up_nothing() {
     let mut film = Film::begin();
     film.until(40).flagger(&[("failedChecks", json!(1))]);

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::{
     app::{self, APP, NAMESPACE},
+    script::on,
     stage::Stage,
     world::World,
 };
@@ -29,50 +30,115 @@ fn end_of_look(world: &mut World, name: &str) {
     );
 }
 
-/// A rollout past its deadline among many Canaries, whose failed checks were just raised.
-async fn raised() -> Stage {
-    let stage = Stage::with(|world| {
+/// An application at rest among many.
+async fn many() -> Stage {
+    Stage::with(|world| {
         app::install(world, APP);
         (1..MANY).for_each(|other| app::install(world, &format!("other{other:02}")));
     })
-    .await;
-    stage.begin();
+    .await
+}
+
+async fn raised(stage: &Stage) {
     stage
         .server
         .until("the failed checks are raised", |world, _| {
             app::is_failed_checks(world, APP).then_some(())
         })
         .await;
-    stage
 }
 
-#[tokio::test]
-async fn the_second_lever_waits_for_looks_that_may_be_under_way() {
-    let stage = raised().await;
-    stage.told("RollbackRequested").await;
-    let asked = stage.server.count("get", "canaries");
-    let is_handed_over = |world: &World| app::is_handed_over(world, APP).then_some(());
+/// The second lever does not follow for some seconds, and then it does.
+async fn follows_later(stage: &Stage) {
     stage
         .server
-        .never("it follows", Duration::from_secs(5), |world, _| is_handed_over(world))
+        .never("it follows", Duration::from_secs(5), |world, _| {
+            app::is_handed_over(world, APP).then_some(())
+        })
         .await;
-    assert_eq!(
-        stage.server.count("get", "canaries"),
-        asked,
-        "nothing is read meanwhile"
-    );
     stage.handed_over(APP).await;
     stage.assert_careful();
 }
 
 #[tokio::test]
+async fn the_second_lever_waits_for_looks_that_may_be_under_way() {
+    let stage = many().await;
+    stage.begin();
+    raised(&stage).await;
+    stage.told("RollbackRequested").await;
+    let asked = stage.server.count("get", "canaries");
+    stage
+        .server
+        .never("something is read", Duration::from_secs(2), |_, log| {
+            (log.iter().filter(|request| request.is("get", "canaries")).count() > asked).then_some(())
+        })
+        .await;
+    follows_later(&stage).await;
+}
+
+#[tokio::test]
+async fn it_waits_also_if_the_answer_to_the_first_was_lost() {
+    let stage = many().await;
+    stage.server.script(on("patch", "canaries/status").once().lose_answer());
+    stage.begin();
+    raised(&stage).await;
+    follows_later(&stage).await;
+}
+
+#[tokio::test]
+async fn it_waits_also_after_a_restart() {
+    let mut stage = many().await;
+    stage.begin();
+    raised(&stage).await;
+    stage.told("RollbackRequested").await;
+    stage.kill();
+    stage.start().await;
+    follows_later(&stage).await;
+}
+
+#[tokio::test]
 async fn the_second_lever_follows_as_soon_as_a_look_has_ended() {
-    let stage = raised().await;
+    let stage = many().await;
+    stage.begin();
+    raised(&stage).await;
+    stage.told("RollbackRequested").await;
     // Of an Event only the second is known.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert!(!stage.server.change(|world| app::is_handed_over(world, APP)));
     stage.server.change(|world| end_of_look(world, APP));
     let followed = tokio::time::timeout(Duration::from_secs(3), stage.handed_over(APP)).await;
     assert!(followed.is_ok(), "it did not follow");
+    stage.assert_careful();
+}
+
+#[tokio::test]
+async fn a_fix_that_a_flagger_that_is_down_does_not_see_is_not_asked_about_all_the_time() {
+    let stage = Stage::with(|world| {
+        app::install(world, APP);
+        world.change("canaries", NAMESPACE, APP, |canary| {
+            canary["spec"]["progressDeadlineSeconds"] = json!(4);
+        });
+    })
+    .await;
+    stage.begin();
+    stage
+        .server
+        .until("the rollout is stamped", |_, log| {
+            log.iter().any(|request| request.is("patch", "canaries")).then_some(())
+        })
+        .await;
+    stage.server.change(|world| app::push(world, APP));
+    // An interval and five seconds later it is believed, if Flagger shows a sign of life.
+    tokio::time::sleep(Duration::from_secs(17)).await;
+    let asked = stage.server.log().len();
+    stage
+        .server
+        .never("something is asked", Duration::from_secs(3), |_, log| {
+            (log.len() > asked).then_some(())
+        })
+        .await;
+    assert_eq!(stage.events(), ["ActionWithheld"]);
+    stage.server.change(|world| end_of_look(world, APP));
+    stage.handed_over(APP).await;
     stage.assert_careful();
 }

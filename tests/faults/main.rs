@@ -17,6 +17,7 @@ mod looks;
 mod lost_answers;
 mod many;
 mod nonsense;
+mod outage;
 mod permissions;
 mod request;
 mod restart;

@@ -132,10 +132,7 @@ impl World {
         match &found.remedy {
             // A hold writes to the primary, which is only ready or not here.
             Remedy::None | Remedy::Report(_) | Remedy::Hold(_) => true,
-            Remedy::Withhold(breach, why) => {
-                enforcer.withheld == Some((breach.clock, why.kind()))
-                    && why.until().is_none_or(|until| at(self.now) < until)
-            }
+            Remedy::Withhold(breach, why) => enforcer.withheld == Some((breach.clock, why.kind())),
             Remedy::RollBack(_, levers) => {
                 let told = match levers.target {
                     TargetLever::None => true,
