@@ -13,8 +13,9 @@ use crate::{
     stage::{APP, App, Seen, Stage},
 };
 
-/// From the moment at which everything works again to the verdict: a leader that had to give up takes up its Lease first.
-const MADE_UP_FOR: Duration = Duration::from_secs(20);
+/// From the moment at which everything works again to the verdict: a leader that had to give up takes up its Lease first, and
+/// kubelets have ten seconds.
+const MADE_UP_FOR: Duration = Duration::from_secs(30);
 
 const DEADLINE: i64 = 30;
 
