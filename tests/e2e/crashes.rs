@@ -26,6 +26,7 @@ async fn crash_loop(stage: &Stage, deadline: i64) {
 
 /// Asserts that the crash clock ended the rollout, with the container named.
 async fn ended_by_crashes(stage: &Stage) {
+    let begun = stage.now().at;
     stage.phase("Failed", 60).await;
     let verdict = stage
         .until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))
@@ -44,6 +45,11 @@ async fn ended_by_crashes(stage: &Stage) {
             .event("CrashLimitExceeded")
             .await
             .contains("the failed exits of one container reached the policy's limit")
+    );
+    let handed_over = stage.first_verdict_with("requested").saturating_duration_since(begun);
+    assert!(
+        handed_over < Duration::from_mins(1),
+        "handed over after {handed_over:?}"
     );
     stage.replicas(APP, 0).await;
 }

@@ -40,14 +40,15 @@ impl Metrics {
             .any(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))
     }
 
-    /// Asserts that every verdict so far was handed over within a second of its deadline, and that there was one.
+    /// Asserts that every verdict so far was handed over within five seconds of its deadline, however busy the machine is,
+    /// and that there was one.
     pub fn assert_prompt(&self) {
         let all = self.value("curfew_enforcement_lag_seconds_count");
-        let prompt = self.value("curfew_enforcement_lag_seconds_bucket{le=\"1.0\"}");
+        let prompt = self.value("curfew_enforcement_lag_seconds_bucket{le=\"5.0\"}");
         assert!(all > 0.0, "no lag was measured");
         assert!(
             (all - prompt).abs() < 0.5,
-            "{} of {all} verdicts took longer than a second:\n{}",
+            "{} of {all} verdicts took longer than five seconds:\n{}",
             all - prompt,
             self.0
                 .lines()

@@ -1,7 +1,7 @@
 //! `DaemonSet` targets: Flagger counts for them from the Canary's own `lastTransitionTime` (`docs/flagger.md#l6`), which
 //! is all that moves it, and which gives a rollout less time than its interval where that is the longer of the two.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::{
@@ -70,8 +70,8 @@ async fn a_daemon_set_with_an_interval_beyond_its_deadline_is_failed_by_flagger_
     let Some(plane) = planes::shared().await else { return };
     let stage = Stage::open(&plane, "impatient").await;
     let app = App {
-        deadline: 15,
-        analysis: json!({"interval": "20s", "threshold": 3, "iterations": 5}),
+        deadline: 20,
+        analysis: json!({"interval": "30s", "threshold": 3, "iterations": 5}),
         labels: json!({"plane.curfew.dev/admission": "audit"}),
         ..App::default()
     };
@@ -83,10 +83,16 @@ async fn a_daemon_set_with_an_interval_beyond_its_deadline_is_failed_by_flagger_
         .until("it looked", 60, |seen| (seen.iterations() > 0).then_some(seen.at))
         .await;
     // One pod is unready for less than the deadline, and in that time Flagger looks.
-    tokio::time::sleep_until((look + Duration::from_secs(10)).into()).await;
+    tokio::time::sleep_until((look + Duration::from_secs(17)).into()).await;
     let pod = stage.target_pods().await.swap_remove(0);
+    let turned = Instant::now();
     stage.turn(&pod, "unready").await;
-    stage.phase("Failed", 14).await;
+    let failed = stage.phase("Failed", 20).await;
+    let took = failed.at.duration_since(turned);
+    assert!(
+        took < Duration::from_secs(20),
+        "failed after {took:?}, as anybody would"
+    );
     // Curfew has nothing to do with it, and no lever that would prevent it.
     let verdict = stage.now().verdict();
     assert!(verdict.is_none_or(|verdict| verdict["clock"] == "initialization"));

@@ -84,6 +84,7 @@ async fn what_was_handed_over_survives_flagger_and_times_moved_back_by_hours_fai
             assert_verdict(&verdict, "rollback", "confirmed");
             handed.replicas(APP, 0).await;
             // Words come after what they tell of.
+            handed.event("RollbackConfirmed").await;
             tokio::time::sleep(Duration::from_secs(2)).await;
             assert_eq!(handed.told("RollbackRequested").await, 1);
             assert_eq!(handed.told("RollbackConfirmed").await, 1);

@@ -68,14 +68,14 @@ async fn rolled_back(stage: &Stage) {
         .await;
     let handed_over = stage.now().at.duration_since(progressing.at);
     assert!(
-        handed_over >= Duration::from_secs(28) && handed_over < Duration::from_secs(36),
+        handed_over >= Duration::from_secs(28) && handed_over < Duration::from_secs(45),
         "handed over {handed_over:?} after the rollout began"
     );
     let late = seconds_between(
         requested["deadline"].as_str().unwrap(),
         requested["at"].as_str().unwrap(),
     );
-    assert!((0..=1).contains(&late), "{late} s after the deadline: {requested}");
+    assert!((0..=4).contains(&late), "{late} s after the deadline: {requested}");
 
     stage.phase("Failed", 20).await;
     let verdict = stage

@@ -137,7 +137,7 @@ async fn left_behind(plane: &Plane) -> Cast {
     );
     plane.kill(Component::Flagger).unwrap();
     let pod = moved.target_pods().await.swap_remove(0);
-    moved.turn(&pod, "crash").await;
+    moved.turn(&pod, "unready").await;
     let autoscaler = json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": APP});
     let patch = Patch::Merge(json!({"spec": {"autoscalerRef": autoscaler}}));
     scaled

@@ -81,7 +81,7 @@ impl<'a> Here<'a> {
             if wanted(said.as_deref()) {
                 return;
             }
-            assert!(sent < SOON, "{what}: {sent:?} after the change: {said:?}");
+            assert!(sent < SOON * 5, "{what}: {sent:?} after the change: {said:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -190,7 +190,7 @@ async fn an_exemption_holds_at_the_webhook_until_it_ends() {
     let Some(plane) = planes::shared().await else { return };
     let stage = Stage::open(&plane, "policy-exempt").await;
     let here = Here::on(&stage);
-    let end = clock::now() + SignedDuration::from_secs(5);
+    let end = clock::now() + SignedDuration::from_secs(20);
     let end = Timestamp::from_second(end.as_second()).unwrap();
     let spec = json!({"precedence": 5, "exemptions": [
         {"canaries": ["sh*"], "from": ["Admission"], "until": end.to_string(), "reason": "a story"},
@@ -198,7 +198,7 @@ async fn an_exemption_holds_at_the_webhook_until_it_ends() {
     let changed = here.write("exempt", &spec).await;
     here.says_soon(changed, "exempt", |said| said.is_none()).await;
     stage
-        .eventually("the exemption has ended", 15, async || here.refusal().await)
+        .eventually("the exemption has ended", 30, async || here.refusal().await)
         .await;
     assert!(clock::now() >= end, "it ended too soon");
 }
@@ -273,7 +273,7 @@ async fn a_policy_deleted_in_mid_rollout_leaves_the_limits_that_then_hold() {
         .await;
     here.delete("report").await;
     stage
-        .until("Flagger is handed the verdict", 5, |seen| {
+        .until("Flagger is handed the verdict", 10, |seen| {
             seen.verdict_with("requested")
         })
         .await;

@@ -74,7 +74,7 @@ async fn plays(way: &[&str], story: &str) {
     // With the default: filled in, owned by nobody, and the same again makes no difference.
     here.write("default", &bounds(Some("5m"))).await;
     stage
-        .eventually("the default is in force", 5, async || {
+        .eventually("the default is in force", 15, async || {
             kubectl
                 .apply(&canary, &[way, &["--dry-run=server"]].concat())
                 .await
@@ -104,7 +104,7 @@ async fn plays(way: &[&str], story: &str) {
     // Without it again: what was filled in stays, the same again makes no difference, and other changes pass.
     here.write("default", &bounds(None)).await;
     stage
-        .eventually("the default is off", 5, async || {
+        .eventually("the default is off", 15, async || {
             let dry_run = [&take_away[..], &["--dry-run=server"]].concat();
             (!kubectl.run(&dry_run).await.done).then_some(())
         })

@@ -58,7 +58,7 @@ async fn a_deadline_raised_after_the_breach_takes_the_verdict_back() {
             pods: 4,
             deadline: 10,
             // Flagger looks when the rollout begins, and then not for a while.
-            analysis: json!({"interval": "30s", "threshold": 3, "iterations": 1}),
+            analysis: json!({"interval": "45s", "threshold": 3, "iterations": 1}),
             ..App::default()
         })
         .await;
@@ -71,9 +71,9 @@ async fn a_deadline_raised_after_the_breach_takes_the_verdict_back() {
             seen.verdict_with("requested")
         })
         .await;
-    // A second after the failed checks.
+    // With as many Canaries as there are here, some seconds after the failed checks.
     let exceeded = stage
-        .eventually("the target's deadline is exceeded", 5, async || {
+        .eventually("the target's deadline is exceeded", 15, async || {
             Some(progressing(&stage).await).filter(|it| it.reason.as_deref() == Some("ProgressDeadlineExceeded"))
         })
         .await;
@@ -99,7 +99,7 @@ async fn a_deadline_raised_after_the_breach_takes_the_verdict_back() {
     assert_eq!(stage.now().phase(), "Progressing");
     stage.event("ActionWithheld").await;
     stage
-        .never("it was rolled back for all that", 40, |seen| {
+        .never("it was rolled back for all that", 55, |seen| {
             seen.phase() != "Progressing"
         })
         .await;

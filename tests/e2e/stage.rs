@@ -38,6 +38,8 @@ pub const APP: &str = "web";
 
 /// Within how many seconds a change is in the stamps, which are written once in ten seconds at most.
 pub const STAMPED: u64 = 15;
+/// So many times as long as on a quiet machine may everything take.
+const BUSY: u64 = 2;
 
 /// How often objects are looked at that are not watched.
 const POLL: Duration = Duration::from_millis(200);
@@ -277,8 +279,10 @@ impl Stage {
 
     // --- watching ---
 
-    /// Waits until the Canary's history has something in it, and answers what `look` made of it.
+    /// Waits until the Canary's history has something in it, and answers what `look` made of it. On a busy machine it waits
+    /// [`BUSY`] times as long: what must come soon is asserted by its times.
     pub async fn until<T>(&self, what: &str, patience: u64, mut look: impl FnMut(&Seen) -> Option<T>) -> T {
+        let patience = patience * BUSY;
         let deadline = tokio::time::Instant::now() + Duration::from_secs(patience);
         let mut length = self.history.length.subscribe();
         let mut place = self.place.load(Ordering::Relaxed);
@@ -343,8 +347,9 @@ impl Stage {
         self.history.seen.lock().unwrap().iter().any(&mut look)
     }
 
-    /// Looks five times a second at something that is not in the Canary's history.
+    /// Looks five times a second at something that is not in the Canary's history, as long as [`Stage::until`] does.
     pub async fn eventually<T>(&self, what: &str, patience: u64, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        let patience = patience * BUSY;
         let deadline = Instant::now() + Duration::from_secs(patience);
         loop {
             if let Some(found) = look().await {

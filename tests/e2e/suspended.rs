@@ -73,6 +73,6 @@ async fn a_suspended_rollout_is_told_of_and_has_the_rest_of_its_time_afterwards(
     let verdict = rolled_back(&stage, "readiness", 70).await;
     let left = seconds_between(&resumed, verdict["deadline"].as_str().unwrap());
     let rest = DEADLINE - spent;
-    assert!((rest - 2..=rest + 5).contains(&left), "{left} s instead of {rest} s");
+    assert!((rest - 2..=rest + 10).contains(&left), "{left} s instead of {rest} s");
     assert_eq!(stage.weights().await, (100, 0));
 }

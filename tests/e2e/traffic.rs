@@ -18,9 +18,9 @@ async fn broken_in_mid_analysis(stage: &Stage) -> String {
         .install(&App {
             pods: 4,
             deadline: DEADLINE,
+            labels: json!({"plane.curfew.dev/crashes": "off"}),
             analysis: json!({"interval": "10s", "threshold": 3, "stepWeight": 20, "maxWeight": 60}),
             provider: "gatewayapi:v1",
-            ..App::default()
         })
         .await;
     assert_eq!(stage.weights().await, (100, 0));

@@ -100,7 +100,7 @@ async fn watches_that_end_in_mid_rollout_miss_nothing() {
 #[tokio::test]
 async fn watches_that_die_without_a_word_are_begun_anew_and_miss_nothing() {
     let mut stage = Stage::without_enforcer(|world| app::install(world, APP)).await;
-    stage.silent = Duration::from_secs(1);
+    stage.silent = Duration::from_secs(5);
     stage.server.send_bookmarks(Duration::from_millis(200));
     stage.start().await;
     for kind in ["canaries", "deployments"] {
@@ -122,7 +122,7 @@ async fn watches_that_die_without_a_word_are_begun_anew_and_miss_nothing() {
 #[tokio::test]
 async fn of_what_a_silent_watch_should_show_the_rules_are_told_that_nobody_sees_it() {
     let mut stage = Stage::without_enforcer(|world| app::install(world, APP)).await;
-    stage.silent = Duration::from_secs(1);
+    stage.silent = Duration::from_secs(5);
     stage.server.send_bookmarks(Duration::from_millis(200));
     stage.start().await;
     let target = TargetRef {
@@ -137,7 +137,7 @@ async fn of_what_a_silent_watch_should_show_the_rules_are_told_that_nobody_sees_
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        let come = tokio::time::timeout(Duration::from_secs(20), come).await;
+        let come = tokio::time::timeout(Duration::from_secs(40), come).await;
         assert!(come.is_ok(), "the rules are still told {:?}", look());
     };
     told(|seen| matches!(seen, Sight::There(_))).await;
