@@ -46,6 +46,17 @@ pub(super) async fn act(
 ) -> Result<bool, Error> {
     // The fresh reads took their time.
     context.must_lead()?;
+    if let Some(wait) = news_due(context).filter(|_| needs_news(look, memory)) {
+        let (namespace, name) = (fresh.canary.namespace(), fresh.canary.name());
+        tracing::info!(
+            namespace,
+            name,
+            ?wait,
+            "the API server was gone: waiting for what kubelets have to tell"
+        );
+        memory.restrained_until = now.checked_add(wait).ok();
+        return Ok(false);
+    }
     let mut wrote = false;
     for breach in &look.judgement.reports {
         wrote |= report(context, fresh, *breach, memory, now);
@@ -59,13 +70,6 @@ pub(super) async fn act(
             memory.pulled_at = Some(Instant::now());
             memory.refusals = memory.refusals.saturating_add(1);
             withhold(context, breach, RemedyName::Rollback, Withheld::Blind, memory, now)
-        }
-        Remedy::RollBack(..) | Remedy::LastResort(_)
-            if let Some(wait) = news_due(context)
-                && (!requested(&memory.stamp) || matches!(look.remedy, Remedy::LastResort(_))) =>
-        {
-            memory.restrained_until = now.checked_add(wait).ok();
-            false
         }
         Remedy::RollBack(breach, _) if let Some(why) = restraint(context, fresh, breach, memory, now) => {
             memory.restrained_until = retry_at(why, now);
@@ -129,6 +133,16 @@ fn doubt(context: &Context) -> Option<Withheld> {
 fn news_due(context: &Context) -> Option<Duration> {
     NEWS.checked_sub(context.link.back_for()?)
         .filter(|wait| !wait.is_zero())
+}
+
+/// Whether that may change what is done or told. An adoption is held at once, and what was begun is ended.
+fn needs_news(look: &Look, memory: &Memory) -> bool {
+    match look.remedy {
+        Remedy::RollBack(..) | Remedy::Report(_) => !requested(&memory.stamp),
+        Remedy::LastResort(_) => true,
+        Remedy::None => look.judgement.reports.iter().any(|breach| !memory.is_reported(breach)),
+        Remedy::Withhold(..) | Remedy::Hold(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => false,
+    }
 }
 
 fn retry_at(why: Withheld, now: Timestamp) -> Option<Timestamp> {

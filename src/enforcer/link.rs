@@ -35,7 +35,8 @@ const PACE: Duration = Duration::from_secs(1);
 /// What is watched that rollouts are judged by.
 pub(super) const JUDGED_BY: [&str; 5] = ["canaries", "daemonsets", "deployments", "events", "namespaces"];
 
-/// Without an answer for so long, the API server was gone for everybody: one request of ours that got lost takes less.
+/// Nothing that was asked for so long was granted: the API server, or what it stores in, was gone for everybody. One request
+/// of ours that got lost takes less, and the Lease is asked for every two seconds.
 const OUTAGE: Duration = Duration::from_secs(10);
 
 /// With a watch this old, something is wrong that begins anew did not mend, and nothing is done.
@@ -55,9 +56,9 @@ struct Told {
     heard: BTreeMap<String, Instant>,
     /// When the last watch of each was begun, or will have been.
     begun: BTreeMap<String, Instant>,
-    /// When the first request was made since the server last answered.
+    /// When the first request was made since the server last granted one.
     asked_at: Option<Instant>,
-    /// When the server last answered again after an outage.
+    /// When the server granted a request again after an outage.
     back_since: Option<Instant>,
 }
 
@@ -88,6 +89,21 @@ struct Watch {
 pub struct Silent {
     what: String,
     silent: Duration,
+}
+
+// === impl Told ===
+
+impl Told {
+    fn asked(&mut self, now: Instant) {
+        self.asked_at.get_or_insert(now);
+    }
+
+    fn granted(&mut self, now: Instant) {
+        let asked_at = self.asked_at.take();
+        if asked_at.is_some_and(|asked| now.duration_since(asked) >= OUTAGE) {
+            self.back_since = Some(now);
+        }
+    }
 }
 
 // === impl Link ===
@@ -121,19 +137,10 @@ impl Link {
         self.told.lock().skew
     }
 
-    /// How long ago the API server began to answer again, if it ever was gone: to everybody, as far as one can tell.
+    /// How long ago the API server began to work again, if it ever was gone: for everybody, as far as one can tell.
     #[must_use]
     pub fn back_for(&self) -> Option<Duration> {
         self.told.lock().back_since.map(|since| since.elapsed())
-    }
-
-    /// Notes that the server answered, and did not only say that it cannot.
-    fn answered(&self) {
-        let mut told = self.told.lock();
-        let asked_at = told.asked_at.take();
-        if asked_at.is_some_and(|asked| asked.elapsed() >= OUTAGE) {
-            told.back_since = Some(Instant::now());
-        }
     }
 
     /// How long ago each watch last said something.
@@ -226,13 +233,17 @@ where
         if let Some(what) = &what {
             link.listen_for(what);
         }
-        link.told.lock().asked_at.get_or_insert_with(Instant::now);
+        // A watch that goes on is served without a look at what is stored.
+        let is_watch = what.is_some();
+        if !is_watch {
+            link.told.lock().asked(Instant::now());
+        }
         let asked = clock::now();
         let answer = self.inner.call(request);
         Box::pin(async move {
             let response = answer.await?;
-            if !response.status().is_server_error() {
-                link.answered();
+            if !is_watch && response.status().is_success() {
+                link.told.lock().granted(Instant::now());
             }
             if let Some(date) = date(&response) {
                 link.told.lock().skew.note(date, asked, clock::now());
@@ -404,6 +415,60 @@ mod tests {
             tokio::time::sleep(SHORT / 10).await;
         }
         assert!(begun.elapsed() > SHORT);
+    }
+
+    #[test]
+    fn an_outage_is_over_when_something_is_granted_again() {
+        let begun = Instant::now();
+        let at = |second| begun + Duration::from_secs(second);
+        // In which seconds something is asked, when something is granted, and whether that ends an outage.
+        for (asked, granted, ends) in [
+            (&[0][..], 9, false),
+            (&[0], 10, true),
+            (&[0, 5, 9], 11, true),
+            (&[9], 60, true),
+            (&[], 60, false),
+        ] {
+            let mut told = Told::default();
+            for second in asked {
+                told.asked(at(*second));
+            }
+            told.granted(at(granted));
+            assert_eq!(told.back_since, ends.then_some(at(granted)), "{asked:?} {granted}");
+            told.asked(at(70));
+            told.granted(at(71));
+            assert_eq!(
+                told.back_since,
+                ends.then_some(at(granted)),
+                "{asked:?} {granted}, and another"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_grants_nothing_and_neither_does_a_watch() {
+        let (plain, watch) = ("/api/v1/pods", "/api/v1/pods?watch=1");
+        for (uri, code, waits) in [
+            (plain, 200, false),
+            (plain, 404, true),
+            (plain, 403, true),
+            (plain, 503, true),
+            (watch, 200, true),
+        ] {
+            let link = Link::default();
+            link.told.lock().asked(Instant::now());
+            let service = tower::service_fn(move |_: Request<()>| async move {
+                let answer = Response::builder().status(code);
+                let answer = answer.body(http_body_util::Empty::<Bytes>::new());
+                Ok::<_, Infallible>(answer.expect("an answer"))
+            });
+            let request = Request::get(uri).body(()).expect("a request");
+            drop(link.layer(service).oneshot(request).await);
+            assert_eq!(link.told.lock().asked_at.is_some(), waits, "{uri} {code}");
+        }
+        let link = Link::default();
+        drop(ask(&link, watch, &[], NOW).await);
+        assert_eq!(link.told.lock().asked_at, None, "a watch asks nothing");
     }
 
     #[tokio::test]

@@ -27,7 +27,7 @@ use crate::{
         look_time, observe,
         observe::{Observation, Scene, TargetSeen},
         remedy,
-        remedy::{Remedy, TargetLever, requested, wants_evidence},
+        remedy::{Remedy, TargetLever, Withheld, requested, wants_evidence},
         stamp::Stamp,
         trouble,
     },
@@ -325,12 +325,12 @@ async fn list_pods(
 
 fn next_look(look: &Look, memory: &Memory, canary: &Canary, waits: [Option<Duration>; 2], now: Timestamp) -> Action {
     let withheld = match &look.remedy {
+        // Past that moment it is waited for a sign of Flagger's, and an Event wakes nobody.
+        Remedy::Withhold(_, Withheld::FixPushed(until)) => Some(if *until > now { *until } else { now + REASSERT }),
         Remedy::Withhold(_, why) => why.until(),
         Remedy::RollBack(_, levers) => levers.later(),
         _ => None,
     };
-    // Past that moment it is waited for a sign of Flagger's, and an Event wakes nobody.
-    let withheld = withheld.map(|until| if until > now { until } else { now + REASSERT });
     let since = look.stamp.rollout.as_ref().map(|rollout| rollout.progressed_at);
     let told_at = standstill(&look.seen, &look.stamp)
         .filter(|(_, note)| memory.told.standstill != since.map(|since| (*note, since)))

@@ -313,7 +313,7 @@ fn directly(plane: &Plane) -> CurfewOptions {
 }
 
 /// How slow the first's network is: each answer and each request takes that long, so that one can be caught on its way.
-const SLOW: Duration = Duration::from_millis(1_500);
+const SLOW: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_write_that_arrives_after_another_took_over_is_refused() {
@@ -343,7 +343,7 @@ async fn a_write_that_arrives_after_another_took_over_is_refused() {
             Some(pods.at)
         })
         .await;
-    // The answer is there after that time, and the write would be after it once more.
+    // The answer is there after a second, and the write would be after one more.
     let now = curfew::enforcer::clock::now();
     let on_its_way = last_read + SLOW + SLOW / 2;
     tokio::time::sleep(on_its_way.duration_since(now).try_into().unwrap_or_default()).await;

@@ -2,7 +2,7 @@
 //! traffic there for ever; with Curfew it takes the traffic away.
 
 use plane::Handle;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     curfew_says::{Metrics, assert_verdict},
@@ -13,12 +13,12 @@ use crate::{
 const DEADLINE: i64 = 20;
 
 /// Brings a rollout to 20 % of the traffic and breaks one pod of it. Answers which.
-async fn broken_in_mid_analysis(stage: &Stage) -> String {
+async fn broken_in_mid_analysis(stage: &Stage, labels: Value) -> String {
     stage
         .install(&App {
             pods: 4,
             deadline: DEADLINE,
-            labels: json!({"plane.curfew.dev/crashes": "off"}),
+            labels,
             analysis: json!({"interval": "10s", "threshold": 3, "stepWeight": 20, "maxWeight": 60}),
             provider: "gatewayapi:v1",
         })
@@ -38,7 +38,7 @@ async fn broken_in_mid_analysis(stage: &Stage) -> String {
 
 async fn alone(plane: &Handle) {
     let stage = Stage::alone(plane, "traffic").await;
-    broken_in_mid_analysis(&stage).await;
+    broken_in_mid_analysis(&stage, json!({})).await;
     stage
         .never("Flagger moved by itself", 60, |seen| {
             (seen.phase(), seen.weight()) != ("Progressing", 20)
@@ -52,7 +52,8 @@ async fn traffic_is_taken_from_a_canary_that_breaks_in_mid_analysis() {
     let Some(plane) = planes::shared().await else { return };
     tokio::join!(alone(&plane), async {
         let stage = Stage::open(&plane, "traffic").await;
-        let pod = broken_in_mid_analysis(&stage).await;
+        let without_crashes = json!({"plane.curfew.dev/crashes": "off"});
+        let pod = broken_in_mid_analysis(&stage, without_crashes).await;
         stage
             .until("the furthest progress is stamped", 15, |seen| {
                 (seen.stamp("progress") == Some("phase=Progressing weight=20 iterations=0")).then_some(())

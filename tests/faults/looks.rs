@@ -52,7 +52,7 @@ async fn raised(stage: &Stage) {
 async fn follows_later(stage: &Stage) {
     stage
         .server
-        .never("it follows", Duration::from_secs(5), |world, _| {
+        .never("it follows", Duration::from_secs(4), |world, _| {
             app::is_handed_over(world, APP).then_some(())
         })
         .await;

@@ -64,6 +64,8 @@ pub struct Version {
     /// While something hinders: since when, what `least` was then, and whether anything has changed since.
     hindered: Option<Hindered>,
     flips: u32,
+    /// Something hindered at the last progress, and a watcher may have come to see the target when more were wanted.
+    hindered_at_first: bool,
     /// Curfew was started anew since the last progress.
     pub restarts: u32,
     crashes: BTreeMap<String, Crashes>,
@@ -173,6 +175,7 @@ impl Version {
             most: 0.0,
             hindered: None,
             flips: 0,
+            hindered_at_first: false,
             restarts: 0,
             crashes: BTreeMap::new(),
             crashed: Crashed::No,
@@ -194,7 +197,7 @@ impl Version {
         }
         self.best = (phase, weight.max(self.best.1), iterations.max(self.best.2));
         (self.least, self.most, self.progressed, self.wanted) = (0.0, 0.0, now, wanted);
-        (self.flips, self.restarts) = (0, 0);
+        (self.flips, self.restarts, self.hindered_at_first) = (0, 0, false);
         if let Some(hindered) = &mut self.hindered {
             (hindered.since, hindered.least) = (now, 0.0);
         }
@@ -271,6 +274,7 @@ impl Version {
             }
             (None, _) => self.hindered = None,
         }
+        self.hindered_at_first |= window.is_some() && now - self.progressed <= step;
         let standing = scene.standing(self.wanted, now);
         if standing != self.standing {
             self.flip(now);
@@ -287,14 +291,18 @@ impl Version {
         match standing {
             Standing::Unready => self.most += step,
             Standing::Ready => self.most = (self.most - back).max(0.0),
-            // After a restart it is not known how many were wanted at the last progress.
-            Standing::Growing if self.restarts > 0 => self.most += step,
+            Standing::Growing if self.may_growing_count() => self.most += step,
             Standing::Growing | Standing::Frozen => {}
         }
         for crashes in self.crashes.values_mut() {
             let up = crashes.up_since.map_or(0.0, |since| now - since);
             crashes.was_seen_up |= up >= SEEN_UP && window.is_none();
         }
+    }
+
+    /// Whether a watcher need not know how many were wanted at the last progress, and so not that the target grows.
+    fn may_growing_count(&self) -> bool {
+        self.restarts > 0 || self.hindered_at_first
     }
 
     /// How far `most` may be off.
@@ -306,7 +314,7 @@ impl Version {
     pub fn has_spent(&self, deadline: Seconds) -> bool {
         let counts = match self.standing {
             Standing::Unready => true,
-            Standing::Growing => self.restarts > 0,
+            Standing::Growing => self.may_growing_count(),
             Standing::Ready | Standing::Frozen => false,
         };
         counts && self.most >= deadline

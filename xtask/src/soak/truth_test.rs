@@ -131,6 +131,25 @@ fn growing_is_excused_until_a_pod_is_as_old_as_the_deadline() {
 }
 
 #[test]
+fn growing_may_count_for_one_who_did_not_see_how_many_were_wanted_at_first() {
+    let mut growing = scene(2);
+    growing.target = Some(workload(3, 2));
+    growing.pods.insert("web-c".to_owned(), pod(4.0, false));
+    for (hindered_until, most) in [(0, 0.0), (2, 8.0)] {
+        let mut version = version(&scene(2));
+        pass(&mut version, &scene(2), 0, hindered_until, Some(0.0));
+        pass(&mut version, &scene(2), hindered_until, 4, None);
+        pass(&mut version, &growing, 4, 12, None);
+        assert_eq!(
+            (version.least, version.most),
+            (0.0, most),
+            "hindered until {hindered_until}"
+        );
+        assert_eq!(version.has_spent(8.0), most > 0.0);
+    }
+}
+
+#[test]
 fn unready_time_counts_and_ready_time_pays_back_a_quarter() {
     let (unready, ready) = (scene(1), scene(2));
     let mut version = version(&unready);
