@@ -282,7 +282,7 @@ fn reassert(memory: &Memory, seen: &Observation, canary: &Canary, now: Timestamp
     }
     let asked = memory.stamp.verdict.as_ref().filter(|_| requested(&memory.stamp));
     let looks = look_time(canary, seen.surroundings.canaries).saturating_mul(LOOKS);
-    let beyond = asked.map(|verdict| now.duration_since(verdict.at) - looks);
+    let beyond = asked.map(|verdict| now.duration_since(verdict.at).saturating_sub(looks));
     let beyond = beyond.and_then(|beyond| Duration::try_from(beyond).ok());
     beyond.unwrap_or_default().clamp(REASSERT, LONGEST_SLEEP)
 }
@@ -488,6 +488,13 @@ mod tests {
                 "{second}"
             );
         }
+        // Hooks that take longer than there is time, and a verdict by a clock that was ahead.
+        let mut endless = canary.clone();
+        endless.spec.analysis = Canary::from_json(json!({"spec": {"analysis": {"webhooks":
+            [{"type": "rollout", "timeout": "2540400h", "retries": i64::MAX}]}}}))
+        .spec
+        .analysis;
+        assert_eq!(reassert(&memory, &seen, &endless, at(-10)), REASSERT);
         memory.pulled_at = Some(Instant::now());
         for (was_ready, refusals, target, waits) in [
             (false, 0, TargetSeen::Unready, true),
