@@ -4,11 +4,15 @@ use serde_json::json;
 use super::*;
 use crate::{
     deadline::{
+        judge,
+        limits::Limits,
         observe,
         observe::{Scene, Surroundings},
+        remedy::TargetLever,
     },
     enforcer::memory::Memories,
     flagger::canary::Canary,
+    policy::EnforcementPolicy,
 };
 
 #[test]
@@ -95,4 +99,68 @@ fn a_deadline_that_is_only_told_does_not_displace_a_verdict_that_was_handed_over
         Clock::Readiness
     );
     assert!(requested(&memory.stamp));
+}
+
+#[test]
+fn after_an_outage_what_is_failed_or_told_waits_for_news_and_what_protects_or_ends_does_not() {
+    let now: Timestamp = "2026-11-23T14:01:00Z".parse().expect("a time");
+    let canary = Canary::from_json(json!({
+        "metadata": {"name": "web"},
+        "status": {"phase": "Progressing", "conditions": [{"type": "Promoted", "status": "Unknown",
+            "lastTransitionTime": "2026-11-23T14:00:00Z", "lastUpdateTime": "2026-11-23T14:00:00Z"}]},
+    }));
+    let scene = Scene {
+        canary: &canary,
+        target: None,
+        primary: None,
+        pods: None,
+        last_event: None,
+        surroundings: Surroundings::default(),
+    };
+    let mut memory = Memories::default().take(&canary, now);
+    let (seen, stamp) = observe(scene, &memory.stamp, now);
+    memory.stamp = stamp.clone();
+    let limits = Limits::of(&canary, &EnforcementPolicy::default());
+    let judgement = judge(&seen, &stamp, &limits, now);
+    let breach = Breach {
+        clock: Clock::Readiness,
+        deadline: now,
+        limit: SignedDuration::from_secs(60),
+    };
+    let levers = Levers {
+        fail_checks: true,
+        target: TargetLever::ExceedDeadline,
+    };
+    let mut look = Look {
+        seen,
+        stamp,
+        judgement,
+        remedy: Remedy::None,
+    };
+    let mut needs = |remedy: Remedy, reports: &[Breach], memory: &Memory| {
+        look.remedy = remedy;
+        look.judgement.reports = reports.to_vec();
+        needs_news(&look, memory)
+    };
+    for (remedy, waits) in [
+        (Remedy::None, false),
+        (Remedy::RollBack(breach, levers), true),
+        (Remedy::Report(breach), true),
+        (Remedy::LastResort(breach), true),
+        (Remedy::Hold(breach), false),
+        (Remedy::Withdraw, false),
+        (Remedy::Confirm, false),
+        (Remedy::FinishLastResort, false),
+    ] {
+        assert_eq!(needs(remedy.clone(), &[], &memory), waits, "{remedy:?}");
+    }
+    assert!(needs(Remedy::None, &[breach], &memory), "a report");
+    memory.told.reported.insert(breach.clock);
+    assert!(!needs(Remedy::None, &[breach], &memory), "one that was told before");
+    memory.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, "why", now);
+    assert!(
+        !needs(Remedy::RollBack(breach, levers), &[], &memory),
+        "what was handed over is finished"
+    );
+    assert!(needs(Remedy::LastResort(breach), &[], &memory));
 }

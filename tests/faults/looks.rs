@@ -113,20 +113,7 @@ async fn the_second_lever_follows_as_soon_as_a_look_has_ended() {
 
 #[tokio::test]
 async fn a_fix_that_a_flagger_that_is_down_does_not_see_is_not_asked_about_all_the_time() {
-    let stage = Stage::with(|world| {
-        app::install(world, APP);
-        world.change("canaries", NAMESPACE, APP, |canary| {
-            canary["spec"]["progressDeadlineSeconds"] = json!(4);
-        });
-    })
-    .await;
-    stage.begin();
-    stage
-        .server
-        .until("the rollout is stamped", |_, log| {
-            log.iter().any(|request| request.is("patch", "canaries")).then_some(())
-        })
-        .await;
+    let stage = Stage::stamped(4).await;
     stage.server.change(|world| app::push(world, APP));
     // An interval and five seconds later it is believed, if Flagger shows a sign of life.
     tokio::time::sleep(Duration::from_secs(17)).await;

@@ -40,22 +40,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 
 /// A rollout whose deadline passed in an outage that has just ended, and a moment before it in which pods may have got ready.
 async fn back(leadership_is_lost: bool) -> (Stage, String) {
-    let stage = Stage::with(|world| {
-        app::install(world, APP);
-        world.change("canaries", NAMESPACE, APP, |canary| {
-            canary["spec"]["progressDeadlineSeconds"] = json!(5);
-        });
-    })
-    .await;
-    stage.begin();
-    stage
-        .server
-        .until("the rollout is stamped", |_, log| {
-            log.iter()
-                .any(|request| request.is("patch", "canaries") && request.succeeded())
-                .then_some(())
-        })
-        .await;
+    let stage = Stage::stamped(5).await;
     stage.server.script(on("*", "*").refuse(503));
     tokio::time::sleep(Duration::from_secs(2)).await;
     let in_time = app::time();

@@ -132,6 +132,26 @@ impl Stage {
         stage
     }
 
+    /// A rollout with a deadline of so many seconds, which was seen from its beginning.
+    pub async fn stamped(deadline: i64) -> Self {
+        let stage = Self::with(|world| {
+            app::install(world, APP);
+            world.change("canaries", NAMESPACE, APP, |canary| {
+                canary["spec"]["progressDeadlineSeconds"] = json!(deadline);
+            });
+        })
+        .await;
+        stage.begin();
+        stage
+            .server
+            .until("the rollout is stamped", |_, log| {
+                let is_stamp = |request: &Request| request.is("patch", "canaries") && request.succeeded();
+                log.iter().any(is_stamp).then_some(())
+            })
+            .await;
+        stage
+    }
+
     /// Whatever is there, and nobody who looks at it.
     pub async fn without_enforcer(install: impl FnOnce(&mut World)) -> Self {
         let server = Server::start().await;
