@@ -12,6 +12,7 @@ use crate::layout::{Layout, PortMap};
 use crate::pki::{CONTROLLER_MANAGER, Pki};
 use crate::process::Launch;
 use crate::tools::{Tool, Tools};
+use crate::versions::Kubernetes;
 
 /// The controllers that Canaries and their targets need. `clusterrole-aggregation` fills the ClusterRole `edit`.
 const CONTROLLERS: [&str; 8] = [
@@ -82,8 +83,8 @@ pub(crate) fn api_server(
     Ok(launch("kube-apiserver", tools.path(Tool::ApiServer), args, layout))
 }
 
-pub(crate) fn controller_manager(tools: &Tools, layout: &Layout) -> Launch {
-    let args = vec![
+pub(crate) fn controller_manager(tools: &Tools, layout: &Layout, version: Kubernetes) -> Launch {
+    let mut args = vec![
         format!("--kubeconfig={}", layout.kubeconfig(CONTROLLER_MANAGER.file).display()),
         format!("--controllers={}", CONTROLLERS.join(",")),
         "--leader-elect=false".to_owned(),
@@ -94,6 +95,7 @@ pub(crate) fn controller_manager(tools: &Tools, layout: &Layout) -> Launch {
         "--kube-api-burst=2000".to_owned(),
         "--profiling=false".to_owned(),
     ];
+    args.extend(version.flag());
     launch(
         "kube-controller-manager",
         tools.path(Tool::ControllerManager),

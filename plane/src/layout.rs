@@ -27,7 +27,8 @@ pub struct Description {
     pub api_server: String,
     /// The API server as Curfew reaches it: through the proxy.
     pub proxy: String,
-    /// The proxy's control: `GET /`, `POST /pass`, `/delay/MILLISECONDS`, `/blackhole`, `/refuse`.
+    /// The proxy's control: `GET /`, `POST /pass`, `/delay/MILLISECONDS`, `/blackhole`, `/lose`,
+    /// `/refuse`.
     pub proxy_control: String,
     /// Curfew's plain listener.
     pub curfew_admin: String,

@@ -31,6 +31,7 @@ mod process;
 mod proxy;
 mod record;
 mod tools;
+mod versions;
 
 pub use flagger::VERSION as FLAGGER_VERSION;
 pub use handle::{Handle, SHARED_PLANE};
@@ -42,6 +43,7 @@ pub use plain_http::get;
 pub use plane::{Component, Instance, Plane};
 pub use proxy::{Mode, Proxy};
 pub use record::Recording;
+pub use versions::Kubernetes;
 
 /// Why no plane can start on this machine, as far as can be told without trying: the tools are not built, and Go is
 /// missing or too old. A test suite that leaves its planes out says so with this sentence.

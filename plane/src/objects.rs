@@ -13,14 +13,15 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use crate::tools::documents;
+use crate::versions::KUBERNETES;
 
 /// How often a condition is looked at while the plane starts.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 
 /// The repository's root, whose manifests are applied.
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-/// Curfew's own CRD, beside those of the tools.
-const POLICIES: &str = "deploy/crds/canarypolicies.yaml";
+/// CRDs beside those of the tools: Curfew's own, and as much of KEDA's as its autoscalers need.
+const CRDS: [&str; 2] = ["deploy/crds/canarypolicies.yaml", "plane/scaledobjects.yaml"];
 const MANIFESTS: [&str; 3] = [
     "deploy/kustomize/namespace.yaml",
     "deploy/kustomize/rbac.yaml",
@@ -67,7 +68,7 @@ pub(crate) async fn install(client: &Client, workloads: &[Value]) -> Result<()> 
         apply_all(client, &namespaces).await?;
         apply_all(client, &others).await
     };
-    tokio::try_join!(placed, nodes(client), aggregated(client)).map(drop)
+    tokio::try_join!(placed, nodes(client)).map(drop)
 }
 
 /// The objects of a manifest of the repository.
@@ -77,9 +78,12 @@ fn read(manifest: &str) -> Result<Vec<Value>> {
     documents(&text).with_context(|| format!("cannot parse {}", path.display()))
 }
 
-/// Creates the CRDs, Curfew's own too, and waits until they are served.
+/// Creates the CRDs of the tools and of [`CRDS`], and waits until they are served.
 pub(crate) async fn install_crds(client: &Client, crds: &[Value]) -> Result<()> {
-    let crds = [crds, &read(POLICIES)?].concat();
+    let mut crds = crds.to_vec();
+    for manifest in CRDS {
+        crds.extend(read(manifest)?);
+    }
     let crd = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&crd));
     // Created, not applied: keeping track of the owners of such large objects would take a second.
@@ -181,14 +185,14 @@ async fn nodes(client: &Client) -> Result<()> {
 
 fn node_info() -> Value {
     json!({
-        "architecture": "amd64", "operatingSystem": "linux", "kubeletVersion": "v1.36.3",
+        "architecture": "amd64", "operatingSystem": "linux", "kubeletVersion": format!("v{KUBERNETES}"),
         "bootID": "", "containerRuntimeVersion": "plane://1", "kernelVersion": "", "kubeProxyVersion": "",
         "machineID": "", "osImage": "plane", "systemUUID": "",
     })
 }
 
 /// Waits until kube-controller-manager has put the rules of `edit` together: a tenant can do nothing before.
-async fn aggregated(client: &Client) -> Result<()> {
+pub(crate) async fn aggregated(client: &Client) -> Result<()> {
     let roles: Api<ClusterRole> = Api::all(client.clone());
     until("the ClusterRole edit", || async {
         let edit = roles.get_opt("edit").await?;

@@ -2,10 +2,18 @@
 
 use std::path::PathBuf;
 
+use crate::versions::Kubernetes;
+
 /// How to start a plane. `Options::default()` is the control plane with the kubelet's stand-in and Flagger, and
 /// without Curfew.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing to have or not")]
 pub struct Options {
+    /// The Kubernetes version to be.
+    pub kubernetes: Kubernetes,
+    /// Run kube-controller-manager and the kubelet's stand-in. Without them only the API server acts on objects: nothing
+    /// makes pods, ends namespaces or collects garbage.
+    pub controllers: bool,
     /// Run Flagger.
     pub flagger: bool,
     /// Further flags for Flagger; they win over the plane's own.
@@ -21,7 +29,7 @@ pub struct Options {
 }
 
 /// How to run one Curfew.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct CurfewOptions {
     /// The binary; `$CURFEW_BIN`, or else the `curfew` beside the running program, when `None`.
     pub binary: Option<PathBuf>,
@@ -40,6 +48,8 @@ pub struct CurfewOptions {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            kubernetes: Kubernetes::default(),
+            controllers: true,
             flagger: true,
             flagger_args: Vec::new(),
             api_server_args: Vec::new(),

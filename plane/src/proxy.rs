@@ -1,8 +1,9 @@
 //! A TCP proxy before the API server, which can make the network bad.
 //!
 //! Bytes are carried by two pumps for each connection. A pump reads a chunk, notes when it is due, and writes it then,
-//! in order; what was read is never lost. The mode can change at any moment and holds for open connections too.
-//! Curfew's kubeconfig names the proxy; everybody else reaches the API server directly.
+//! in order. The mode can change at any moment and applies to open connections too. Only [`Mode::Lose`] drops bytes, and
+//! a connection that lost some carries nothing any more, since its two ends no longer agree on what was sent.
+//! Curfew's kubeconfig names the proxy; everything else reaches the API server directly.
 
 mod control;
 
@@ -10,7 +11,7 @@ pub(crate) use control::name as mode_name;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -27,8 +28,12 @@ pub enum Mode {
     Pass,
     /// Carry everything, each way that much later.
     Delay(Duration),
-    /// Accept connections and bytes, and carry nothing until the mode changes (a cut cable).
+    /// Accept connections and bytes, and carry nothing until the mode changes (a cut cable). What came meanwhile is
+    /// delivered then.
     Blackhole,
+    /// Accept connections and bytes, and drop them: a request never arrives, and its client gets no answer. A connection
+    /// that lost bytes stays open and silent until one end closes it, also when the mode has changed.
+    Lose,
     /// Close every connection, and every new one.
     Refuse,
 }
@@ -44,6 +49,7 @@ struct Shared {
     mode: watch::Sender<Mode>,
     accepted: AtomicU64,
     open: AtomicU64,
+    lost: AtomicU64,
 }
 
 // === impl Proxy ===
@@ -63,6 +69,7 @@ impl Proxy {
             mode,
             accepted: AtomicU64::new(0),
             open: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
         });
         let proxy = Self { shared };
         tokio::spawn(control::serve(orders, proxy.clone()));
@@ -100,6 +107,12 @@ impl Proxy {
         self.shared.open.load(Ordering::Relaxed)
     }
 
+    /// How many connections ever lost bytes.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
     async fn carry(self, client: TcpStream, target: u16) {
         self.shared.accepted.fetch_add(1, Ordering::Relaxed);
         self.shared.open.fetch_add(1, Ordering::Relaxed);
@@ -110,8 +123,12 @@ impl Proxy {
             server.set_nodelay(true)?;
             let (client_read, client_write) = client.into_split();
             let (server_read, server_write) = server.into_split();
-            let up = pump(client_read, server_write, self.shared.mode.subscribe());
-            let down = pump(server_read, client_write, self.shared.mode.subscribe());
+            let fate = Fate {
+                shared: &self.shared,
+                lost: AtomicBool::new(false),
+            };
+            let up = pump(client_read, server_write, &fate);
+            let down = pump(server_read, client_write, &fate);
             tokio::try_join!(up, down)
         };
         // A connection that breaks is its two ends' concern.
@@ -123,15 +140,34 @@ impl Proxy {
     }
 }
 
+/// What the two directions of one connection share.
+struct Fate<'a> {
+    shared: &'a Shared,
+    /// Bytes were lost, in either direction.
+    lost: AtomicBool,
+}
+
+// === impl Fate ===
+
+impl Fate<'_> {
+    /// Whether bytes that are due under this mode are still carried.
+    fn carries(&self, mode: Mode) -> bool {
+        if mode != Mode::Lose {
+            return !self.lost.load(Ordering::Relaxed);
+        }
+        if !self.lost.swap(true, Ordering::Relaxed) {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        false
+    }
+}
+
 /// Carries one direction until its end.
-async fn pump(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    mode: watch::Receiver<Mode>,
-) -> io::Result<()> {
+async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, fate: &Fate<'_>) -> io::Result<()> {
     /// Chunks under way: bounds memory, and lets a slow reader be felt at the other end.
     const UNDER_WAY: usize = 256;
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(UNDER_WAY);
+    let mode = fate.shared.mode.subscribe();
     let mut seen = mode.clone();
     let read = async move {
         let mut buffer = vec![0; 16 * 1024];
@@ -139,7 +175,7 @@ async fn pump(
             let length = from.read(&mut buffer).await?;
             let delay = match *mode.borrow() {
                 Mode::Delay(delay) => delay,
-                Mode::Pass | Mode::Blackhole | Mode::Refuse => Duration::ZERO,
+                Mode::Pass | Mode::Blackhole | Mode::Refuse | Mode::Lose => Duration::ZERO,
             };
             if length == 0
                 || sender
@@ -154,12 +190,83 @@ async fn pump(
     let write = async move {
         while let Some((due, bytes)) = receiver.recv().await {
             tokio::time::sleep_until(due).await;
-            if seen.wait_for(|mode| *mode != Mode::Blackhole).await.is_err() {
+            let Ok(mode) = seen.wait_for(|mode| *mode != Mode::Blackhole).await.map(|mode| *mode) else {
                 break;
+            };
+            if fate.carries(mode) {
+                to.write_all(&bytes).await?;
             }
-            to.write_all(&bytes).await?;
         }
         to.shutdown().await
     };
     tokio::try_join!(read, write).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A proxy before a server that this test accepts for, and one connection through it.
+    struct Path {
+        proxy: Proxy,
+        server: TcpListener,
+        port: u16,
+    }
+
+    impl Path {
+        async fn open() -> Self {
+            let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let target = server.local_addr().unwrap().port();
+            // Free a moment ago; the proxy binds its ports itself.
+            let free = || async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                listener.local_addr().unwrap().port()
+            };
+            let (port, control) = (free().await, free().await);
+            let proxy = Proxy::start(port, target, control).await.unwrap();
+            Self { proxy, server, port }
+        }
+
+        async fn connect(&self) -> (TcpStream, TcpStream) {
+            let client = TcpStream::connect(("127.0.0.1", self.port));
+            let (client, server) = tokio::join!(client, self.server.accept());
+            (client.unwrap(), server.unwrap().0)
+        }
+    }
+
+    /// Sends a request while the proxy is in a mode, lets everything pass again, and says what arrives of it.
+    async fn arrives_of_a_request_sent_in(mode: Mode) -> String {
+        let path = Path::open().await;
+        let (mut client, mut server) = path.connect().await;
+        path.proxy.set(mode);
+        client.write_all(b"request").await.unwrap();
+        while mode == Mode::Lose && path.proxy.lost() == 0 {
+            tokio::task::yield_now().await;
+        }
+        path.proxy.set(Mode::Pass);
+        let (mut later, mut other) = path.connect().await;
+        later.write_all(b"x").await.unwrap();
+        assert_eq!(other.read_u8().await.unwrap(), b'x', "a new connection is well");
+        client.write_all(b" and more").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut arrived = String::new();
+        server.read_to_string(&mut arrived).await.unwrap();
+        // What the server would answer goes the way of the request.
+        server.write_all(b"answer").await.unwrap();
+        server.shutdown().await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.is_empty(), arrived.is_empty());
+        arrived
+    }
+
+    #[tokio::test]
+    async fn what_is_lost_never_arrives_and_is_never_answered() {
+        assert_eq!(arrives_of_a_request_sent_in(Mode::Lose).await, "");
+    }
+
+    #[tokio::test]
+    async fn what_a_blackhole_held_arrives_when_it_ends() {
+        assert_eq!(arrives_of_a_request_sent_in(Mode::Blackhole).await, "request and more");
+    }
 }

@@ -166,7 +166,7 @@ fn key(module: &Path) -> Result<String> {
         let path = module.join(name);
         hash.update(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
     }
-    for flag in build::FLAGS {
+    for flag in build::flags() {
         hash.update(flag);
     }
     Ok(hash.finalize()[..8]

@@ -12,7 +12,7 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, P
 use kube::{Client, ResourceExt as _};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use plane::{Component, CurfewOptions, Handle, Mode, OUTCOME, Options, Plane, Recording};
+use plane::{Component, CurfewOptions, Handle, Kubernetes, Mode, OUTCOME, Options, Plane, Recording};
 use serde_json::{Value, json};
 
 /// Whether planes can start here. Without Go the test is left out, which a CI must not do.
@@ -30,6 +30,15 @@ async fn start(options: Options) -> Plane {
     let plane = Plane::start(options).await.unwrap();
     println!("ready after {:.1} s", started.elapsed().as_secs_f64());
     plane
+}
+
+/// An API server and nothing else.
+fn bare() -> Options {
+    Options {
+        controllers: false,
+        flagger: false,
+        ..Options::default()
+    }
 }
 
 /// Looks ten times a second until `look` finds something.
@@ -119,7 +128,7 @@ async fn workloads_behave_as_on_a_cluster() {
         one_pod_of_four_crashes(&client),
         a_daemon_set_completes(&client),
         a_pod_breaks_while_it_runs(&client),
-        a_canary_succeeds(&client),
+        a_canary_is_rolled_out(&client),
         users_have_their_permissions(&plane),
         the_audit_log_tells_who_asked(&plane),
     );
@@ -158,16 +167,8 @@ fn it_was_recorded(recording: &str) {
         .filter_map(|line| line["object"]["status"]["phase"].as_str())
         .collect();
     phases.dedup();
-    let all = [
-        "Initializing",
-        "Initialized",
-        "Progressing",
-        "Promoting",
-        "Finalising",
-        "Succeeded",
-    ];
-    assert_eq!(phases, all);
-    // The target's pods are gone in the end.
+    assert_eq!(phases, ["Initializing", "Initialized", "Progressing"]);
+    // Flagger scales the target to 0 when it has initialized the Canary.
     assert!(of("Pod", "web-").iter().any(|line| line["type"] == "DELETED"));
     for (kind, name) in [
         ("Namespace", "tenant"),
@@ -184,11 +185,11 @@ async fn one_pod_of_four_crashes(client: &Client) {
     api.create(&PostParams::default(), &deployment("one", 4, "crash-one"))
         .await
         .unwrap();
-    eventually("three of four are available", 20, || async {
+    eventually("three of four are available", 60, || async {
         (available(&api.get("one").await.unwrap()) == 3).then_some(())
     })
     .await;
-    let crashing = eventually("one is in CrashLoopBackOff", 20, || async {
+    let crashing = eventually("one is in CrashLoopBackOff", 60, || async {
         let pods = pods_of(client, "one").await;
         pods.into_iter()
             .find(|pod| waiting(pod).as_deref() == Some("CrashLoopBackOff"))
@@ -207,7 +208,7 @@ async fn a_daemon_set_completes(client: &Client) {
     api.create(&PostParams::default(), &object(workload("DaemonSet", "agent", "ready")))
         .await
         .unwrap();
-    eventually("a DaemonSet runs on every node", 20, || async {
+    eventually("a DaemonSet runs on every node", 60, || async {
         let status = api.get("agent").await.unwrap().status?;
         (status.desired_number_scheduled == 3 && status.number_available == Some(3)).then_some(())
     })
@@ -215,7 +216,7 @@ async fn a_daemon_set_completes(client: &Client) {
     api.delete("agent", &kube::api::DeleteParams::foreground())
         .await
         .unwrap();
-    eventually("its pods are removed with it", 20, || async {
+    eventually("its pods are removed with it", 60, || async {
         pods_of(client, "agent").await.is_empty().then_some(())
     })
     .await;
@@ -228,7 +229,7 @@ async fn a_pod_breaks_while_it_runs(client: &Client) {
         .create(&PostParams::default(), &deployment("live", 2, "ready"))
         .await
         .unwrap();
-    eventually("both are available", 20, || async {
+    eventually("both are available", 60, || async {
         (available(&deployments.get("live").await.unwrap()) == 2).then_some(())
     })
     .await;
@@ -236,7 +237,7 @@ async fn a_pod_breaks_while_it_runs(client: &Client) {
     for (outcome, broken) in [("crash", true), ("ready", false), ("unready", true)] {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {OUTCOME: outcome}}}));
         pods.patch(&name, &PatchParams::default(), &patch).await.unwrap();
-        eventually(&format!("the pod is told {outcome}"), 5, || async {
+        eventually(&format!("the pod is told {outcome}"), 30, || async {
             (ready(&pods.get(&name).await.unwrap()) != broken).then_some(())
         })
         .await;
@@ -247,7 +248,7 @@ async fn a_pod_breaks_while_it_runs(client: &Client) {
     assert_eq!(app.last_state.unwrap().terminated.unwrap().exit_code, 1);
 }
 
-async fn a_canary_succeeds(client: &Client) {
+async fn a_canary_is_rolled_out(client: &Client) {
     let gvk = GroupVersionKind::gvk("flagger.app", "v1beta1", "Canary");
     let canaries: Api<DynamicObject> = Api::namespaced_with(client.clone(), "tenant", &ApiResource::from_gvk(&gvk));
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), "tenant");
@@ -275,7 +276,6 @@ async fn a_canary_succeeds(client: &Client) {
     let new = Patch::Merge(json!({"spec": {"template": {"metadata": {"annotations": {"revision": "2"}}}}}));
     deployments.patch("web", &PatchParams::default(), &new).await.unwrap();
     eventually("the Canary is progressing", 60, phase("Progressing")).await;
-    eventually("the Canary has succeeded", 120, phase("Succeeded")).await;
 }
 
 async fn users_have_their_permissions(plane: &Handle) {
@@ -301,7 +301,7 @@ async fn the_audit_log_tells_who_asked(plane: &Handle) {
     let tenant = plane.client("tenant").await.unwrap();
     let api: Api<Pod> = Api::namespaced(tenant, "tenant");
     api.get_opt("nobody").await.unwrap();
-    eventually("the request is in the audit log", 5, || async {
+    eventually("the request is in the audit log", 30, || async {
         let entries = plane::audit::read(&plane.audit_log()).unwrap();
         entries.into_iter().find(|entry| {
             (entry.user.as_str(), entry.verb.as_str(), entry.resource.as_str()) == ("tenant", "get", "pods")
@@ -361,7 +361,7 @@ async fn components_can_be_broken_and_mended() {
         .create(&PostParams::default(), &deployment("late", 2, "ready"))
         .await
         .unwrap();
-    eventually("its pods exist", 20, || async {
+    eventually("its pods exist", 60, || async {
         (pods_of(&client, "late").await.len() == 2).then_some(())
     })
     .await;
@@ -372,7 +372,7 @@ async fn components_can_be_broken_and_mended() {
         "nobody looks after pods"
     );
     plane.resume(Component::Kubelet).unwrap();
-    eventually("both are available", 20, || async {
+    eventually("both are available", 60, || async {
         (available(&deployments.get("late").await.unwrap()) == 2).then_some(())
     })
     .await;
@@ -385,7 +385,7 @@ async fn components_can_be_broken_and_mended() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(pods_of(&client, "later").await.is_empty(), "nobody makes pods");
     plane.resume(Component::ControllerManager).unwrap();
-    eventually("it is available", 20, || async {
+    eventually("it is available", 60, || async {
         (available(&deployments.get("later").await.unwrap()) == 1).then_some(())
     })
     .await;
@@ -409,13 +409,32 @@ async fn the_proxy_is_curfews_way_alone(plane: &Plane, admin: &Client) {
     list(&curfew).await.unwrap();
     assert!(asked.elapsed() >= Duration::from_millis(300), "150 ms each way");
 
-    plane.proxy().unwrap().set(Mode::Blackhole);
-    let held = tokio::time::timeout(Duration::from_secs(1), list(&curfew));
-    assert!(held.await.is_err(), "nothing gets through");
-    list(admin).await.unwrap();
+    for (mode, name) in [(Mode::Blackhole, "held"), (Mode::Lose, "lost")] {
+        let client = plane.client("curfew").await.unwrap();
+        list(&client).await.unwrap();
+        plane.proxy().unwrap().set(mode);
+        let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client);
+        let mut asked = std::pin::pin!(api.get_opt(name));
+        let silent = tokio::time::timeout(Duration::from_secs(1), &mut asked).await;
+        assert!(silent.is_err(), "{mode:?}: nothing gets through");
+        list(admin).await.unwrap();
+        plane.proxy().unwrap().set(Mode::Pass);
+        let answered = tokio::time::timeout(Duration::from_secs(1), &mut asked).await.is_ok();
+        assert_eq!(answered, mode == Mode::Blackhole, "{mode:?}: its client gets an answer");
+    }
+    list(&plane.client("curfew").await.unwrap()).await.unwrap();
+    let arrived = |name: &str| {
+        let entries = plane::audit::read(&plane.audit_log()).unwrap();
+        entries
+            .iter()
+            .any(|entry| entry.resource == "namespaces" && entry.verb == "get" && entry.name == name)
+    };
+    eventually("what was held arrives", 10, || async { arrived("held").then_some(()) }).await;
+    assert!(!arrived("lost"), "what was lost arrived");
+    assert!(plane.proxy().unwrap().lost() > 0);
 
     plane.proxy().unwrap().set(Mode::Refuse);
-    eventually("connections are closed", 5, || async {
+    eventually("connections are closed", 30, || async {
         (plane.proxy().unwrap().open() == 0).then_some(())
     })
     .await;
@@ -423,6 +442,52 @@ async fn the_proxy_is_curfews_way_alone(plane: &Plane, admin: &Client) {
 
     plane.proxy().unwrap().set(Mode::Pass);
     list(&curfew).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plane_is_the_kubernetes_that_it_is_asked_to_be_and_knows_scaled_objects() {
+    if !possible().await {
+        return;
+    }
+    let plane = start(Options {
+        kubernetes: Kubernetes::OLDEST,
+        flagger: false,
+        ..Options::default()
+    })
+    .await;
+    let client = plane.client("admin").await.unwrap();
+    let version = client.apiserver_version().await.unwrap();
+    assert_eq!(
+        format!("{}.{}", version.major, version.minor),
+        Kubernetes::OLDEST.to_string()
+    );
+    // The controllers of that version work too.
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), "tenant");
+    deployments
+        .create(&PostParams::default(), &deployment("old", 1, "ready"))
+        .await
+        .unwrap();
+    eventually("it is available", 60, || async {
+        (available(&deployments.get("old").await.unwrap()) == 1).then_some(())
+    })
+    .await;
+
+    let gvk = GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject");
+    let scaled: Api<DynamicObject> = Api::namespaced_with(client, "tenant", &ApiResource::from_gvk(&gvk));
+    let trigger = json!({"type": "kafka", "metadata": {"topic": "orders", "lagThreshold": "50"}});
+    let spec = |trigger: &Value| json!({"scaleTargetRef": {"name": "old"}, "minReplicaCount": 0, "maxReplicaCount": 10, "triggers": [trigger]});
+    let object = |trigger: &Value| {
+        object::<DynamicObject>(json!({
+            "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject",
+            "metadata": {"name": "old"}, "spec": spec(trigger),
+        }))
+    };
+    let created = scaled.create(&PostParams::default(), &object(&trigger)).await.unwrap();
+    assert_eq!(created.data["spec"], spec(&trigger), "nothing of it is dropped");
+    let refused = scaled
+        .create(&PostParams::default(), &object(&json!({"type": 1})))
+        .await;
+    assert!(refused.is_err(), "KEDA's definition would refuse it too");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -446,11 +511,7 @@ async fn a_curfew_that_ends_early_is_quoted() {
     if !possible().await {
         return;
     }
-    let plane = start(Options {
-        flagger: false,
-        ..Options::default()
-    })
-    .await;
+    let plane = start(bare()).await;
     let script = plane.dir().join("curfew-that-fails");
     std::fs::write(&script, "#!/bin/sh\necho \"cannot read the policy: $2\" >&2\nexit 2\n").unwrap();
     make_executable(&script);
@@ -470,11 +531,7 @@ async fn curfew_runs_as_it_is_asked_to() {
     if !possible().await {
         return;
     }
-    let plane = start(Options {
-        flagger: false,
-        ..Options::default()
-    })
-    .await;
+    let plane = start(bare()).await;
     // Stands in for Curfew: notes how it was called. The answers of its plain listener are given here.
     let script = plane.dir().join("curfew-that-waits");
     std::fs::write(
@@ -504,7 +561,7 @@ async fn curfew_runs_as_it_is_asked_to() {
 
     let options = asked("--log-level=debug");
     let (first, ()) = tokio::join!(plane.restart_curfew_with(&options), async {
-        let said = eventually("Curfew is called", 10, call(0)).await;
+        let said = eventually("Curfew is called", 30, call(0)).await;
         let mut words = said.split(' ');
         assert_eq!(words.next().map(Path::new), Some(plane.kubeconfig("curfew").as_path()));
         let policy = words
@@ -530,7 +587,7 @@ async fn curfew_runs_as_it_is_asked_to() {
 
     plane.restart_curfew_with(&asked("--log-level=info")).await.unwrap();
     assert!(
-        eventually("Curfew is called again", 10, call(1))
+        eventually("Curfew is called again", 30, call(1))
             .await
             .ends_with(" --log-level=info")
     );
@@ -541,7 +598,7 @@ async fn curfew_runs_as_it_is_asked_to() {
         ..asked("--log-level=warn")
     };
     let (other, ()) = tokio::join!(plane.start_another_curfew(&options), async {
-        let said = eventually("another Curfew is called", 10, call(2)).await;
+        let said = eventually("another Curfew is called", 30, call(2)).await;
         assert!(!said.contains("--register"));
         let address = said
             .split(' ')

@@ -24,7 +24,7 @@ const TOO_SHORT: &str = "spec.progressDeadlineSeconds: 5 s: the cluster's policy
 
 #[tokio::test]
 async fn a_canary_that_cannot_work_is_refused_with_everything_that_is_wrong() {
-    let Some(plane) = planes::shared().await else { return };
+    let Some(plane) = planes::quiet().await else { return };
     let stage = Stage::open(&plane, "admission").await;
     let kubectl = Kubectl {
         plane: &plane,
@@ -56,7 +56,7 @@ async fn a_canary_that_cannot_work_is_refused_with_everything_that_is_wrong() {
 
 #[tokio::test]
 async fn an_exempt_namespace_is_let_off_from_everything_but_what_harms_others() {
-    let Some(plane) = planes::shared().await else { return };
+    let Some(plane) = planes::quiet().await else { return };
     let stage = Stage::alone(&plane, "admission").await;
     let kubectl = Kubectl {
         plane: &plane,

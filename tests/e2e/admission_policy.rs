@@ -7,11 +7,12 @@ use curfew::{
     policy::{CanaryPolicySpec, Mode, Rule},
     rules::{self, world::Unknown},
 };
+use futures::StreamExt as _;
 use kube::{
     Api, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
 };
-use plane::{Options, Plane};
+use plane::{Handle, Kubernetes, Options};
 use serde_json::{Value, json};
 
 use crate::{
@@ -44,19 +45,18 @@ const GENERATED: usize = 300;
 
 #[tokio::test]
 async fn webhook_and_policy_agree_on_the_corpus() {
-    agree(&[]).await;
+    agree(Kubernetes::NEWEST).await;
 }
 
 #[tokio::test]
 async fn they_agree_on_the_oldest_kubernetes_too() {
-    agree(&["--emulated-version=1.33".to_owned()]).await;
+    agree(Kubernetes::OLDEST).await;
 }
 
-async fn agree(api_server_args: &[String]) {
+async fn agree(kubernetes: Kubernetes) {
     let options = Options {
-        flagger: false,
-        api_server_args: api_server_args.to_vec(),
-        ..Options::default()
+        kubernetes,
+        ..planes::bare(None)
     };
     let Some(plane) = planes::own(options).await else {
         return;
@@ -64,24 +64,28 @@ async fn agree(api_server_args: &[String]) {
     let canaries = canaries(&plane).await;
     let refused = corpus::canaries("refused");
     // What was there before the policy.
-    for case in &refused {
+    let store = async |case: &Case| {
         let object = serde_json::from_value(case.canary.clone()).unwrap();
         let stored = canaries.create(&PostParams::default(), &object).await;
         assert!(stored.is_ok(), "{} does not even pass the CRD: {stored:?}", case.name());
-    }
+    };
+    for_each(&refused, store).await;
     install(&plane).await;
     in_force(&canaries).await;
 
-    for case in refused.iter().chain(&corpus::canaries("valid")) {
-        agree_on(&canaries, case).await;
+    for cases in [&refused, &corpus::canaries("valid"), &generated()] {
+        for_each(cases, async |case| agree_on(&canaries, case).await).await;
     }
-    for case in &generated() {
-        agree_on(&canaries, case).await;
-    }
-    for case in &refused {
-        is_let_off(&canaries, case).await;
-    }
+    for_each(&refused, async |case| is_let_off(&canaries, case).await).await;
     is_not_let_off_from_what_is_new(&canaries).await;
+}
+
+/// Asks about many cases at the same time.
+async fn for_each(cases: &[Case], ask: impl AsyncFn(&Case)) {
+    const AT_ONCE: usize = 16;
+    futures::stream::iter(cases)
+        .for_each_concurrent(AT_ONCE, async |case| ask(case).await)
+        .await;
 }
 
 /// Canaries with several faults at once. What Kubernetes' own types cannot even read is nobody's to judge.
@@ -103,7 +107,7 @@ fn generated() -> Vec<Case> {
 }
 
 /// Installs the manifests as the documentation says.
-pub async fn install(plane: &Plane) {
+pub async fn install(plane: &Handle) {
     let kubectl = Kubectl {
         plane,
         user: "admin",
@@ -115,26 +119,23 @@ pub async fn install(plane: &Plane) {
 
 /// Waits until the API server judges by the policy: it looks for new ones about once in a second.
 pub async fn in_force(canaries: &Api<DynamicObject>) {
-    for _ in 0..100 {
-        let case = corpus::canaries("refused").swap_remove(0);
+    let case = corpus::canaries("refused").swap_remove(0);
+    planes::eventually("the policy is in force", 20, async || {
         // The webhook, where there is one, refuses it as well.
         let said = refusal(canaries, &case.canary).await.unwrap_or_default();
-        if said.contains("ValidatingAdmissionPolicy 'curfew'") {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    }
-    panic!("the policy never came into force");
+        said.contains("ValidatingAdmissionPolicy 'curfew'").then_some(())
+    })
+    .await;
 }
 
-async fn canaries(plane: &Plane) -> Api<DynamicObject> {
+async fn canaries(plane: &Handle) -> Api<DynamicObject> {
     let client = plane.client("admin").await.unwrap();
     let kind = GroupVersionKind::gvk("flagger.app", "v1beta1", "Canary");
     Api::namespaced_with(client, NAMESPACE, &ApiResource::from_gvk(&kind))
 }
 
 /// What the API server says against a Canary of a new name, as a dry run.
-async fn refusal(canaries: &Api<DynamicObject>, canary: &Value) -> Option<String> {
+pub async fn refusal(canaries: &Api<DynamicObject>, canary: &Value) -> Option<String> {
     let mut object: DynamicObject = serde_json::from_value(canary.clone()).unwrap();
     let name = object.name_any();
     object.metadata.name = Some(format!("new-{name}"));

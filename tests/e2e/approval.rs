@@ -13,7 +13,7 @@ use crate::{
     stage::{APP, App, Seen, Stage},
 };
 
-const DEADLINE: i64 = 20;
+const DEADLINE: i64 = 15;
 
 /// A stage with a rollout that waits.
 async fn waiting(stage: &Stage, team: &Receiver, labels: Value) {
@@ -32,6 +32,7 @@ async fn waiting(stage: &Stage, team: &Receiver, labels: Value) {
     stage.create(&app.deployment()).await;
     stage.create(&canary).await;
     stage.phase("Initialized", 90).await;
+    stage.replicas_gone(APP).await;
     stage.push("crash-one").await;
     stage.phase("Waiting", 30).await;
 }
@@ -104,7 +105,5 @@ async fn a_rollout_approved_after_hours_has_its_whole_deadline() {
         let verdict = rolled_back(&stage, "readiness", 60).await;
         let given = seconds_between(&began, verdict["deadline"].as_str().unwrap());
         assert!((DEADLINE..=DEADLINE + 10).contains(&given), "it was given {given} s");
-        stage.push("ready").await;
-        stage.phase("Succeeded", 120).await;
     });
 }

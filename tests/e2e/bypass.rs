@@ -9,7 +9,7 @@ use std::{collections::HashMap, path::PathBuf};
 use fastrand::Rng;
 use futures::StreamExt as _;
 use kube::Client;
-use plane::{CurfewOptions, Options};
+use plane::CurfewOptions;
 use serde_json::Value;
 
 use crate::{
@@ -43,12 +43,7 @@ async fn nothing_is_stored_that_breaks_an_enforced_rule() {
         ))),
         ..CurfewOptions::default()
     };
-    let options = Options {
-        flagger: false,
-        curfew: Some(curfew),
-        ..Options::default()
-    };
-    let Some(plane) = planes::own(options).await else {
+    let Some(plane) = planes::own(planes::bare(Some(curfew))).await else {
         return;
     };
     let client = plane.client("admin").await.unwrap();

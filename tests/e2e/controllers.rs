@@ -9,6 +9,8 @@ use crate::{
     stage::{APP, App, Stage},
 };
 
+const DEADLINE: i64 = 20;
+
 #[tokio::test]
 async fn a_rollout_that_recovers_while_the_controllers_stand_still_is_not_failed() {
     let Some(plane) = planes::own(Options::with_curfew()).await else {
@@ -17,7 +19,8 @@ async fn a_rollout_that_recovers_while_the_controllers_stand_still_is_not_failed
     let (recovers, broken) = tokio::join!(Stage::open(&plane, "recovers"), Stage::open(&plane, "broken"));
     let app = App {
         pods: 4,
-        deadline: 30,
+        // The pause comes before it, however busy the machine is.
+        deadline: 300,
         ..App::default()
     };
     tokio::join!(recovers.install(&app), broken.install(&app));
@@ -26,6 +29,7 @@ async fn a_rollout_that_recovers_while_the_controllers_stand_still_is_not_failed
     // Three of four are available, and that is the last that Flagger hears.
     tokio::join!(recovers.replicas_available(APP, 3), broken.replicas_available(APP, 3));
     plane.pause(Component::ControllerManager).unwrap();
+    tokio::join!(recovers.set_deadline(DEADLINE), broken.set_deadline(DEADLINE));
     for pod in recovers.target_pods().await {
         recovers.turn(&pod, "ready").await;
     }
@@ -41,7 +45,7 @@ async fn a_rollout_that_recovers_while_the_controllers_stand_still_is_not_failed
             let note = recovers.event("ActionWithheld").await;
             assert!(note.contains("controller"), "{note}");
             recovers
-                .never("it was failed", 20, |seen| {
+                .never("it was failed", 12, |seen| {
                     seen.phase() != "Progressing"
                         || seen.failed_checks() > 0
                         || seen.verdict_with("requested").is_some()

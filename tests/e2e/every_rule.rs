@@ -1,20 +1,15 @@
 //! Every rule, as users meet it: at `kubectl apply`, in the audit of what was stored before Curfew came, and in `curfew check`.
 //! The words are those of `tests/corpus/every_rule.txt` (`CURFEW_UPDATE_GOLDEN=1` writes them anew).
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    path::Path,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::Path, process::Stdio};
 
+use futures::StreamExt as _;
 use k8s_openapi::api::events::v1::Event;
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams},
 };
-use plane::{CurfewOptions, Options};
+use plane::{CurfewOptions, Handle};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
@@ -208,8 +203,7 @@ async fn audited(client: &Client, rules: usize) -> BTreeMap<String, String> {
     let kind = GroupVersionKind::gvk("curfew.dev", "v1alpha1", "CanaryPolicy");
     let resource = ApiResource::from_gvk_with_plural(&kind, "canarypolicies");
     let policies = Api::<DynamicObject>::all_with(client.clone(), &resource);
-    let begun = Instant::now();
-    loop {
+    planes::eventually("the audit found everything", 30, async || {
         let policy = policies.get("loud").await.unwrap();
         let text = |item: &Value, field: &str| item[field].as_str().unwrap_or_default().to_owned();
         let items = policy.data["status"]["findings"]["items"].as_array();
@@ -224,12 +218,9 @@ async fn audited(client: &Client, rules: usize) -> BTreeMap<String, String> {
                 )
             })
             .collect();
-        if found.len() == rules {
-            return found;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(30), "{:#}", policy.data["status"]);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+        (found.len() == rules).then_some(found)
+    })
+    .await
 }
 
 /// What Events tell of what was found in a namespace.
@@ -269,14 +260,59 @@ async fn checked(case: &Case) -> Option<String> {
     Some(format!("{}: {}; {}", text("field"), text("message"), text("mend")))
 }
 
+/// How many cases are asked about at the same time.
+const AT_ONCE: usize = 4;
+
+/// Where rules speak.
+struct Told<'a> {
+    plane: &'a Handle,
+    client: &'a Client,
+    metrics: &'a Metrics,
+    audited: &'a BTreeMap<String, String>,
+}
+
+// === impl Told ===
+
+impl Told<'_> {
+    /// Asserts that a rule says the same everywhere, and answers what.
+    async fn everywhere(&self, case: &Case) -> String {
+        let rule = case.rule;
+        let kubectl = Kubectl {
+            plane: self.plane,
+            user: "admin",
+            namespace: rule,
+        };
+        let mut canary = case.canary.clone();
+        // What Curfew stamped belongs to the Canary that is there; all others are asked for anew.
+        if rule == "deadline-fit" {
+            canary["spec"]["analysis"]["threshold"] = json!(4);
+        } else {
+            kubectl.run(&["delete", "canary", APP, "--wait=true"]).await.done();
+        }
+        let said = kubectl.apply(&canary, &["--dry-run=server"]).await;
+        let (how, words) = asked(rule, &said.err);
+        assert_eq!(said.done, how == "warned", "{said:?}");
+        assert_eq!(self.audited[rule], words, "the audit");
+        // Nobody knows what there is beside what is in a file.
+        let is_silent = ["target-missing", "scaler-missing"].contains(&rule);
+        assert_eq!(checked(case).await, (!is_silent).then_some(words.clone()), "{rule}");
+        // Of Canaries that were there before Curfew, Events tell only what stops Flagger for everybody.
+        let told = findings_told(self.client, rule).await;
+        assert_eq!(
+            told.iter().any(|note| note.contains(&words)),
+            rule == "undecodable",
+            "{told:?}"
+        );
+        let series = format!("curfew_audit_findings{{rule=\"{rule}\",policy=\"loud\"}}");
+        assert!(self.metrics.value(&series) >= 1.0, "{series}");
+        format!("{rule}: {how}: {words}\n")
+    }
+}
+
 #[tokio::test]
 async fn every_rule_speaks_at_apply_in_the_audit_and_in_a_check_with_the_same_words() {
     // Without Flagger, which some of these would stop.
-    let options = Options {
-        flagger: false,
-        ..Options::default()
-    };
-    let Some(plane) = planes::own(options).await else {
+    let Some(plane) = planes::own(planes::bare(None)).await else {
         return;
     };
     let client = plane.client("admin").await.unwrap();
@@ -298,39 +334,14 @@ async fn every_rule_speaks_at_apply_in_the_audit_and_in_a_check_with_the_same_wo
     let audited = audited(&client, rules.len()).await;
     let metrics = Metrics::of(&plane).await;
 
-    let mut text = String::new();
-    for case in &cases {
-        let rule = case.rule;
-        let kubectl = Kubectl {
-            plane: &plane,
-            user: "admin",
-            namespace: rule,
-        };
-        let mut canary = case.canary.clone();
-        // What Curfew stamped belongs to the Canary that is there; all others are asked for anew.
-        if rule == "deadline-fit" {
-            canary["spec"]["analysis"]["threshold"] = json!(4);
-        } else {
-            kubectl.run(&["delete", "canary", APP, "--wait=true"]).await.done();
-        }
-        let said = kubectl.apply(&canary, &["--dry-run=server"]).await;
-        let (how, words) = asked(rule, &said.err);
-        assert_eq!(said.done, how == "warned", "{said:?}");
-        assert_eq!(audited[rule], words, "the audit");
-        // Nobody knows what there is beside what is in a file.
-        let is_silent = ["target-missing", "scaler-missing"].contains(&rule);
-        assert_eq!(checked(case).await, (!is_silent).then_some(words.clone()), "{rule}");
-        // Of Canaries that were there before Curfew, Events tell only what stops Flagger for everybody.
-        let told = findings_told(&client, rule).await;
-        assert_eq!(
-            told.iter().any(|note| note.contains(&words)),
-            rule == "undecodable",
-            "{told:?}"
-        );
-        let series = format!("curfew_audit_findings{{rule=\"{rule}\",policy=\"loud\"}}");
-        assert!(metrics.value(&series) >= 1.0, "{series}");
-        let _ = writeln!(text, "{rule}: {how}: {words}");
-    }
+    let told = Told {
+        plane: &plane,
+        client: &client,
+        metrics: &metrics,
+        audited: &audited,
+    };
+    let lines = futures::stream::iter(&cases).map(|case| told.everywhere(case));
+    let text: String = lines.buffered(AT_ONCE).collect().await;
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/every_rule.txt");
     if std::env::var_os("CURFEW_UPDATE_GOLDEN").is_some() {
         std::fs::write(&golden, &text).unwrap();

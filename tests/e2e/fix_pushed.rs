@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 use plane::Handle;
 use serde_json::json;
 
@@ -15,8 +15,9 @@ use crate::{
 
 const DEADLINE: u64 = 20;
 /// When the fix is pushed, after the look with which the rollout began. Flagger looks every ten seconds from then on: after
-/// 20, when the deadline is about to pass, and after 30, with the verdict before it.
-const MOMENTS: [u64; 7] = [19, 20, 21, 23, 25, 27, 29];
+/// 20, when the deadline is about to pass, and after 30, with the verdict before it. Every gap between two writes of
+/// Curfew's is in `tests/faults/two_writers.rs`.
+const MOMENTS: [u64; 2] = [21, 29];
 /// How often Flagger looks, and how often where the fix waits for the verdict.
 const INTERVAL: Duration = Duration::from_secs(10);
 const LONG_INTERVAL: Duration = Duration::from_secs(30);
@@ -38,8 +39,18 @@ fn image(deployment: Deployment) -> Option<String> {
     deployment.spec?.template.spec?.containers.pop()?.image
 }
 
-/// Answers whether a verdict on the broken version had to be taken back.
-async fn mended(plane: &Handle, pushed: Pushed) -> bool {
+/// The condition by which a Deployment's deadline is exceeded.
+fn exceeded(deployment: Deployment) -> Option<DeploymentCondition> {
+    let conditions = deployment
+        .status
+        .and_then(|status| status.conditions)
+        .unwrap_or_default();
+    conditions
+        .into_iter()
+        .find(|condition| condition.reason.as_deref() == Some("ProgressDeadlineExceeded"))
+}
+
+async fn mended(plane: &Handle, pushed: Pushed) {
     let (story, interval) = match pushed {
         Pushed::After(seconds) => (format!("fix-after-{seconds}"), INTERVAL),
         Pushed::AtVerdict => ("fix-at-verdict".to_owned(), LONG_INTERVAL),
@@ -63,7 +74,8 @@ async fn mended(plane: &Handle, pushed: Pushed) -> bool {
     let broken = stage.phase("Progressing", 60).await;
     match pushed {
         Pushed::After(seconds) => {
-            let looks = broken.at.duration_since(look).as_secs() / interval.as_secs();
+            // To the nearest: what is seen late on one side may be seen late on the other.
+            let looks = (broken.at.duration_since(look) + interval / 2).as_secs() / interval.as_secs();
             let look = look + interval * u32::try_from(looks).unwrap();
             tokio::time::sleep_until((look + Duration::from_secs(seconds)).into()).await;
         }
@@ -78,10 +90,13 @@ async fn mended(plane: &Handle, pushed: Pushed) -> bool {
         stage
             .until("the verdict is taken back", 30, |seen| seen.verdict_with("withheld"))
             .await;
+        assert_eq!(stage.now().failed_checks(), 0, "the count is put back");
+        let target = stage.deployments().get(APP).await.unwrap();
+        assert_eq!(exceeded(target), None, "the condition is put back");
         let goes_on = |seen: &Seen| (applied(seen) != applied(&broken) && seen.iterations() > 0).then_some(());
         stage.until("the fix is analysed", 120, goes_on).await;
         assert!(!stage.ever(|seen| seen.phase() == "Failed"), "the fix was failed");
-        return true;
+        return;
     }
     let mut fix = image(stage.deployments().get(APP).await.unwrap());
 
@@ -116,21 +131,12 @@ async fn mended(plane: &Handle, pushed: Pushed) -> bool {
     let primary = image(stage.deployments().get("web-primary").await.unwrap());
     assert_eq!(primary, fix, "{}: what was promoted is not the fix", stage.namespace);
     let target = stage.deployments().get(APP).await.unwrap();
-    let conditions = target.status.and_then(|status| status.conditions).unwrap_or_default();
-    let left = conditions
-        .iter()
-        .find(|condition| condition.reason.as_deref() == Some("ProgressDeadlineExceeded"));
-    assert_eq!(left, None, "{}: a verdict was left behind", stage.namespace);
-    stage.ever(|seen| seen.verdict_with("withheld").is_some())
+    assert_eq!(exceeded(target), None, "{}: a verdict was left behind", stage.namespace);
 }
 
 #[tokio::test]
 async fn a_fix_pushed_around_the_deadline_is_never_failed() {
     let Some(plane) = planes::shared().await else { return };
     let moments = MOMENTS.map(Pushed::After).into_iter().chain([Pushed::AtVerdict]);
-    let taken_back = futures::future::join_all(moments.map(|pushed| mended(&plane, pushed))).await;
-    assert!(
-        taken_back.ends_with(&[true]),
-        "a fix that came between the verdict and Flagger's look has it taken back"
-    );
+    futures::future::join_all(moments.map(|pushed| mended(&plane, pushed))).await;
 }

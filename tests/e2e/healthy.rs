@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::{
+    curfew_says::seconds_between,
     planes,
     stage::{APP, App, Stage},
 };
 
-const DEADLINE: u64 = 60;
+const DEADLINE: i64 = 30;
 const BLIP: Duration = Duration::from_secs(5);
 
 #[tokio::test]
@@ -18,20 +19,21 @@ async fn a_healthy_rollout_is_never_touched() {
     let stage = Stage::open(&plane, "healthy").await;
     stage
         .install(&App {
-            deadline: 60,
-            analysis: json!({"interval": "10s", "threshold": 3, "iterations": 6}),
+            deadline: DEADLINE,
+            analysis: json!({"interval": "10s", "threshold": 3, "iterations": 4}),
             ..App::default()
         })
         .await;
     stage.push("ready").await;
-    let progressing = stage.phase("Progressing", 30).await;
-    let after = progressing.at + Duration::from_secs(DEADLINE + 1);
-    tokio::time::sleep_until(after.into()).await;
-    assert_eq!(
-        stage.now().phase(),
-        "Progressing",
-        "the analysis takes longer than the deadline"
-    );
+    stage.phase("Progressing", 30).await;
+    let late = stage
+        .until("the analysis is at its last iteration", 90, |seen| {
+            (seen.iterations() == 4).then(|| seen.clone())
+        })
+        .await;
+    let written = late.canary["status"]["lastTransitionTime"].as_str().unwrap();
+    let took = seconds_between(late.stamp("started-at").unwrap(), written);
+    assert!(took > DEADLINE, "the analysis takes longer than the deadline: {took} s");
     let pod = stage.target_pods().await.swap_remove(0);
     stage.turn(&pod, "unready").await;
     stage.replicas_available(APP, 1).await;

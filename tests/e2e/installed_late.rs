@@ -41,7 +41,7 @@ async fn healthy(plane: &Plane) -> Stage {
     stage.phase("Progressing", 30).await;
     stage
         .until("its deadline has passed", 40, |seen| {
-            (seen.canary["status"]["iterations"].as_i64()? >= 3).then_some(())
+            (seen.iterations() >= 2).then_some(())
         })
         .await;
     stage
@@ -88,7 +88,7 @@ async fn curfew_takes_over_what_it_finds() {
                 })
                 .await;
             healthy
-                .never("it was touched", 30, |seen| {
+                .never("it was touched", 20, |seen| {
                     seen.phase() != "Progressing" || seen.verdict().is_some() || seen.failed_checks() > 0
                 })
                 .await;

@@ -1,16 +1,16 @@
 //! Curfew end to end: real control planes, the real Flagger, the built binary. One file per promise.
 //!
-//! Flagger ticks every ten seconds at best, so the stories overlap: each plays in namespaces of its own, all in one
-//! plane, which `cargo xtask test` hands in (`CURFEW_TEST_PLANE`) or the first story starts. They wait much and work
-//! little, so run them all at once:
+//! Flagger checks every ten seconds at best, so the stories overlap: each plays in namespaces of its own, and [`planes`]
+//! says where. They wait much and work little, and those that must wait for their turn do so by themselves, so run them
+//! all at once:
 //!
 //! ```sh
-//! cargo test --test e2e -- --test-threads 32
+//! cargo test --test e2e -- --test-threads 256
 //! ```
 //!
 //! Where Flagger alone is known to fail (`docs/flagger.md`), the same story plays beside it in a namespace that the
-//! plane's policy exempts, and is seen to fail. Stories that break components or poison Flagger have planes of their
-//! own. On a machine that cannot start planes everything is left out, which is said, and which fails with `CI=true`.
+//! plane's policy exempts, and is seen to fail. On a machine that cannot start planes everything is left out, which is
+//! said, and which fails with `CI=true`.
 
 #![expect(
     clippy::expect_used,
@@ -28,7 +28,6 @@ mod api_server;
 mod approval;
 mod audit;
 mod autoscaler;
-mod breaker;
 mod bypass;
 mod controllers;
 #[path = "../canaries/corpus.rs"]
@@ -68,19 +67,17 @@ mod policies;
 mod policy_default;
 mod primary_not_ready;
 mod promotion;
-mod raised_deadline;
 mod reasons;
 mod receiver;
 mod recorded_reviews;
 mod restart;
 mod revision;
-mod rollout;
 mod service_target;
 mod skip_analysis;
 mod stage;
 mod stamps;
 mod strategies;
 mod suspended;
+mod times;
 mod traffic;
 mod waiting_promotion;
-mod weird;

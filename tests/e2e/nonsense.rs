@@ -2,13 +2,17 @@
 //! mind wrote: nothing is done wrongly, and the others are looked after.
 
 use kube::api::{DeleteParams, Patch, PatchParams};
-use plane::{Component, Options, Plane};
+use plane::{Component, Options, Plane, audit};
 use serde_json::{Value, json};
 
 use crate::{
+    idle::CURFEW,
     planes,
     stage::{APP, App, Seen, Stage},
 };
+
+/// More requests than this in a minute are too many.
+const A_MINUTE: usize = 40;
 
 fn app() -> App {
     App {
@@ -41,7 +45,7 @@ async fn recreated(plane: &Plane) {
         .await;
     stage.create(&app().canary()).await;
     stage
-        .never("the deadline of one that is gone was held against it", 30, is_touched)
+        .never("the deadline of one that is gone was held against it", 25, is_touched)
         .await;
 }
 
@@ -65,7 +69,7 @@ async fn retargeted(plane: &Plane) {
         .await
         .unwrap();
     stage
-        .never("another workload's deadline was held against it", 35, is_touched)
+        .never("another workload's deadline was held against it", 25, is_touched)
         .await;
 }
 
@@ -81,13 +85,71 @@ async fn scribbled_over(plane: &Plane, story: &str, status: Value) -> Stage {
     stage.phase("Progressing", 30).await;
     stage.replicas(APP, 4).await;
     stage.set_status(&status).await;
-    stage.never("it was touched", 35, is_touched).await;
+    stage.never("it was touched", 25, is_touched).await;
     stage
 }
 
 fn at(time: &str) -> Value {
     json!({"lastTransitionTime": time, "conditions": [{"type": "Promoted", "status": "Unknown", "reason": "Progressing",
         "lastTransitionTime": time, "lastUpdateTime": time}]})
+}
+
+/// Statuses that the CRD lets an admin write and that make no sense.
+fn no_sense() -> [Value; 5] {
+    let promoted = json!({"type": "Promoted", "status": "Unknown", "reason": "Progressing"});
+    let ages = |time: &str| {
+        let mut promoted = promoted.clone();
+        promoted["lastUpdateTime"] = time.into();
+        promoted["lastTransitionTime"] = time.into();
+        promoted
+    };
+    [
+        json!({"phase": "Progressing"}),
+        json!({"phase": "Progressing", "conditions": [promoted]}),
+        json!({"phase": "Terminated", "conditions": [ages("9999-12-31T23:59:59Z")]}),
+        json!({"phase": "Progressing", "conditions": [ages("0001-01-01T00:00:00Z"), ages("9999-12-31T23:59:59Z")],
+            "failedChecks": 2.5, "canaryWeight": -1e300, "iterations": 1e300, "lastTransitionTime": "0001-01-01T00:00:00Z"}),
+        json!({"phase": "", "conditions": [{"type": "", "status": "", "reason": ""}], "trackedConfigs": {"": ""},
+            "lastAppliedSpec": "x".repeat(100_000)}),
+    ]
+}
+
+/// Canaries without targets, each with one of these.
+async fn odd(plane: &Plane) -> Stage {
+    let odd = Stage::open(plane, "odd").await;
+    for (index, status) in no_sense().into_iter().enumerate() {
+        let name = format!("{APP}-{index}");
+        let mut canary = App::default().canary();
+        canary["metadata"]["name"] = name.as_str().into();
+        canary["spec"]["targetRef"]["name"] = name.as_str().into();
+        odd.create(&canary).await;
+        let patch = Patch::Merge(json!({ "status": status }));
+        odd.canaries()
+            .patch_status(&name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+    odd
+}
+
+/// What Curfew asked about the odd ones is little in any minute.
+fn asked_little(plane: &Plane, odd: &Stage) {
+    let asked = audit::read(&plane.audit_log()).unwrap();
+    let mut times: Vec<_> = asked
+        .iter()
+        .filter(|entry| entry.user == CURFEW && entry.namespace == odd.namespace)
+        .map(|entry| entry.at)
+        .collect();
+    times.sort_unstable();
+    let fastest = times
+        .windows(A_MINUTE)
+        .map(|some| some[A_MINUTE - 1].duration_since(some[0]))
+        .min();
+    assert!(
+        fastest.is_none_or(|fastest| fastest.as_secs() >= 60),
+        "{} requests about five odd Canaries, {A_MINUTE} of them within {fastest:?}",
+        times.len()
+    );
 }
 
 #[tokio::test]
@@ -119,6 +181,8 @@ async fn canaries_that_come_and_go_and_nonsense_in_their_status_fail_nothing_and
         "lastAppliedSpec": "", "conditions": [{"type": "", "status": "", "reason": ""}],
     }))
     .await;
+    // Rollouts that run go on; Flagger learns of no new Canary from now on.
+    let odd = odd(&plane).await;
     others.push("crash-one").await;
     others.phase("Progressing", 40).await;
     others
@@ -126,6 +190,8 @@ async fn canaries_that_come_and_go_and_nonsense_in_their_status_fail_nothing_and
             seen.verdict_with("requested")
         })
         .await;
+    others.phase("Failed", 20).await;
+    asked_little(&plane, &odd);
     assert!(!bare.ever(is_touched));
     let log = std::fs::read_to_string(plane.log("curfew")).unwrap();
     assert!(!log.contains("panicked"), "{log}");

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// So long nothing happens where Flagger looks every ten seconds.
-const A_WHILE: u64 = 40;
+const A_WHILE: u64 = 25;
 
 /// A rollout with this analysis, as far as it gets.
 async fn rollout(plane: &Handle, story: &str, analysis: Value) -> Stage {

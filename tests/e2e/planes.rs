@@ -1,41 +1,58 @@
-//! Where stories play: the plane that all of them share, or one of their own.
+//! Where stories play. What a story needs stands in it, as the call by which it asks for its plane:
+//!
+//! | call | what it is | for stories that |
+//! |---|---|---|
+//! | [`shared`] | everything, for all of them | break nothing |
+//! | [`quiet`] | an API server and Curfew, for all of them | ask about admission, and need no pods |
+//! | [`own`] | what its options say, for one | break something, or need other options |
+//! | [`at_once`] | the same | take longer than all others, so that everything waits for them |
+//!
+//! Stories in planes of their own wait for their turn, but for those that begin at once: each plane is a whole control
+//! plane, and what a busy machine does late, a test takes for late.
 
-use std::{env, ops::Deref, time::Instant};
+use std::{
+    env,
+    ops::Deref,
+    time::{Duration, Instant},
+};
 
 use plane::{CurfewOptions, Handle, Options, Plane, SHARED_PLANE};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
-/// The plane that was started here because none was handed in. It is never dropped: its guardian ends it with this
-/// process, and removes its directory unless a story failed.
-static OWN: OnceCell<Plane> = OnceCell::const_new();
+use crate::times::Clock;
 
-/// The plane that all stories share, with Curfew; none on a machine that cannot start planes.
-pub async fn shared() -> Option<Handle> {
-    if let Some(handed_in) = Handle::from_env().expect("the plane that was handed in") {
-        return Some(handed_in);
-    }
-    if !possible().await {
-        return None;
-    }
-    let plane = OWN
-        .get_or_init(|| async {
-            let plane = start(Options::with_curfew()).await;
-            plane.remove_with_process().expect("a guardian");
-            plane
-        })
-        .await;
-    Some(Handle::clone(plane))
+/// The planes that were started here for several stories. They are never dropped: their guardian ends them with this
+/// process, and removes their directories unless a story failed.
+static SHARED: OnceCell<Plane> = OnceCell::const_new();
+static QUIET: OnceCell<Plane> = OnceCell::const_new();
+
+/// How much of the machine planes of their own may take at the same time, and what one takes: with Flagger, controllers
+/// and pods, or without.
+const ROOM: usize = 12;
+const FULL: u32 = 2;
+const BARE: u32 = 1;
+
+static FREE: Semaphore = Semaphore::const_new(ROOM);
+
+/// A plane that several stories have at the same time.
+pub struct Shared {
+    plane: Handle,
+    _clock: Clock,
 }
 
-/// How many stories have a plane of their own at the same time: each is a control plane, and the others wait.
-const PLANES: usize = 6;
+impl Deref for Shared {
+    type Target = Handle;
 
-static FREE: Semaphore = Semaphore::const_new(PLANES);
+    fn deref(&self) -> &Handle {
+        &self.plane
+    }
+}
 
-/// A plane for one story, and the right to have one.
+/// A plane for one story, and the right to have one, if it had to wait for that.
 pub struct OwnPlane {
     plane: Plane,
-    _right: SemaphorePermit<'static>,
+    _clock: Clock,
+    _right: Option<SemaphorePermit<'static>>,
 }
 
 impl Deref for OwnPlane {
@@ -46,22 +63,79 @@ impl Deref for OwnPlane {
     }
 }
 
-/// A plane for one story, when it is its turn; none on a machine that cannot start planes.
-pub async fn own(options: Options) -> Option<OwnPlane> {
+/// The plane that all stories share which break nothing, or the one that was handed in; none on a machine that cannot
+/// start planes.
+pub async fn shared() -> Option<Shared> {
+    let asked = Instant::now();
+    if let Some(plane) = Handle::from_env().expect("the plane that was handed in") {
+        return Some(Shared {
+            plane,
+            _clock: Clock::start("shared", asked),
+        });
+    }
+    one_for_all("shared", &SHARED, Options::with_curfew()).await
+}
+
+/// A plane without Flagger, controllers and pods, for all stories of admission; none on a machine that cannot start
+/// planes.
+pub async fn quiet() -> Option<Shared> {
+    one_for_all("quiet", &QUIET, bare(Some(CurfewOptions::default()))).await
+}
+
+async fn one_for_all(name: &'static str, plane: &'static OnceCell<Plane>, options: Options) -> Option<Shared> {
+    let asked = Instant::now();
     if !possible().await {
         return None;
     }
-    let right = FREE.acquire().await.expect("it is never closed");
+    let start = async || {
+        let plane = start(options).await;
+        plane.remove_with_process().expect("a guardian");
+        plane
+    };
+    let plane = plane.get_or_init(start).await;
+    Some(Shared {
+        plane: Handle::clone(plane),
+        _clock: Clock::start(name, asked),
+    })
+}
+
+/// An API server, with this Curfew.
+pub fn bare(curfew: Option<CurfewOptions>) -> Options {
+    Options {
+        controllers: false,
+        flagger: false,
+        curfew,
+        ..Options::default()
+    }
+}
+
+/// A plane for one story, when it is its turn; none on a machine that cannot start planes.
+pub async fn own(options: Options) -> Option<OwnPlane> {
+    let asked = Instant::now();
+    let takes = if options.controllers { FULL } else { BARE };
+    let right = FREE.acquire_many(takes).await.expect("it is never closed");
+    for_one(options, Some(right), asked).await
+}
+
+/// A plane for one story, at once; none on a machine that cannot start planes.
+pub async fn at_once(options: Options) -> Option<OwnPlane> {
+    for_one(options, None, Instant::now()).await
+}
+
+async fn for_one(options: Options, right: Option<SemaphorePermit<'static>>, asked: Instant) -> Option<OwnPlane> {
+    if !possible().await {
+        return None;
+    }
+    let clock = Clock::start("own", asked);
     Some(OwnPlane {
         plane: start(options).await,
+        _clock: clock,
         _right: right,
     })
 }
 
-/// A plane for one story, whose Curfew has these policies beside those of every plane; none on a machine that cannot
-/// start planes.
-pub async fn with_policies(options: Options, more: &str) -> Option<OwnPlane> {
-    let plane = own(options).await?;
+/// Gives a plane's Curfew these policies beside those of every plane.
+pub async fn with_policies(plane: &Plane, more: &str) {
     let policy = plane.dir().join("policies.yaml");
     std::fs::write(
         &policy,
@@ -73,19 +147,35 @@ pub async fn with_policies(options: Options, more: &str) -> Option<OwnPlane> {
         ..CurfewOptions::default()
     };
     plane.restart_curfew_with(&curfew).await.expect("Curfew");
-    Some(plane)
 }
 
-/// Keeps the shared plane's logs: a story failed.
+/// Keeps a shared plane's logs: a story failed.
 pub fn keep_logs(plane: &Handle) {
-    match OWN.get() {
-        Some(own) if own.dir() == plane.dir() => {
-            own.keep_logs();
-            eprintln!("the logs are kept in {}", plane.dir().display());
+    let kept = [&SHARED, &QUIET].into_iter().filter_map(OnceCell::get);
+    for kept in kept.filter(|kept| kept.dir() == plane.dir()) {
+        kept.keep_logs();
+    }
+    eprintln!("the logs are in {}", plane.dir().display());
+}
+
+/// Looks five times a second, for as long as a busy machine may need, until there is something.
+pub async fn eventually<T>(what: &str, patience: u64, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let patience = patience * BUSY;
+    let deadline = Instant::now() + Duration::from_secs(patience);
+    loop {
+        if let Some(found) = look().await {
+            return found;
         }
-        _ => eprintln!("the logs are in {}", plane.dir().display()),
+        assert!(Instant::now() < deadline, "waited {patience} s in vain until {what}");
+        tokio::time::sleep(POLL).await;
     }
 }
+
+/// So many times as long as on a quiet machine may everything take.
+pub const BUSY: u64 = 3;
+
+/// How often objects are looked at that are not watched.
+pub const POLL: Duration = Duration::from_millis(200);
 
 async fn possible() -> bool {
     let Some(obstacle) = plane::obstacle().await else {

@@ -1,8 +1,6 @@
 //! One tenant's Canary that Flagger cannot decode (`docs/flagger.md#f7`): Flagger alone sees no new Canary any more, of
 //! anybody; Curfew does not let it in, and lets it go.
 
-use std::time::{Duration, Instant};
-
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, PostParams},
@@ -80,7 +78,7 @@ async fn a_canary_that_stops_flagger_for_everyone_is_refused() {
     newcomer.create(&App::default().deployment()).await;
     newcomer.create(&App::default().canary()).await;
     newcomer
-        .never("Flagger saw it for all that", 25, |seen| !seen.phase().is_empty())
+        .never("Flagger saw it for all that", 15, |seen| !seen.phase().is_empty())
         .await;
     let log = std::fs::read_to_string(plane.log("flagger")).unwrap();
     assert!(
@@ -119,19 +117,18 @@ async fn a_canary_that_stops_flagger_for_everyone_is_refused() {
     assert!(printed.contains("The Canary \"web\" is invalid"), "{printed}");
     assert!(printed.contains(&expected), "{printed}");
 
-    newcomer.phase("Initialized", 90).await;
     let later = Stage::open(&plane, "later").await;
-    later.install(&App::default()).await;
+    let app = App::default();
+    tokio::join!(newcomer.phase("Initialized", 90), later.install(&app));
 }
 
 /// The audit finds what is stored already, and does not whisper.
 async fn found_at_once(plane: &Plane) {
     let series = "curfew_audit_findings{rule=\"undecodable\",policy=\"plane\"}";
-    let begun = Instant::now();
-    while Metrics::of(plane).await.value(series) < 1.0 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the audit found nothing");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    planes::eventually("the audit finds it", 20, async || {
+        (Metrics::of(plane).await.value(series) >= 1.0).then_some(())
+    })
+    .await;
     let log = std::fs::read_to_string(plane.log("curfew")).unwrap();
     assert!(
         log.contains("Flagger cannot decode these Canaries") && log.contains("tenant/web"),

@@ -53,7 +53,7 @@ fn owners(canary: &Value) -> Vec<&str> {
 }
 
 async fn plays(way: &[&str], story: &str) {
-    let Some(plane) = planes::shared().await else { return };
+    let Some(plane) = planes::quiet().await else { return };
     let stage = Stage::open(&plane, story).await;
     let kubectl = Kubectl {
         plane: &plane,

@@ -16,7 +16,7 @@ async fn a_promotion_that_hangs_is_told_of_and_left_alone() {
     stage
         .install(&App {
             pods: 4,
-            deadline: 20,
+            deadline: 10,
             analysis: json!({"interval": "10s", "threshold": 3, "iterations": 1, "canaryReadyThreshold": 50}),
             ..App::default()
         })
@@ -27,7 +27,7 @@ async fn a_promotion_that_hangs_is_told_of_and_left_alone() {
     let verdict = reported(&stage, "promotion", 60).await;
     assert_eq!(verdict["reason"], "3 of 4 pods of the primary are available");
     stage
-        .never("something was done to a promotion", 35, |seen| {
+        .never("something was done to a promotion", 15, |seen| {
             (seen.phase(), seen.failed_checks()) != ("Promoting", 0)
         })
         .await;

@@ -55,16 +55,6 @@ async fn two_pods(plane: &Handle, outcome: &str, expected: &str) {
     assert_eq!(digits(said), digits(expected), "{reason}");
 }
 
-async fn image_pull(plane: &Handle) {
-    let stage = Stage::open(plane, "why-image-pull").await;
-    install(&stage).await;
-    let reason = told(&stage, "image-pull").await;
-    assert!(
-        reason.contains(" and 1 more container app: ImagePullBackOff, \"Back-off pulling image \\\"app:"),
-        "{reason}"
-    );
-}
-
 /// A quota that has room for one pod more than there are.
 async fn quota(plane: &Handle) {
     let stage = Stage::open(plane, "why-quota").await;
@@ -101,28 +91,6 @@ async fn the_reason_is_one_line_that_names_what_is_wrong() {
             "container app: CrashLoopBackOff, exit code 1, 2 restarts, \
              \"fatal: app cannot go on (exit 1, as plane.curfew.dev/outcome asks)\"",
         ),
-        two_pods(
-            &plane,
-            "oom",
-            "container app: CrashLoopBackOff (OOMKilled), exit code 137, 2 restarts"
-        ),
-        two_pods(
-            &plane,
-            "config-error",
-            "container app: CreateContainerConfigError, \"configmap \\\"app\\\" not found\"",
-        ),
-        two_pods(
-            &plane,
-            "pending",
-            "Unschedulable, \"0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available: 3 No \
-             preemption victims found for incoming pod.\"",
-        ),
-        two_pods(
-            &plane,
-            "unready",
-            "container app: NotReady, \"running, but its readiness probe does not pass\"",
-        ),
-        image_pull(&plane),
         quota(&plane),
     );
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
@@ -41,8 +41,6 @@ pub struct Answer {
 /// A call.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// When it came.
-    pub at: Instant,
     /// What it said.
     pub body: Value,
 }
@@ -104,7 +102,6 @@ impl Receiver {
 async fn receive(State(desk): State<Arc<Desk>>, Path(path): Path<String>, body: Bytes) -> StatusCode {
     let answer = desk.answers.lock().unwrap().get(&path).copied().unwrap_or(PASS);
     let call = Call {
-        at: Instant::now(),
         body: serde_json::from_slice(&body).unwrap_or_default(),
     };
     desk.calls.lock().unwrap().push((path, call));

@@ -6,7 +6,6 @@ use std::{
     net::TcpListener,
     path::Path,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use axum::{Json, Router, extract::State, routing::post};
@@ -165,10 +164,11 @@ async fn the_recorded_reviews_are_what_the_api_server_sends() {
     let kind = GroupVersionKind::gvk("flagger.app", "v1beta1", "Canary");
     let resource = ApiResource::from_gvk(&kind);
     let canaries: Api<DynamicObject> = Api::namespaced_with(client.clone(), "tenant", &resource);
-    while recorder.take().is_empty() {
+    planes::eventually("it is asked", 20, async || {
         create(&canaries, &canary("probe"), true).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        (!recorder.take().is_empty()).then_some(())
+    })
+    .await;
 
     let mut kept: Vec<(&str, Value)> = Vec::new();
     create(&canaries, &canary("web"), true).await;
@@ -289,23 +289,15 @@ async fn in_a_namespace_that_goes(
     create(&canaries, &held, false).await;
     recorder.take();
     namespaces.delete("going", &DeleteParams::default()).await.unwrap();
-    let deleted = loop {
-        if let Some(review) = recorder.take().into_iter().next() {
-            break review;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+    let deleted = planes::eventually("the namespace's controller asks", 60, async || {
+        recorder.take().into_iter().next()
+    })
+    .await;
     // The question comes before it is marked.
-    while canaries
-        .get("held")
-        .await
-        .unwrap()
-        .metadata
-        .deletion_timestamp
-        .is_none()
-    {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    planes::eventually("it is marked", 60, async || {
+        canaries.get("held").await.unwrap().metadata.deletion_timestamp
+    })
+    .await;
     update(&canaries, "held", &json!({"metadata": {"finalizers": null}})).await;
     // The controller may have asked again meanwhile.
     let removed = recorder

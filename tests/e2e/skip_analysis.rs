@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::{
     curfew_says::assert_verdict,
     planes,
-    stage::{APP, App, Stage},
+    stage::{APP, App, Stage, Steadily},
 };
 
 const DEADLINE: i64 = 20;
@@ -37,6 +37,7 @@ async fn crashing(stage: &Stage) {
     stage.create(&app.deployment()).await;
     stage.create(&canary).await;
     stage.phase("Initialized", 90).await;
+    stage.replicas_gone(APP).await;
     stage.push("crash-one").await;
     stage.phase("Progressing", 30).await;
 }
@@ -85,7 +86,10 @@ async fn a_crashing_version_is_not_promoted_where_the_analysis_is_skipped() {
         );
         assert_eq!(image(&stage, "web-primary").await, served, "the primary was changed");
         stage.replicas(APP, 0).await;
-        stage.next_version_succeeds(60).await;
+        stage.push("ready").await;
+        stage.phase("Progressing", 60).await;
+        stage.phase("Succeeded", 60).await;
+        assert_eq!(stage.now().verdict(), Some(verdict), "the next version was judged");
         assert_eq!(image(&stage, "web-primary").await, image(&stage, APP).await);
     });
 }
@@ -93,7 +97,7 @@ async fn a_crashing_version_is_not_promoted_where_the_analysis_is_skipped() {
 /// Notes when the target wants no replicas while its deadline does not count as exceeded.
 async fn watch_replicas(deployments: Api<Deployment>, found: Arc<AtomicBool>) {
     let only = watcher::Config::default().fields(&format!("metadata.name={APP}"));
-    let mut events = std::pin::pin!(watcher(deployments, only).default_backoff());
+    let mut events = std::pin::pin!(watcher(deployments, only).backoff(Steadily));
     let mut exceeded = false;
     while let Some(event) = events.next().await {
         let Ok(watcher::Event::Apply(target) | watcher::Event::InitApply(target)) = event else {

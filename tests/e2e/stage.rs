@@ -21,14 +21,14 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
     runtime::{WatchStreamExt as _, utils::Backoff, watcher},
 };
 use plane::{Handle, OUTCOME};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::planes;
+use crate::planes::{self, BUSY, POLL};
 
 /// So many lines of Flagger's log are shown when a story fails.
 const MOST_WORDS: usize = 30;
@@ -38,11 +38,8 @@ pub const APP: &str = "web";
 
 /// Within how many seconds a change is in the stamps, which are written once in ten seconds at most.
 pub const STAMPED: u64 = 15;
-/// So many times as long as on a quiet machine may everything take.
-const BUSY: u64 = 2;
-
-/// How often objects are looked at that are not watched.
-const POLL: Duration = Duration::from_millis(200);
+/// How long the end of a story may take.
+const CLEARED_WITHIN: Duration = Duration::from_secs(5);
 
 /// An application and how it is rolled out.
 #[derive(Clone, Debug)]
@@ -180,7 +177,15 @@ impl Stage {
 
     /// Brings an application onto the stage and waits until Flagger has taken it over.
     pub async fn install(&self, app: &App) {
-        self.create(&app.deployment()).await;
+        self.install_with(app, &app.deployment(), &[]).await;
+    }
+
+    /// The same with a Deployment and other objects of one's own, which are there before the Canary.
+    pub async fn install_with(&self, app: &App, deployment: &Value, others: &[Value]) {
+        self.create(deployment).await;
+        for other in others {
+            self.create(other).await;
+        }
         self.create(&app.canary()).await;
         self.phase("Initialized", 90).await;
         // Flagger has asked for no replicas; what is pushed before they are gone would be an ordinary update.
@@ -209,12 +214,18 @@ impl Stage {
             .unwrap();
     }
 
-    /// Pushes a version that is fine and waits until Flagger has promoted it, in an ordinary rollout.
-    pub async fn next_version_succeeds(&self, patience: u64) {
+    /// Pushes a version that is fine and waits until Flagger has looked at it twice, in an ordinary rollout: what is left of
+    /// a verdict would end it at the first look. That it is promoted in the end is shown by `skip_analysis`, where that
+    /// takes no time.
+    pub async fn next_version_is_analysed(&self) {
         let verdict = self.now().verdict();
         self.push("ready").await;
         self.phase("Progressing", 60).await;
-        self.phase("Succeeded", patience).await;
+        self.until("Flagger goes on with it", 60, |seen| {
+            assert!(seen.phase() != "Failed", "the next version was failed");
+            (seen.iterations() > 0 || seen.weight() > 0 || seen.phase() == "Promoting").then_some(())
+        })
+        .await;
         assert_eq!(self.now().verdict(), verdict, "the next version was judged");
     }
 
@@ -265,6 +276,35 @@ impl Stage {
         pods.iter().map(ResourceExt::name_any).collect()
     }
 
+    /// Since when a pod is not ready, by its own condition.
+    pub async fn unready_since(&self, pod: &str) -> String {
+        let pod = self.pods().get(pod).await.unwrap();
+        let conditions = pod.status.and_then(|status| status.conditions).unwrap_or_default();
+        let ready = conditions
+            .into_iter()
+            .find(|condition| condition.type_ == "Ready" && condition.status == "False");
+        let since = ready.and_then(|condition| condition.last_transition_time);
+        since.expect("it is not ready").0.to_string()
+    }
+
+    /// How many seconds each pod of the target took to be ready, by its own times.
+    pub async fn startups(&self) -> Vec<i64> {
+        let target = ListParams::default().labels(&format!("app={APP}"));
+        let pods = self.pods().list(&target).await.unwrap();
+        let startup = |pod: &Pod| {
+            let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+            let ready = conditions
+                .iter()
+                .find(|condition| condition.type_ == "Ready" && condition.status == "True")?;
+            let (ready, created) = (
+                ready.last_transition_time.as_ref()?,
+                pod.metadata.creation_timestamp.as_ref()?,
+            );
+            Some(ready.0.as_second() - created.0.as_second())
+        };
+        pods.iter().filter_map(startup).collect()
+    }
+
     /// The name of a pod of the target that is not ready.
     pub async fn unready_pod(&self) -> String {
         let target = ListParams::default().labels(&format!("app={APP}"));
@@ -309,11 +349,12 @@ impl Stage {
         .await
     }
 
-    /// Watches that nothing of a kind happens for some seconds from now on, and fails at once when it does.
+    /// Watches that nothing of a kind happened since the last wait ended, and does for some seconds from now on; fails at
+    /// once when it does.
     pub async fn never(&self, what: &str, seconds: u64, mut look: impl FnMut(&Seen) -> bool) {
         let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
         let mut length = self.history.length.subscribe();
-        let mut place = self.history.len().saturating_sub(1);
+        let mut place = self.place.load(Ordering::Relaxed);
         loop {
             while let Some(seen) = self.history.get(place) {
                 if look(&seen) {
@@ -333,13 +374,6 @@ impl Stage {
         self.history
             .get(self.history.len().saturating_sub(1))
             .expect("a Canary")
-    }
-
-    /// When a verdict with this result was first seen.
-    pub fn first_verdict_with(&self, result: &str) -> Instant {
-        let seen = self.history.seen.lock().unwrap();
-        let first = seen.iter().find(|seen| seen.verdict_with(result).is_some());
-        first.expect("a verdict").at
     }
 
     /// Whether anything that was ever seen is so.
@@ -516,11 +550,31 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        // Shown when the story fails, and with `--show-output`.
+        eprintln!("what {} saw:\n{}", self.namespace, self.describe_history());
         if std::thread::panicking() {
-            eprintln!("what {} saw:\n{}", self.namespace, self.describe_history());
             eprintln!("what Flagger said of it:\n{}", self.flaggers_words());
             planes::keep_logs(&self.plane);
+            return;
         }
+        // Flagger would check these Canaries for as long as the plane lives, and the others would have to wait for that. The
+        // runtime of the story is not driven any more.
+        let (plane, namespace) = (self.plane.clone(), self.namespace.clone());
+        let cleared = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .ok()?;
+            runtime.block_on(async {
+                let canaries = canaries(&plane.client("admin").await.ok()?, &namespace);
+                let (params, all) = (DeleteParams::background(), ListParams::default());
+                tokio::time::timeout(CLEARED_WITHIN, canaries.delete_collection(&params, &all))
+                    .await
+                    .ok()
+            })
+        });
+        // A plane that is broken by now keeps them.
+        let _ = cleared.join();
     }
 }
 
@@ -530,7 +584,7 @@ fn canaries(client: &Client, namespace: &str) -> Api<DynamicObject> {
 }
 
 /// A look-out that was cut off looks again at once, and not after half a minute.
-struct Steadily;
+pub struct Steadily;
 
 impl Iterator for Steadily {
     type Item = Duration;

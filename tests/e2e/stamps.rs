@@ -44,7 +44,7 @@ fn annotations(json: &str) -> Value {
 
 #[tokio::test]
 async fn stamps_cannot_be_forged_and_disturb_nobody() {
-    let Some(plane) = planes::shared().await else { return };
+    let Some(plane) = planes::quiet().await else { return };
     let stage = Stage::open(&plane, "stamps").await;
     let kubectl = kubectl(&plane, &stage);
     let before = curfew::enforcer::clock::now();
@@ -105,7 +105,7 @@ async fn stamps_cannot_be_forged_and_disturb_nobody() {
 
 #[tokio::test]
 async fn applying_a_canary_twice_changes_nothing() {
-    let Some(plane) = planes::shared().await else { return };
+    let Some(plane) = planes::quiet().await else { return };
     let stage = Stage::open(&plane, "twice").await;
     let kubectl = kubectl(&plane, &stage);
     let canary = App::default().canary();

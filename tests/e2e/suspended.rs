@@ -10,7 +10,7 @@ use crate::{
     stage::{APP, App, STAMPED, Stage},
 };
 
-const DEADLINE: i64 = 40;
+const DEADLINE: i64 = 30;
 
 async fn suspend(stage: &Stage, suspend: bool) {
     let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
@@ -61,7 +61,7 @@ async fn a_suspended_rollout_is_told_of_and_has_the_rest_of_its_time_afterwards(
         "the rollout is suspended with traffic or pods on the canary"
     );
     stage
-        .never("something was done to a suspended rollout", 30, |seen| {
+        .never("something was done to a suspended rollout", 12, |seen| {
             (seen.phase(), seen.weight(), seen.failed_checks()) != ("Progressing", 20, 0)
         })
         .await;

@@ -15,7 +15,8 @@ async fn open() -> Stage {
     Stage::with(|world| app::install_daemon_set(world, APP)).await
 }
 
-/// The rollout begins, and a second later Flagger writes the status, so that it counts from there. Answers what it wrote.
+/// The rollout begins, and seconds later Flagger writes the status, so that at the deadline, which is rounded up, its own
+/// clock has some time left. Answers what it wrote.
 async fn begin(stage: &Stage) -> Value {
     stage.server.change(|world| app::begin_daemon_set(world, APP));
     stage
@@ -24,7 +25,7 @@ async fn begin(stage: &Stage) -> Value {
             log.iter().any(|request| request.is("patch", "canaries")).then_some(())
         })
         .await;
-    let later = Timestamp::from_second(clock::now().as_second() + 1).expect("a time");
+    let later = Timestamp::from_second(clock::now().as_second() + 2).expect("a time");
     stage.server.change(|world| {
         world.change("canaries", NAMESPACE, APP, |canary| {
             canary["status"]["lastTransitionTime"] = json!(later.to_string());

@@ -9,6 +9,7 @@
 
 mod app;
 mod audit;
+mod breaker;
 mod conflicts;
 mod daemon_set;
 mod gone;
@@ -16,8 +17,10 @@ mod leadership;
 mod looks;
 mod lost_answers;
 mod many;
+mod means;
 mod nonsense;
 mod outage;
+mod pages;
 mod permissions;
 mod request;
 mod restart;

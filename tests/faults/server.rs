@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
+    pages::Pages,
     request::Request,
     script::{Does, Gate, Rule},
     watching::watch as begin_watch,
@@ -53,6 +54,7 @@ pub struct Held {
     /// How often the watches of a resource were cut, and how.
     pub cut: Vec<(&'static str, Cut)>,
     pub bookmarks: Option<Duration>,
+    pages: Pages,
 }
 
 /// How a watch ends that was well.
@@ -107,6 +109,11 @@ impl Server {
     /// From now on everything is well.
     pub fn end_of_script(&self) {
         self.inner.state.lock().rules.clear();
+    }
+
+    /// Forgets the state that lists which have begun are read from (an etcd compaction).
+    pub fn expire_continue_tokens(&self) {
+        self.inner.state.lock().pages.expire();
     }
 
     /// Something that somebody else does.
@@ -243,7 +250,7 @@ async fn serve(State(inner): State<Arc<Inner>>, method: Method, uri: Uri, body: 
 impl Inner {
     fn answer(&self, index: usize, request: &Request, due: &[Does]) -> Response<Body> {
         let mut state = self.state.lock();
-        let Held { world, log, .. } = &mut *state;
+        let Held { world, log, pages, .. } = &mut *state;
         for does in due {
             if let Does::Before(deed) = does {
                 deed(world);
@@ -270,7 +277,7 @@ impl Inner {
             .get(resource, &request.namespace, &request.name)
             .map(|object| object["metadata"]["resourceVersion"].clone())
             .unwrap_or_default();
-        let (code, body) = match done(world, request) {
+        let (code, body) = match done(world, pages, request) {
             Ok(body) => (if request.verb == "create" { 201 } else { 200 }, body),
             Err((code, reason, message)) => (code, status(code, reason, &message)),
         };
@@ -288,7 +295,7 @@ impl Inner {
     }
 }
 
-fn done(world: &mut World, request: &Request) -> Result<Value, Refusal> {
+fn done(world: &mut World, pages: &mut Pages, request: &Request) -> Result<Value, Refusal> {
     let Request {
         namespace, name, body, ..
     } = request;
@@ -305,15 +312,10 @@ fn done(world: &mut World, request: &Request) -> Result<Value, Refusal> {
         _ => {
             let within = Some(namespace.as_str()).filter(|namespace| !namespace.is_empty());
             let selector = request.parameter("labelSelector").unwrap_or_default();
-            let items: Vec<_> = world
-                .list(resource, within)
-                .into_iter()
-                .filter(|object| is_selected(object, &selector))
-                .collect();
-            Ok(json!({
-                "kind": "List", "apiVersion": "v1",
-                "metadata": {"resourceVersion": world.version().to_string()}, "items": items,
-            }))
+            pages.page(request, world.version(), || {
+                let found = world.list(resource, within).into_iter();
+                found.filter(|object| is_selected(object, &selector)).cloned().collect()
+            })
         }
     }
 }

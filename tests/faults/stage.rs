@@ -46,6 +46,8 @@ pub struct Stage {
     pub leases: Server,
     /// How long a watch may be silent.
     pub silent: Duration,
+    /// The policies in force.
+    pub policy: &'static str,
     enforcer: Option<Enforcer>,
 }
 
@@ -60,7 +62,9 @@ struct Enforcer {
 // === impl Enforcer ===
 
 impl Enforcer {
-    fn start(server: &Server, leases: &Server, link: Link) -> Self {
+    fn start(stage: &Stage) -> Self {
+        let Stage { server, leases, .. } = stage;
+        let link = Link::new(stage.silent);
         let client = server.client(&link);
         let memories = Arc::new(Memories::default());
         let rollouts = Arc::new(Rollouts::default());
@@ -90,7 +94,7 @@ impl Enforcer {
         };
         let context = Arc::new(Context {
             client,
-            policies: InForce::new(file::parse(POLICY).expect("policies")),
+            policies: InForce::new(file::parse(stage.policy).expect("policies")),
             watches,
             memories,
             link,
@@ -166,6 +170,7 @@ impl Stage {
             server,
             leases: Server::start().await,
             silent: link::SILENT,
+            policy: POLICY,
             enforcer: None,
         }
     }
@@ -185,7 +190,7 @@ impl Stage {
 
     /// Starts an enforcer that knows nothing yet, and may not get far.
     pub fn start_unheard(&mut self) {
-        self.enforcer = Some(Enforcer::start(&self.server, &self.leases, Link::new(self.silent)));
+        self.enforcer = Some(Enforcer::start(self));
     }
 
     /// Whether the enforcer is at work.

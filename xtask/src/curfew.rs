@@ -15,20 +15,8 @@ pub fn build() -> Result<PathBuf> {
     if let Some(binary) = std::env::var_os("CURFEW_BIN") {
         return Ok(binary.into());
     }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(cargo);
-    // Under `cargo run` the environment is that of this package; build scripts that look at it (ring's) would be run
-    // again, with everything behind them.
-    for (name, _) in std::env::vars_os() {
-        if name
-            .to_str()
-            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
-        {
-            command.env_remove(name);
-        }
-    }
     // Cargo says where the binary is; it depends on the target directory, which has many ways to be set.
-    let mut child = command
+    let mut child = cargo()
         .args([
             "build",
             "--locked",
@@ -36,7 +24,6 @@ pub fn build() -> Result<PathBuf> {
             "curfew",
             "--message-format=json-render-diagnostics",
         ])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -52,6 +39,26 @@ pub fn build() -> Result<PathBuf> {
         bail!("cargo could not build the curfew binary");
     }
     binary.context("cargo built the curfew binary, but did not say where it is")
+}
+
+/// The Cargo that runs us, in the workspace's root.
+pub fn cargo() -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    without_cargos_variables(&mut command);
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    command
+}
+
+/// Takes away what `cargo run` says of this package: build scripts that look at it (ring's) would be run again, with
+/// everything behind them.
+pub fn without_cargos_variables(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
 }
 
 /// The binary that one of Cargo's messages names.

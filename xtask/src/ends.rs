@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 /// The requests to end, in the order in which they come.
 pub struct Ends {
     receiver: mpsc::Receiver<Signal>,
-    asked: bool,
 }
 
 impl Ends {
@@ -27,21 +26,13 @@ impl Ends {
             let sender = sender.clone();
             tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(name).await.is_ok() {} });
         }
-        Ok(Self { receiver, asked: false })
-    }
-
-    /// Whether there was a request.
-    pub const fn asked(&self) -> bool {
-        self.asked
+        Ok(Self { receiver })
     }
 
     /// Waits for the next request.
     pub async fn next(&mut self) -> Signal {
         match self.receiver.recv().await {
-            Some(signal) => {
-                self.asked = true;
-                signal
-            }
+            Some(signal) => signal,
             // The senders live as long as the runtime does.
             None => std::future::pending().await,
         }

@@ -1,6 +1,7 @@
 //! The workspace's own commands: `cargo xtask COMMAND`.
 
 mod attend;
+mod child;
 mod curfew;
 mod demo;
 mod ends;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use plane::{CurfewOptions, Options, Plane, Recording};
+use plane::{CurfewOptions, Kubernetes, Options, Plane, Recording};
 use tokio::process::Command;
 
 use crate::attend::{attend, ended_by, exit_code};
@@ -18,6 +18,9 @@ use crate::ends::Ends;
 /// `PATH` that starts with the pinned kubectl and the built curfew. Without a command the plane runs until Ctrl-C.
 #[derive(Args)]
 pub struct Arguments {
+    /// The Kubernetes version to be, such as 1.35; the newest without it.
+    #[arg(long, value_name = "VERSION", default_value_t)]
+    kubernetes: Kubernetes,
     /// Leave out Flagger.
     #[arg(long)]
     no_flagger: bool,
@@ -41,6 +44,7 @@ pub struct Arguments {
 /// When the plane does not start, or the command cannot be run.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let Arguments {
+        kubernetes,
         no_flagger,
         no_curfew,
         keep,
@@ -49,6 +53,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     } = arguments;
     let binary = if no_curfew { None } else { Some(crate::curfew::build()?) };
     let options = Options {
+        kubernetes,
         flagger: !no_flagger,
         curfew: binary.map(|binary| CurfewOptions {
             binary: Some(binary),

@@ -22,7 +22,6 @@ mod report;
 mod resources;
 mod truth;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,32 +69,14 @@ pub struct Arguments {
     keep: bool,
 }
 
-impl Arguments {
-    /// What the gate runs beside the end-to-end tests.
-    pub const GATE: Self = Self {
-        minutes: 3.0,
-        canaries: 30,
-        seed: None,
-        keep: false,
-    };
-}
-
 /// Runs a soak; fails if anything was wrong.
 ///
 /// # Errors
 /// When the plane does not start, or a team cannot go on.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let passed = soak(arguments, crate::curfew::build()?)?;
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Runs a soak with this Curfew. Answers whether all was well.
-///
-/// # Errors
-/// When the plane does not start, or a team cannot go on.
-pub fn soak(arguments: &Arguments, binary: PathBuf) -> Result<bool> {
+    let binary = crate::curfew::build()?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start a runtime")?;
-    runtime.block_on(async {
+    let passed = runtime.block_on(async {
         let mut ends = Ends::listen()?;
         let options = Options {
             curfew: Some(CurfewOptions {
@@ -111,7 +92,7 @@ pub fn soak(arguments: &Arguments, binary: PathBuf) -> Result<bool> {
         };
         let plane = tokio::select! {
             plane = Plane::start(options) => plane?,
-            _ = ends.next() => return Ok(false),
+            _ = ends.next() => return anyhow::Ok(false),
         };
         let passed = tokio::select! {
             passed = on_plane(arguments, &plane) => passed,
@@ -122,7 +103,8 @@ pub fn soak(arguments: &Arguments, binary: PathBuf) -> Result<bool> {
         }
         plane.stop().await;
         passed
-    })
+    })?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn on_plane(arguments: &Arguments, plane: &Plane) -> Result<bool> {

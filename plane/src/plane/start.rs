@@ -116,12 +116,9 @@ impl Plane {
         self.look_out();
         self.wait_for(Component::ApiServer).await?;
 
-        self.run(control_plane::controller_manager(&self.tools, layout))?;
-        let handle = self.handle.clone();
-        let kubelet = self
-            .inside(async move { Ok(Kubelet::start(handle.client(KUBELET.file).await?)) })
-            .await?;
-        let _ = self.kubelet.set(kubelet);
+        if self.options.controllers {
+            self.raise_controllers().await?;
+        }
         let admin = self.handle.client(ADMIN.file).await?;
         tokio::try_join!(self.raise_flagger(&admin), self.raise_objects(&admin))?;
         if let Some(options) = &self.options.curfew {
@@ -130,6 +127,17 @@ impl Plane {
         }
         self.update()?;
         self.say("ready");
+        Ok(())
+    }
+
+    async fn raise_controllers(&self) -> Result<()> {
+        let (tools, version) = (&self.tools, self.options.kubernetes);
+        self.run(control_plane::controller_manager(tools, &self.handle.layout, version))?;
+        let handle = self.handle.clone();
+        let kubelet = self
+            .inside(async move { Ok(Kubelet::start(handle.client(KUBELET.file).await?)) })
+            .await?;
+        let _ = self.kubelet.set(kubelet);
         Ok(())
     }
 
@@ -151,13 +159,18 @@ impl Plane {
 
     async fn raise_objects(&self, admin: &Client) -> Result<()> {
         objects::install(admin, &[flagger::deployment()]).await?;
+        if self.options.controllers {
+            objects::aggregated(admin).await?;
+        }
         self.say("namespaces, nodes and permissions are in place");
         Ok(())
     }
 
     pub(super) fn api_server(&self, extra: &[String]) -> Result<Launch> {
         let ports = self.handle.description.ports;
-        control_plane::api_server(&self.tools, &self.handle.layout, &ports, &self.pki, extra)
+        let version = self.options.kubernetes.flag();
+        let extra: Vec<String> = version.into_iter().chain(extra.iter().cloned()).collect();
+        control_plane::api_server(&self.tools, &self.handle.layout, &ports, &self.pki, &extra)
     }
 
     pub(super) fn curfew(&self, options: &CurfewOptions) -> Result<Launch> {

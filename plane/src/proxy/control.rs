@@ -30,8 +30,11 @@ async fn answer(mut stream: TcpStream, proxy: &Proxy) -> std::io::Result<()> {
         }
         None => "404 Not Found",
     };
-    let body =
-        json!({"mode": name(proxy.mode()), "accepted": proxy.accepted(), "open": proxy.open()}).to_string() + "\n";
+    let body = json!({
+        "mode": name(proxy.mode()), "accepted": proxy.accepted(), "open": proxy.open(), "lost": proxy.lost(),
+    })
+    .to_string()
+        + "\n";
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n");
     stream
@@ -54,6 +57,7 @@ fn order(line: &str) -> Option<Order> {
         ("GET", "/") => Some(Order::Look),
         ("POST", "/pass") => Some(Order::Set(Mode::Pass)),
         ("POST", "/blackhole") => Some(Order::Set(Mode::Blackhole)),
+        ("POST", "/lose") => Some(Order::Set(Mode::Lose)),
         ("POST", "/refuse") => Some(Order::Set(Mode::Refuse)),
         ("POST", path) => {
             let millis = path.strip_prefix("/delay/")?.parse().ok()?;
@@ -69,6 +73,7 @@ pub(crate) fn name(mode: Mode) -> String {
         Mode::Pass => "pass".to_owned(),
         Mode::Delay(delay) => format!("delay/{}", delay.as_millis()),
         Mode::Blackhole => "blackhole".to_owned(),
+        Mode::Lose => "lose".to_owned(),
         Mode::Refuse => "refuse".to_owned(),
     }
 }
@@ -83,6 +88,7 @@ mod tests {
             Mode::Pass,
             Mode::Delay(Duration::from_millis(250)),
             Mode::Blackhole,
+            Mode::Lose,
             Mode::Refuse,
         ] {
             let line = format!("POST /{} HTTP/1.1", name(mode));

@@ -12,14 +12,20 @@ use tokio::process::Command;
 use super::{Tool, crds};
 use crate::guardian::Guardian;
 use crate::process::{Launch, Process, last_lines};
+use crate::versions::{KUBERNETES, Kubernetes};
 
 /// Flagger refuses an API server whose version it cannot parse, hence the linker's flags.
-pub(super) const FLAGS: [&str; 4] = [
-    "-mod=readonly",
-    "-trimpath",
-    "-ldflags",
-    "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36",
-];
+pub(super) fn flags() -> [String; 4] {
+    let newest = Kubernetes::NEWEST.to_string();
+    let (major, minor) = newest.split_once('.').unwrap_or_default();
+    let version = "-X k8s.io/component-base/version";
+    [
+        "-mod=readonly".to_owned(),
+        "-trimpath".to_owned(),
+        "-ldflags".to_owned(),
+        format!("-s -w {version}.gitVersion=v{KUBERNETES} {version}.gitMajor={major} {version}.gitMinor={minor}"),
+    ]
+}
 
 /// Without GOTOOLCHAIN=local an old Go would download a new one, which needs a network and says nothing.
 const ENV: [(&str, &str); 3] = [("CGO_ENABLED", "0"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off")];
@@ -39,7 +45,7 @@ pub(super) async fn build(module: &Path, cache: &Path, missing: &[Tool]) -> Resu
     for tool in missing {
         let name = tool.name();
         let temporary = cache.join(format!(".{name}.{}", std::process::id()));
-        let mut args: Vec<String> = FLAGS.map(str::to_owned).to_vec();
+        let mut args: Vec<String> = flags().to_vec();
         args.extend([
             "-o".to_owned(),
             temporary.display().to_string(),

@@ -1,0 +1,199 @@
+//! The tests of the workspace as programs: compiled once, by one Cargo, and run from where Cargo would run them.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::curfew;
+
+/// What kind of tests a program holds: each is a step.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Beside the code.
+    Unit,
+    /// `tests/`: tables, recordings, the binary on files.
+    Integration,
+    /// The real enforcer against a scripted API server: they wait much and work little.
+    Faults,
+    /// Every order of events, explored.
+    Model,
+    /// Stories on real control planes.
+    EndToEnd,
+    /// The plane's own tests.
+    Plane,
+}
+
+/// One program that holds tests.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Binary {
+    /// The name of its file or library.
+    pub name: String,
+    /// What it holds.
+    pub kind: Kind,
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+/// All programs that hold tests, and the Curfew that they run.
+#[derive(Debug, Default)]
+pub struct Binaries {
+    /// In Cargo's order.
+    pub tests: Vec<Binary>,
+    curfew: PathBuf,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// What a target of Cargo's holds.
+    fn of(package: &str, kind: &str, name: &str) -> Self {
+        match (package, kind, name) {
+            (_, "test", "e2e") => Self::EndToEnd,
+            (_, "test", "faults") => Self::Faults,
+            (_, "test", "model") => Self::Model,
+            ("plane" | "xtask", "test", _) => Self::Plane,
+            (_, "test", _) => Self::Integration,
+            _ => Self::Unit,
+        }
+    }
+
+    /// How many tests of such a program run at the same time; Cargo's own number when `None`.
+    pub const fn threads(self) -> Option<&'static str> {
+        match self {
+            Self::Unit | Self::Integration | Self::Model => None,
+            Self::Plane => Some("4"),
+            Self::Faults => Some("64"),
+            // Each story waits for its turn by itself (tests/e2e/planes.rs).
+            Self::EndToEnd => Some("256"),
+        }
+    }
+
+    /// Whether its tests start planes, for which a machine may lack the tools.
+    pub const fn has_planes(self) -> bool {
+        matches!(self, Self::EndToEnd | Self::Plane)
+    }
+}
+
+// === impl Binary ===
+
+impl Binary {
+    /// A command that runs it as Cargo would, with the `curfew` that was built with it.
+    pub fn command(&self, binaries: &Binaries) -> Command {
+        let mut command = Command::new(&self.path);
+        curfew::without_cargos_variables(&mut command);
+        command
+            .current_dir(&self.folder)
+            .env("CARGO_MANIFEST_DIR", &self.folder)
+            .env("CURFEW_BIN", &binaries.curfew)
+            .stdin(Stdio::null());
+        if let Some(threads) = self.kind.threads() {
+            command.args(["--test-threads", threads]);
+        }
+        command
+    }
+}
+
+// === impl Binaries ===
+
+impl Binaries {
+    /// Compiles everything; `None` when it does not compile, which Cargo has said.
+    ///
+    /// # Errors
+    /// When Cargo cannot be run.
+    pub fn build() -> Result<Option<Self>> {
+        let mut child = curfew::cargo()
+            .args(["test", "--locked", "--workspace", "--all-targets", "--no-run"])
+            .arg("--message-format=json-render-diagnostics")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run cargo")?;
+        let output = child.stdout.take().context("cargo has no output")?;
+        let mut binaries = Self::default();
+        for line in BufReader::new(output).lines() {
+            binaries.read(&line?);
+        }
+        if !child.wait()?.success() {
+            return Ok(None);
+        }
+        if let Some(given) = std::env::var_os("CURFEW_BIN") {
+            binaries.curfew = given.into();
+        }
+        Ok(Some(binaries))
+    }
+
+    /// Reads one of Cargo's messages.
+    fn read(&mut self, message: &str) {
+        let Ok(message) = serde_json::from_str::<Value>(message) else {
+            return;
+        };
+        let (Some(path), Some(name)) = (message["executable"].as_str(), message["target"]["name"].as_str()) else {
+            return;
+        };
+        if message["profile"]["test"] != true {
+            if name == "curfew" {
+                self.curfew = path.into();
+            }
+            return;
+        }
+        let folder = Path::new(message["manifest_path"].as_str().unwrap_or_default()).parent();
+        let folder = folder.unwrap_or(Path::new("."));
+        let package = folder.file_name().unwrap_or_default().to_string_lossy();
+        let kind = message["target"]["kind"][0].as_str().unwrap_or_default();
+        self.tests.push(Binary {
+            name: name.to_owned(),
+            kind: Kind::of(&package, kind, name),
+            path: path.into(),
+            folder: folder.to_owned(),
+        });
+    }
+
+    /// The programs of one kind.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Binary> {
+        self.tests.iter().filter(move |binary| binary.kind == kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_among_cargos_messages() {
+        let artifact = |manifest: &str, kind: &str, name: &str, test: bool, executable: Option<&str>| {
+            serde_json::json!({
+                "reason": "compiler-artifact", "manifest_path": manifest,
+                "target": {"kind": [kind], "name": name}, "profile": {"test": test}, "executable": executable,
+            })
+            .to_string()
+        };
+        let mut found = Binaries::default();
+        for message in [
+            artifact("/w/Cargo.toml", "lib", "curfew", false, None),
+            artifact("/w/Cargo.toml", "lib", "curfew", true, Some("/t/deps/curfew-1")),
+            artifact("/w/Cargo.toml", "bin", "curfew", false, Some("/t/curfew")),
+            artifact("/w/Cargo.toml", "test", "e2e", true, Some("/t/deps/e2e-1")),
+            artifact("/w/Cargo.toml", "test", "clocks", true, Some("/t/deps/clocks-1")),
+            artifact("/w/plane/Cargo.toml", "test", "plane", true, Some("/t/deps/plane-1")),
+            r#"{"reason":"build-finished","success":true}"#.to_owned(),
+            "not a message".to_owned(),
+        ] {
+            found.read(&message);
+        }
+        assert_eq!(found.curfew, Path::new("/t/curfew"));
+        let kinds: Vec<_> = found.tests.iter().map(|test| (test.name.as_str(), test.kind)).collect();
+        assert_eq!(
+            kinds,
+            [
+                ("curfew", Kind::Unit),
+                ("e2e", Kind::EndToEnd),
+                ("clocks", Kind::Integration),
+                ("plane", Kind::Plane),
+            ]
+        );
+        assert_eq!(found.tests[3].folder, Path::new("/w/plane"));
+    }
+}
