@@ -29,10 +29,7 @@ async fn waiting(stage: &Stage, team: &Receiver, labels: Value) {
     let mut canary = app.canary();
     // Much longer than the rollout, much shorter than the wait.
     canary["metadata"]["annotations"] = json!({"curfew.dev/rollout-deadline": "30m"});
-    stage.create(&app.deployment()).await;
-    stage.create(&canary).await;
-    stage.phase("Initialized", 90).await;
-    stage.replicas_gone(APP).await;
+    stage.install_with(&app.deployment(), &canary).await;
     stage.push("crash-one").await;
     stage.phase("Waiting", 30).await;
 }

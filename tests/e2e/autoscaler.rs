@@ -28,7 +28,6 @@ async fn a_canary_that_an_autoscaler_grows_is_never_failed() {
     let scaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": APP});
     let mut canary = app.canary();
     canary["spec"]["autoscalerRef"] = scaler;
-    stage.create(&app.deployment()).await;
     stage
         .create(&json!({
             "apiVersion": "autoscaling/v2",
@@ -41,9 +40,7 @@ async fn a_canary_that_an_autoscaler_grows_is_never_failed() {
             },
         }))
         .await;
-    stage.create(&canary).await;
-    stage.phase("Initialized", 90).await;
-    stage.replicas_gone(APP).await;
+    stage.install_with(&app.deployment(), &canary).await;
     stage.push(&format!("ready-after:{STARTUP}")).await;
     stage.phase("Progressing", 40).await;
     stage

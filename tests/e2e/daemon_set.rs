@@ -24,8 +24,7 @@ async fn install(stage: &Stage, app: &App) {
     let mut canary = app.canary();
     canary["spec"]["targetRef"]["kind"] = "DaemonSet".into();
     stage.create(&target).await;
-    stage.create(&canary).await;
-    stage.phase("Initialized", 90).await;
+    stage.adopt(&canary).await;
 }
 
 async fn push(stage: &Stage, outcome: &str) {

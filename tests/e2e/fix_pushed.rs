@@ -64,12 +64,9 @@ async fn mended(plane: &Handle, pushed: Pushed) {
     let mut deployment = app.deployment();
     // One of two may be missing, as one of four may by default: Flagger itself waits for ever.
     deployment["spec"]["strategy"] = json!({"rollingUpdate": {"maxUnavailable": 1}});
-    stage.create(&deployment).await;
-    stage.create(&app.canary()).await;
+    stage.install_with(&deployment, &app.canary()).await;
     // Flagger's first look, and the first thing that it does then.
-    let look = stage.phase("Initializing", 30).await.at;
-    stage.phase("Initialized", 120).await;
-    stage.replicas_gone(APP).await;
+    let look = stage.first("Initializing").at;
     stage.push("crash-one").await;
     let broken = stage.phase("Progressing", 60).await;
     match pushed {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     planes,
-    stage::{APP, App, Stage},
+    stage::{App, Stage},
 };
 
 /// Who Curfew is to the API server.
@@ -27,10 +27,7 @@ async fn idle_canaries_cost_no_requests_besides_the_watches() {
     tokio::join!(initialized.install(&app), async {
         let mut at_once = app.canary();
         at_once["spec"]["skipAnalysis"] = true.into();
-        succeeded.create(&app.deployment()).await;
-        succeeded.create(&at_once).await;
-        succeeded.phase("Initialized", 90).await;
-        succeeded.replicas_gone(APP).await;
+        succeeded.install_with(&app.deployment(), &at_once).await;
         succeeded.push("ready").await;
         succeeded.phase("Succeeded", 120).await;
         succeeded

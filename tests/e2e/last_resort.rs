@@ -71,8 +71,7 @@ async fn install_daemons(stage: &Stage) {
     let mut canary = app().canary();
     canary["spec"]["targetRef"]["kind"] = "DaemonSet".into();
     stage.create(&target).await;
-    stage.create(&canary).await;
-    stage.phase("Initialized", 90).await;
+    stage.adopt(&canary).await;
 }
 
 fn daemon_sets(stage: &Stage) -> Api<DaemonSet> {

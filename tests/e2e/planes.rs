@@ -28,11 +28,16 @@ static QUIET: OnceCell<Plane> = OnceCell::const_new();
 
 /// How much of the machine planes of their own may take at the same time, and what one takes: with Flagger, controllers
 /// and pods, or without.
-const ROOM: usize = 12;
+const ROOM: usize = 6;
 const FULL: u32 = 2;
 const BARE: u32 = 1;
 
 static FREE: Semaphore = Semaphore::const_new(ROOM);
+
+/// How many planes start at the same time: a start is all work, and those that are up should get on with theirs.
+const STARTS: usize = 2;
+
+static STARTING: Semaphore = Semaphore::const_new(STARTS);
 
 /// A plane that several stories have at the same time.
 pub struct Shared {
@@ -187,6 +192,7 @@ async fn possible() -> bool {
 }
 
 async fn start(options: Options) -> Plane {
+    let _turn = STARTING.acquire().await.expect("it is never closed");
     let started = Instant::now();
     let plane = Plane::start(options).await.expect("a plane");
     eprintln!(

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::{
     curfew_says::assert_verdict,
     planes,
-    stage::{APP, App, Stage},
+    stage::{App, Stage},
 };
 
 const DEADLINE: i64 = 25;
@@ -27,10 +27,7 @@ async fn install(stage: &Stage) {
     };
     let mut deployment = app.deployment();
     deployment["spec"]["strategy"] = json!({"rollingUpdate": {"maxUnavailable": "100%"}});
-    stage.create(&deployment).await;
-    stage.create(&app.canary()).await;
-    stage.phase("Initialized", 120).await;
-    stage.replicas_gone(APP).await;
+    stage.install_with(&deployment, &app.canary()).await;
 }
 
 async fn told(stage: &Stage, outcome: &str) -> String {

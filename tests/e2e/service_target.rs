@@ -48,8 +48,7 @@ async fn a_service_that_takes_longer_than_its_owner_said_is_rolled_back() {
             "spec": {"type": "ExternalName", "externalName": "v1.example.com"},
         }))
         .await;
-    stage.create(&canary).await;
-    stage.phase("Initialized", 90).await;
+    stage.adopt(&canary).await;
 
     switch(&stage, "v2.example.com").await;
     stage.phase("Progressing", 30).await;

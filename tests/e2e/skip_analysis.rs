@@ -34,10 +34,7 @@ async fn crashing(stage: &Stage) {
     };
     let mut canary = app.canary();
     canary["spec"]["skipAnalysis"] = true.into();
-    stage.create(&app.deployment()).await;
-    stage.create(&canary).await;
-    stage.phase("Initialized", 90).await;
-    stage.replicas_gone(APP).await;
+    stage.install_with(&app.deployment(), &canary).await;
     stage.push("crash-one").await;
     stage.phase("Progressing", 30).await;
 }

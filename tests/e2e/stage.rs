@@ -38,6 +38,9 @@ pub const APP: &str = "web";
 
 /// Within how many seconds a change is in the stamps, which are written once in ten seconds at most.
 pub const STAMPED: u64 = 15;
+/// A deadline that no initialization misses, in seconds.
+const PATIENT: i64 = 900;
+
 /// How long the end of a story may take.
 const CLEARED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -177,19 +180,26 @@ impl Stage {
 
     /// Brings an application onto the stage and waits until Flagger has taken it over.
     pub async fn install(&self, app: &App) {
-        self.install_with(app, &app.deployment(), &[]).await;
+        self.install_with(&app.deployment(), &app.canary()).await;
     }
 
-    /// The same with a Deployment and other objects of one's own, which are there before the Canary.
-    pub async fn install_with(&self, app: &App, deployment: &Value, others: &[Value]) {
+    /// The same with a Deployment and a Canary of one's own.
+    pub async fn install_with(&self, deployment: &Value, canary: &Value) {
         self.create(deployment).await;
-        for other in others {
-            self.create(other).await;
-        }
-        self.create(&app.canary()).await;
-        self.phase("Initialized", 90).await;
+        self.adopt(canary).await;
         // Flagger has asked for no replicas; what is pushed before they are gone would be an ordinary update.
         self.replicas_gone(APP).await;
+    }
+
+    /// Creates a Canary and waits until Flagger has taken it over. It has its own deadline from then on only: on a busy
+    /// machine that may take longer.
+    pub async fn adopt(&self, canary: &Value) {
+        let deadline = canary["spec"]["progressDeadlineSeconds"].as_i64().expect("a deadline");
+        let mut patient = canary.clone();
+        patient["spec"]["progressDeadlineSeconds"] = PATIENT.into();
+        self.create(&patient).await;
+        self.phase("Initialized", 90).await;
+        self.set_deadline(deadline).await;
     }
 
     /// Creates an object as the admin.
@@ -374,6 +384,13 @@ impl Stage {
         self.history
             .get(self.history.len().saturating_sub(1))
             .expect("a Canary")
+    }
+
+    /// The Canary as it was first seen in a phase.
+    pub fn first(&self, phase: &str) -> Seen {
+        let seen = self.history.seen.lock().unwrap();
+        let first = seen.iter().find(|seen| seen.phase() == phase);
+        first.unwrap_or_else(|| panic!("it never was {phase}")).clone()
     }
 
     /// Whether anything that was ever seen is so.

@@ -47,7 +47,7 @@ async fn breaks_in_mid_analysis(stage: &Stage, analysis: Value, provider: &'stat
     let mut deployment = app.deployment();
     // One of two may be missing, as one of four may by default: Flagger itself waits for ever.
     deployment["spec"]["strategy"] = json!({"rollingUpdate": {"maxUnavailable": 1}});
-    stage.install_with(&app, &deployment, &[]).await;
+    stage.install_with(&deployment, &app.canary()).await;
     stage.push("ready").await;
     stage
         .until("the analysis advanced", 60, |seen| {

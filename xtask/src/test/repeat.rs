@@ -48,9 +48,10 @@ impl Repetitions {
             return Ok(ExitCode::FAILURE);
         };
         let chosen = choose(&binaries, only)?;
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/repeat");
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/repeat"));
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let folder = folder.canonicalize()?;
         let count: usize = chosen.iter().map(|chosen| chosen.tests.len()).sum();
         eprintln!(
             "{count} tests, {} times; what they print is in {}",
