@@ -9,7 +9,7 @@ use std::{
 
 use curfew::enforcer::{link::Link, metrics::Metrics};
 use prometheus_client::{encoding::text::encode, registry::Registry};
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing::subscriber::DefaultGuard;
 
 use crate::{
@@ -20,16 +20,16 @@ use crate::{
 };
 
 /// How many deadlines pass in the same second.
-const MANY: usize = 60;
+const MANY: usize = 30;
 
 /// The window of the breaker, which is five minutes by default.
-const WINDOW: Duration = Duration::from_secs(6);
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// Of so many rollouts half may fail within a window; those that were held back are let go at that rate.
 const IN_A_WINDOW: usize = MANY / 2;
 
 /// So many deadlines passed before the others, which are so many seconds long.
-const FIRST: usize = 8;
+const FIRST: usize = 5;
 const LONGER: i64 = 3;
 
 /// Most that a request is logged later than it was sent.
@@ -39,7 +39,7 @@ const POLICY: &str = "
 apiVersion: curfew.dev/v1alpha1
 kind: CanaryPolicy
 metadata: {name: scripted}
-spec: {enforcement: {warnAtPercent: 100, breaker: {enabled: true, min: 20, percent: 50, window: 6s}}}
+spec: {enforcement: {warnAtPercent: 100, breaker: {enabled: true, min: 10, percent: 50, window: 10s}}}
 ";
 
 fn name(index: usize) -> String {
@@ -127,6 +127,14 @@ fn raised(log: &[Request]) -> Vec<(Instant, String)> {
     levers.map(|request| (request.at, request.name.clone())).collect()
 }
 
+/// Whether a Canary is told that the breaker holds it back. On a busy machine it may be held back for something else before.
+fn is_withheld(request: &Request) -> bool {
+    let note = request.body["note"].as_str().unwrap_or_default();
+    request.is("create", "events")
+        && request.body["reason"] == "ActionWithheld"
+        && note.contains("deadlines passed within the breaker's window")
+}
+
 #[tokio::test]
 async fn of_many_deadlines_none_is_acted_upon_within_the_window_and_then_one_after_the_other() {
     let (log, _guard) = Log::start();
@@ -138,12 +146,9 @@ async fn of_many_deadlines_none_is_acted_upon_within_the_window_and_then_one_aft
     stage
         .server
         .change(|world| set_deadline(world, |index| if first(index) { 1 } else { LONGER }));
-    let is_withheld = |request: &&Request| request.is("create", "events") && request.body["reason"] == "ActionWithheld";
     stage
         .server
-        .until("every Canary is told that nothing is done", |_, log| {
-            (log.iter().filter(is_withheld).count() == MANY).then_some(())
-        })
+        .until("nothing is done", |_, log| log.iter().any(is_withheld).then_some(()))
         .await;
     let mut registry = Registry::default();
     Metrics::tell(&mut registry, Link::default(), Arc::clone(&stage.context().rollouts));
@@ -188,17 +193,14 @@ async fn of_many_deadlines_none_is_acted_upon_within_the_window_and_then_one_aft
     assert!(fastest.is_some_and(|fastest| fastest >= WINDOW / 3), "{fastest:?}");
 
     let requests = stage.server.log();
-    let notes: Vec<_> = requests
+    let mut told: Vec<_> = requests
         .iter()
-        .filter(is_withheld)
-        .map(|request| &request.body["note"])
+        .filter(|request| is_withheld(request))
+        .map(|request| request.body["regarding"]["name"].clone())
         .collect();
-    assert_eq!(notes.len(), MANY, "each is told once");
-    let says_why = |note: &&Value| {
-        note.as_str()
-            .is_some_and(|note| note.contains("deadlines passed within the breaker's window"))
-    };
-    assert!(notes.iter().all(says_why), "{notes:?}");
+    told.sort_by_key(ToString::to_string);
+    let all: Vec<_> = (0..MANY).map(|index| json!(name(index))).collect();
+    assert_eq!(told, all, "each is told once");
     assert_eq!(
         log.lines_with(&["ERROR", "the breaker is open"]),
         1,

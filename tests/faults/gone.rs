@@ -14,7 +14,10 @@ use crate::{
 
 const OTHER: &str = "other";
 
-/// Around the writes that hand a verdict over, one after the other.
+/// Long enough to write the script after the rollout was stamped, in seconds.
+const DEADLINE: i64 = 4;
+
+/// Around the writes that hand the verdict on a stamped rollout over, one after the other.
 fn points(deed: fn(&mut World)) -> [(&'static str, Rule); 6] {
     [
         (
@@ -35,9 +38,9 @@ fn points(deed: fn(&mut World)) -> [(&'static str, Rule); 6] {
         ),
         (
             "before the canary is read again",
-            on("get", "canaries").from(2).once().before(deed),
+            on("get", "canaries").from(1).once().before(deed),
         ),
-        ("before the stamp", on("patch", "canaries").from(1).once().before(deed)),
+        ("before the stamp", on("patch", "canaries").once().before(deed)),
     ]
 }
 
@@ -52,9 +55,8 @@ fn replace(world: &mut World) {
 #[tokio::test]
 async fn a_canary_that_is_deleted_at_any_point_leaves_its_target_as_it_was() {
     let tests = points(delete).map(|(when, rule)| async move {
-        let stage = Stage::open().await;
+        let stage = Stage::stamped(DEADLINE).await;
         stage.server.script(rule);
-        stage.begin();
         let before = stage.server.change(|world| app::progressing(world, APP).clone());
         stage
             .server
@@ -107,7 +109,7 @@ async fn a_canary_that_is_deleted_after_its_verdict_leaves_its_target_as_it_was(
 #[tokio::test]
 async fn a_canary_that_is_made_anew_at_any_point_gets_nothing_that_was_meant_for_the_old_one() {
     let tests = points(replace).map(|(when, rule)| async move {
-        let stage = Stage::open().await;
+        let stage = Stage::stamped(DEADLINE).await;
         let uid = |world: &World| {
             world
                 .get("canaries", NAMESPACE, APP)
@@ -115,7 +117,6 @@ async fn a_canary_that_is_made_anew_at_any_point_gets_nothing_that_was_meant_for
         };
         let old = stage.server.change(|world| uid(world));
         stage.server.script(rule);
-        stage.begin();
         let before = stage.server.change(|world| app::progressing(world, APP).clone());
         stage
             .server
