@@ -20,8 +20,10 @@ pub(crate) const POLL: Duration = Duration::from_millis(50);
 
 /// The repository's root, whose manifests are applied.
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-/// CRDs beside those of the tools: Curfew's own, and as much of KEDA's as its autoscalers need.
-const CRDS: [&str; 2] = ["deploy/crds/canarypolicies.yaml", "plane/scaledobjects.yaml"];
+/// Curfew's own CRD, beside those of the tools.
+const POLICIES: &str = "deploy/crds/canarypolicies.yaml";
+/// As much of KEDA's as says what is scaled.
+const SCALED_OBJECTS: &str = "plane/scaledobjects.yaml";
 const MANIFESTS: [&str; 3] = [
     "deploy/kustomize/namespace.yaml",
     "deploy/kustomize/rbac.yaml",
@@ -78,10 +80,10 @@ fn read(manifest: &str) -> Result<Vec<Value>> {
     documents(&text).with_context(|| format!("cannot parse {}", path.display()))
 }
 
-/// Creates the CRDs of the tools and of [`CRDS`], and waits until they are served.
-pub(crate) async fn install_crds(client: &Client, crds: &[Value]) -> Result<()> {
+/// Creates the CRDs, Curfew's own too, and waits until they are served.
+pub(crate) async fn install_crds(client: &Client, crds: &[Value], scaled_objects: bool) -> Result<()> {
     let mut crds = crds.to_vec();
-    for manifest in CRDS {
+    for manifest in std::iter::once(POLICIES).chain(scaled_objects.then_some(SCALED_OBJECTS)) {
         crds.extend(read(manifest)?);
     }
     let crd = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");

@@ -14,6 +14,8 @@ pub struct Options {
     /// Run kube-controller-manager and the kubelet's stand-in. Without them only the API server acts on objects: nothing
     /// makes pods, ends namespaces or collects garbage.
     pub controllers: bool,
+    /// Know KEDA's `ScaledObject`s, as clusters with KEDA do.
+    pub scaled_objects: bool,
     /// Run Flagger.
     pub flagger: bool,
     /// Further flags for Flagger; they win over the plane's own.
@@ -50,6 +52,7 @@ impl Default for Options {
         Self {
             kubernetes: Kubernetes::default(),
             controllers: true,
+            scaled_objects: true,
             flagger: true,
             flagger_args: Vec::new(),
             api_server_args: Vec::new(),

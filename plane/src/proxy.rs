@@ -243,6 +243,8 @@ mod tests {
         while mode == Mode::Lose && path.proxy.lost() == 0 {
             tokio::task::yield_now().await;
         }
+        let early = tokio::time::timeout(Duration::from_millis(100), server.peek(&mut [0])).await;
+        assert!(early.is_err(), "nothing arrives in this mode");
         path.proxy.set(Mode::Pass);
         let (mut later, mut other) = path.connect().await;
         later.write_all(b"x").await.unwrap();

@@ -419,17 +419,24 @@ async fn the_proxy_is_curfews_way_alone(plane: &Plane, admin: &Client) {
         assert!(silent.is_err(), "{mode:?}: nothing gets through");
         list(admin).await.unwrap();
         plane.proxy().unwrap().set(Mode::Pass);
-        let answered = tokio::time::timeout(Duration::from_secs(1), &mut asked).await.is_ok();
+        // What is lost stays lost; what is held comes when a busy machine gets to it.
+        let patience = Duration::from_secs(if mode == Mode::Lose { 1 } else { 30 });
+        let answered = tokio::time::timeout(patience, &mut asked).await.is_ok();
         assert_eq!(answered, mode == Mode::Blackhole, "{mode:?}: its client gets an answer");
     }
-    list(&plane.client("curfew").await.unwrap()).await.unwrap();
+    let later: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(plane.client("curfew").await.unwrap());
+    // Curfew may not read single namespaces, and is told so: an answer.
+    assert!(matches!(later.get_opt("later").await, Err(kube::Error::Api(_))));
     let arrived = |name: &str| {
         let entries = plane::audit::read(&plane.audit_log()).unwrap();
         entries
             .iter()
             .any(|entry| entry.resource == "namespaces" && entry.verb == "get" && entry.name == name)
     };
-    eventually("what was held arrives", 10, || async { arrived("held").then_some(()) }).await;
+    eventually("what was held and what came later arrives", 30, || async {
+        (arrived("held") && arrived("later")).then_some(())
+    })
+    .await;
     assert!(!arrived("lost"), "what was lost arrived");
     assert!(plane.proxy().unwrap().lost() > 0);
 
@@ -456,11 +463,11 @@ async fn a_plane_is_the_kubernetes_that_it_is_asked_to_be_and_knows_scaled_objec
     })
     .await;
     let client = plane.client("admin").await.unwrap();
-    let version = client.apiserver_version().await.unwrap();
-    assert_eq!(
-        format!("{}.{}", version.major, version.minor),
-        Kubernetes::OLDEST.to_string()
-    );
+    let request = http::Request::get("/version").body(Vec::new()).unwrap();
+    let version: Value = client.request(request).await.unwrap();
+    let text = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
+    let emulated = format!("{}.{}", text("emulationMajor"), text("emulationMinor"));
+    assert_eq!(emulated, Kubernetes::OLDEST.to_string(), "{version}");
     // The controllers of that version work too.
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), "tenant");
     deployments

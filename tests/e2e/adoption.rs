@@ -9,10 +9,10 @@ use crate::{
     stage::{APP, App, Stage},
 };
 
-const DEADLINE: i64 = 15;
+const DEADLINE: i64 = 30;
 /// How long the primary's pods take, which is longer than the deadline: so long that Curfew has to hold, and that no check
 /// of a late Flagger's finds them ready.
-const HELD: &str = "ready-after:25";
+const HELD: &str = "ready-after:50";
 const NEVER_IN_TIME: &str = "ready-after:120";
 
 /// A workload that serves, and then its Canary, whose primary's pods do that.

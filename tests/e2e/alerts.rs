@@ -36,7 +36,7 @@ async fn install(stage: &Stage, team: &Receiver, webhooks: Value) {
             pods: 4,
             // Not a multiple of the interval: a look that read the Canary just before the failed checks were raised, and the
             // target just after its verdict, rolls back without an alert.
-            deadline: 25,
+            deadline: 35,
             analysis: json!({
                 "interval": "10s", "threshold": 3, "iterations": 1, "webhooks": webhooks,
                 "alerts": [{"name": "team", "severity": "info", "providerRef": {"name": "team"}}],

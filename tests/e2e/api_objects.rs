@@ -125,7 +125,7 @@ async fn what_is_applied_again_and_again_stays_as_it_is() {
         };
         let stamped = async || annotation("started-at").await;
         // The enforcer writes a moment after the API server has answered.
-        eventually("the next deadline stands on it", 30, async || {
+        eventually("it carries the next deadline", 30, async || {
             (!annotation("deadline").await.is_empty()).then_some(())
         })
         .await;

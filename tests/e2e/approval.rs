@@ -13,7 +13,7 @@ use crate::{
     stage::{APP, App, Seen, Stage},
 };
 
-const DEADLINE: i64 = 15;
+const DEADLINE: i64 = 30;
 
 /// A stage with a rollout that waits.
 async fn waiting(stage: &Stage, team: &Receiver, labels: Value) {

@@ -8,9 +8,9 @@ use crate::{
     stage::{APP, App, Seen, Stage},
 };
 
-const DEADLINE: i64 = 20;
+const DEADLINE: i64 = 30;
 /// How long each pod takes to be ready, in seconds.
-const STARTUP: i64 = 8;
+const STARTUP: i64 = 11;
 
 fn iterations(seen: &Seen) -> i64 {
     seen.canary["status"]["iterations"].as_i64().unwrap_or_default()
@@ -22,7 +22,7 @@ async fn a_canary_that_an_autoscaler_grows_is_never_failed() {
     let stage = Stage::open(&plane, "grows").await;
     let app = App {
         deadline: DEADLINE,
-        analysis: json!({"interval": "20s", "threshold": 3, "iterations": 5}),
+        analysis: json!({"interval": "40s", "threshold": 3, "iterations": 5}),
         ..App::default()
     };
     let scaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": APP});
@@ -42,9 +42,9 @@ async fn a_canary_that_an_autoscaler_grows_is_never_failed() {
         .await;
     stage.install_with(&app.deployment(), &canary).await;
     stage.push(&format!("ready-after:{STARTUP}")).await;
-    stage.phase("Progressing", 40).await;
+    stage.phase("Progressing", 60).await;
     stage
-        .until("the analysis advanced", 60, |seen| {
+        .until("the analysis advanced", 90, |seen| {
             (iterations(seen) == 1).then_some(())
         })
         .await;
@@ -63,7 +63,7 @@ async fn a_canary_that_an_autoscaler_grows_is_never_failed() {
     );
     let advanced = iterations(&stage.now());
     stage
-        .until("the analysis advances again", 45, |seen| {
+        .until("the analysis advances again", 90, |seen| {
             (iterations(seen) > advanced).then_some(())
         })
         .await;

@@ -9,7 +9,7 @@ use crate::{
     stage::{APP, App, Stage},
 };
 
-const DEADLINE: i64 = 20;
+const DEADLINE: i64 = 25;
 
 #[tokio::test]
 async fn a_rollout_that_recovers_while_the_controllers_stand_still_is_not_failed() {

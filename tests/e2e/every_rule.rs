@@ -264,18 +264,18 @@ async fn checked(case: &Case) -> Option<String> {
 const AT_ONCE: usize = 4;
 
 /// Where rules speak.
-struct Told<'a> {
+struct Surfaces<'a> {
     plane: &'a Handle,
     client: &'a Client,
     metrics: &'a Metrics,
     audited: &'a BTreeMap<String, String>,
 }
 
-// === impl Told ===
+// === impl Surfaces ===
 
-impl Told<'_> {
+impl Surfaces<'_> {
     /// Asserts that a rule says the same everywhere, and answers what.
-    async fn everywhere(&self, case: &Case) -> String {
+    async fn same_words(&self, case: &Case) -> String {
         let rule = case.rule;
         let kubectl = Kubectl {
             plane: self.plane,
@@ -334,13 +334,13 @@ async fn every_rule_speaks_at_apply_in_the_audit_and_in_a_check_with_the_same_wo
     let audited = audited(&client, rules.len()).await;
     let metrics = Metrics::of(&plane).await;
 
-    let told = Told {
+    let surfaces = Surfaces {
         plane: &plane,
         client: &client,
         metrics: &metrics,
         audited: &audited,
     };
-    let lines = futures::stream::iter(&cases).map(|case| told.everywhere(case));
+    let lines = futures::stream::iter(&cases).map(|case| surfaces.same_words(case));
     let text: String = lines.buffered(AT_ONCE).collect().await;
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/every_rule.txt");
     if std::env::var_os("CURFEW_UPDATE_GOLDEN").is_some() {

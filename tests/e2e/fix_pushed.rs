@@ -13,14 +13,14 @@ use crate::{
     stage::{APP, App, Seen, Stage},
 };
 
-const DEADLINE: u64 = 20;
+const DEADLINE: u64 = 30;
 /// When the fix is pushed, after the look with which the rollout began. Flagger looks every ten seconds from then on: after
-/// 20, when the deadline is about to pass, and after 30, with the verdict before it. Every gap between two writes of
+/// 30, when the deadline is about to pass, and after 40, with the verdict before it. Every gap between two writes of
 /// Curfew's is in `tests/faults/two_writers.rs`.
-const MOMENTS: [u64; 2] = [21, 29];
+const MOMENTS: [u64; 2] = [31, 39];
 /// How often Flagger looks, and how often where the fix waits for the verdict.
 const INTERVAL: Duration = Duration::from_secs(10);
-const LONG_INTERVAL: Duration = Duration::from_secs(30);
+const LONG_INTERVAL: Duration = Duration::from_secs(45);
 
 /// When the fix is pushed.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ async fn mended(plane: &Handle, pushed: Pushed) {
         }
         Pushed::AtVerdict => {
             stage
-                .until("the verdict is given", 60, |seen| seen.verdict_with("requested"))
+                .until("the verdict is given", 90, |seen| seen.verdict_with("requested"))
                 .await;
         }
     }
@@ -88,8 +88,6 @@ async fn mended(plane: &Handle, pushed: Pushed) {
             .until("the verdict is taken back", 30, |seen| seen.verdict_with("withheld"))
             .await;
         assert_eq!(stage.now().failed_checks(), 0, "the count is put back");
-        let target = stage.deployments().get(APP).await.unwrap();
-        assert_eq!(exceeded(target), None, "the condition is put back");
         let goes_on = |seen: &Seen| (applied(seen) != applied(&broken) && seen.iterations() > 0).then_some(());
         stage.until("the fix is analysed", 120, goes_on).await;
         assert!(!stage.ever(|seen| seen.phase() == "Failed"), "the fix was failed");

@@ -103,6 +103,9 @@ async fn traffic_that_nobody_approves_is_told_of_or_taken_back() {
             stage.phase("Progressing", 30).await;
             told_and_left(&stage, "Progressing").await;
             open(&stage, &team).await;
+            assert_eq!(stage.now().weight(), 50);
+            stage.phase("Succeeded", 120).await;
+            assert_eq!(stage.weights().await, (100, 0));
         },
         async {
             let (stage, _team) = gated(&plane, "gate-traffic-end", kind, "roll-back").await;

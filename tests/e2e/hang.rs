@@ -7,7 +7,7 @@ use crate::{
     stage::{APP, App, STAMPED, Stage},
 };
 
-const DEADLINE: i64 = 25;
+const DEADLINE: i64 = 35;
 
 fn app() -> App {
     App {

@@ -16,14 +16,14 @@ async fn hanging(plane: &Plane) -> Stage {
     stage
         .install(&App {
             pods: 4,
-            deadline: 15,
+            deadline: 30,
             ..App::default()
         })
         .await;
     stage.push("crash-one").await;
     stage.phase("Progressing", 30).await;
     stage
-        .never("Flagger ended it by itself", 20, |seen| seen.phase() != "Progressing")
+        .never("Flagger ended it by itself", 35, |seen| seen.phase() != "Progressing")
         .await;
     stage
 }
@@ -32,7 +32,7 @@ async fn healthy(plane: &Plane) -> Stage {
     let stage = Stage::open(plane, "late-healthy").await;
     stage
         .install(&App {
-            deadline: 15,
+            deadline: 30,
             analysis: json!({"interval": "10s", "threshold": 3, "iterations": 20}),
             ..App::default()
         })
@@ -40,8 +40,8 @@ async fn healthy(plane: &Plane) -> Stage {
     stage.push("ready").await;
     stage.phase("Progressing", 30).await;
     stage
-        .until("its deadline has passed", 40, |seen| {
-            (seen.iterations() >= 2).then_some(())
+        .until("its deadline has passed", 60, |seen| {
+            (seen.iterations() >= 4).then_some(())
         })
         .await;
     stage

@@ -191,7 +191,6 @@ async fn when_the_leader_dies_or_ends_another_takes_over() {
     assert_eq!(leader(&stage).await, "second");
     plane.signal(&second.name, Signal::SIGTERM).unwrap();
     leads(&stage, "first", 3 + SLACK).await;
-    stage.set_deadline(10).await;
     stage.push("crash-one").await;
     stage.phase("Progressing", 30).await;
     stage

@@ -67,6 +67,7 @@ mod policies;
 mod policy_default;
 mod primary_not_ready;
 mod promotion;
+mod raised_deadline;
 mod reasons;
 mod receiver;
 mod recorded_reviews;

@@ -17,7 +17,7 @@ const A_MINUTE: usize = 40;
 fn app() -> App {
     App {
         pods: 4,
-        deadline: 20,
+        deadline: 30,
         ..App::default()
     }
 }
@@ -45,7 +45,7 @@ async fn recreated(plane: &Plane) {
         .await;
     stage.create(&app().canary()).await;
     stage
-        .never("the deadline of one that is gone was held against it", 25, is_touched)
+        .never("the deadline of one that is gone was held against it", 35, is_touched)
         .await;
 }
 
@@ -69,7 +69,7 @@ async fn retargeted(plane: &Plane) {
         .await
         .unwrap();
     stage
-        .never("another workload's deadline was held against it", 25, is_touched)
+        .never("another workload's deadline was held against it", 35, is_touched)
         .await;
 }
 
@@ -85,7 +85,7 @@ async fn scribbled_over(plane: &Plane, story: &str, status: Value) -> Stage {
     stage.phase("Progressing", 30).await;
     stage.replicas(APP, 4).await;
     stage.set_status(&status).await;
-    stage.never("it was touched", 25, is_touched).await;
+    stage.never("it was touched", 35, is_touched).await;
     stage
 }
 

@@ -10,7 +10,7 @@ use crate::{
     stage::{APP, App, STAMPED, Stage},
 };
 
-const DEADLINE: i64 = 15;
+const DEADLINE: i64 = 30;
 
 /// Pushes a version to a target that is paused, and watches it stand still for longer than its deadline. Answers between
 /// which moments the pause ended.
@@ -36,7 +36,7 @@ async fn paused_beyond_the_deadline(stage: &Stage, outcome: &str) -> (String, St
     let told = stage.event("ActionWithheld").await;
     assert!(told.starts_with("the target is paused: "), "{told}");
     stage
-        .never("it was judged while it was paused", 25, |seen| {
+        .never("it was judged while it was paused", 35, |seen| {
             seen.phase() != "Progressing" || seen.verdict().is_some()
         })
         .await;

@@ -1,4 +1,4 @@
-//! Where stories play. What a story needs stands in it, as the call by which it asks for its plane:
+//! Where stories play. A story says what it needs by the call that gets its plane:
 //!
 //! | call | what it is | for stories that |
 //! |---|---|---|
@@ -26,8 +26,8 @@ use crate::times::Clock;
 static SHARED: OnceCell<Plane> = OnceCell::const_new();
 static QUIET: OnceCell<Plane> = OnceCell::const_new();
 
-/// How much of the machine planes of their own may take at the same time, and what one takes: with Flagger, controllers
-/// and pods, or without.
+/// How much of the machine planes of their own may take at the same time, and what one takes: with controllers and pods, or
+/// without.
 const ROOM: usize = 6;
 const FULL: u32 = 2;
 const BARE: u32 = 1;
@@ -104,10 +104,11 @@ async fn one_for_all(name: &'static str, plane: &'static OnceCell<Plane>, option
     })
 }
 
-/// An API server, with this Curfew.
+/// An API server without Flagger, controllers and KEDA, with this Curfew.
 pub fn bare(curfew: Option<CurfewOptions>) -> Options {
     Options {
         controllers: false,
+        scaled_objects: false,
         flagger: false,
         curfew,
         ..Options::default()

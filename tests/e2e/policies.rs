@@ -214,7 +214,7 @@ fn from_enforcement(until: Timestamp) -> Value {
 fn hanging() -> App {
     App {
         pods: 4,
-        deadline: 15,
+        deadline: 30,
         ..App::default()
     }
 }
@@ -226,7 +226,7 @@ async fn an_exemption_holds_for_the_enforcer_until_it_ends() {
     ending.install(&hanging()).await;
     ending.push("crash-one").await;
     ending.phase("Progressing", 30).await;
-    let end = clock::now() + SignedDuration::from_secs(30);
+    let end = clock::now() + SignedDuration::from_secs(45);
     let here = Here::on(&ending);
     here.write("exempt", &from_enforcement(end)).await;
     let verdict = ending

@@ -10,7 +10,7 @@ use crate::{
     stage::{App, Seen, Stage},
 };
 
-const DEADLINE: i64 = 20;
+const DEADLINE: i64 = 30;
 
 /// Begins a rollout and breaks one pod of the primary at once.
 async fn with_a_broken_primary(stage: &Stage, outcome: &str) -> String {
@@ -42,7 +42,7 @@ async fn alone(plane: &Handle) {
     // No pod of the canary is ready, which Flagger would end by itself if it looked (docs/flagger.md#f6).
     with_a_broken_primary(&stage, "unready").await;
     stage
-        .never("Flagger looked at the canary", 42, |seen| seen.phase() != "Progressing")
+        .never("Flagger looked at the canary", 45, |seen| seen.phase() != "Progressing")
         .await;
 }
 
@@ -60,7 +60,7 @@ async fn a_primary_that_is_not_ready_is_told_of_and_costs_the_canary_no_time() {
         let told = "the primary is not ready: Flagger does not look at the canary, and its time does not count";
         assert_eq!(stage.event("ActionWithheld").await, told);
         stage
-            .never("it was judged by the primary's time", 25, |seen| {
+            .never("it was judged by the primary's time", 35, |seen| {
                 is_judged(seen) || (seen.phase(), seen.failed_checks()) != ("Progressing", 0)
             })
             .await;

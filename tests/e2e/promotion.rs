@@ -16,7 +16,7 @@ async fn a_promotion_that_hangs_is_told_of_and_left_alone() {
     stage
         .install(&App {
             pods: 4,
-            deadline: 10,
+            deadline: 30,
             analysis: json!({"interval": "10s", "threshold": 3, "iterations": 1, "canaryReadyThreshold": 50}),
             ..App::default()
         })
@@ -24,7 +24,7 @@ async fn a_promotion_that_hangs_is_told_of_and_left_alone() {
     stage.push("crash-one").await;
     stage.phase("Promoting", 90).await;
     // Twice the deadline.
-    let verdict = reported(&stage, "promotion", 60).await;
+    let verdict = reported(&stage, "promotion", 90).await;
     assert_eq!(verdict["reason"], "3 of 4 pods of the primary are available");
     stage
         .never("something was done to a promotion", 15, |seen| {

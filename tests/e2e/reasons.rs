@@ -16,7 +16,7 @@ use crate::{
     stage::{App, Stage},
 };
 
-const DEADLINE: i64 = 25;
+const DEADLINE: i64 = 30;
 
 /// Brings an application onto the stage for whose Deployment any number of pods may be missing: otherwise Flagger's own
 /// clock would run too (`docs/flagger.md#f6`), and might be first.

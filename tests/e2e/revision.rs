@@ -9,7 +9,7 @@ use crate::{
     stage::{App, STAMPED, Seen, Stage},
 };
 
-const DEADLINE: i64 = 25;
+const DEADLINE: i64 = 30;
 
 /// Starts a rollout that never gets ready, and pushes another revision before its deadline.
 async fn pushed_in_mid_rollout(stage: &Stage) -> (Seen, Seen) {

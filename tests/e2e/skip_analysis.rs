@@ -23,7 +23,7 @@ use crate::{
     stage::{APP, App, Stage, Steadily},
 };
 
-const DEADLINE: i64 = 20;
+const DEADLINE: i64 = 30;
 
 /// A rollout without analysis, one of whose pods crashes.
 async fn crashing(stage: &Stage) {

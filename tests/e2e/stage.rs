@@ -225,8 +225,8 @@ impl Stage {
     }
 
     /// Pushes a version that is fine and waits until Flagger has looked at it twice, in an ordinary rollout: what is left of
-    /// a verdict would end it at the first look. That it is promoted in the end is shown by `skip_analysis`, where that
-    /// takes no time.
+    /// a verdict would end it at the first look. That it is promoted in the end is shown by `gates` (in steps of traffic) and
+    /// `skip_analysis`.
     pub async fn next_version_is_analysed(&self) {
         let verdict = self.now().verdict();
         self.push("ready").await;
@@ -286,15 +286,17 @@ impl Stage {
         pods.iter().map(ResourceExt::name_any).collect()
     }
 
-    /// Since when a pod is not ready, by its own condition.
+    /// Waits until a pod is not ready, and answers since when, by its own condition.
     pub async fn unready_since(&self, pod: &str) -> String {
-        let pod = self.pods().get(pod).await.unwrap();
-        let conditions = pod.status.and_then(|status| status.conditions).unwrap_or_default();
-        let ready = conditions
-            .into_iter()
-            .find(|condition| condition.type_ == "Ready" && condition.status == "False");
-        let since = ready.and_then(|condition| condition.last_transition_time);
-        since.expect("it is not ready").0.to_string()
+        let pods = self.pods();
+        self.eventually(&format!("{pod} is not ready"), 10, async || {
+            let conditions = pods.get(pod).await.unwrap().status?.conditions?;
+            let ready = conditions
+                .into_iter()
+                .find(|condition| condition.type_ == "Ready" && condition.status == "False");
+            Some(ready?.last_transition_time?.0.to_string())
+        })
+        .await
     }
 
     /// How many seconds each pod of the target took to be ready, by its own times.

@@ -1,5 +1,5 @@
 //! The other ways to roll out: blue/green with mirrored traffic, and A/B. In each a pod breaks in mid-analysis;
-//! each ends with all traffic on the primary and none mirrored, and rolls the next version out as if nothing had been.
+//! each ends with all traffic on the primary and none mirrored, and the next version is analysed as if nothing had been.
 
 use kube::{
     Api,
@@ -38,7 +38,7 @@ async fn rules(stage: &Stage) -> Vec<(Vec<i64>, bool)> {
 /// Breaks a pod after the first iteration, and tells the story to its end. `midway` looks at the routes in the middle.
 async fn breaks_in_mid_analysis(stage: &Stage, analysis: Value, provider: &'static str, midway: impl AsyncFn()) {
     let app = App {
-        deadline: 15,
+        deadline: 30,
         analysis,
         provider,
         labels: json!({"plane.curfew.dev/crashes": "off"}),

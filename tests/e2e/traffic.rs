@@ -10,7 +10,7 @@ use crate::{
     stage::{APP, App, Stage},
 };
 
-const DEADLINE: i64 = 20;
+const DEADLINE: i64 = 30;
 
 /// Brings a rollout to 20 % of the traffic and breaks one pod of it. Answers which, and how much traffic there was then: on a
 /// busy machine Flagger may have made one more step.
@@ -43,7 +43,7 @@ async fn alone(plane: &Handle) {
     let stage = Stage::alone(plane, "traffic").await;
     let (_, weight) = broken_in_mid_analysis(&stage, json!({})).await;
     stage
-        .never("Flagger moved by itself", 40, |seen| {
+        .never("Flagger moved by itself", 50, |seen| {
             seen.phase() != "Progressing" || seen.weight() > weight
         })
         .await;

@@ -9,7 +9,7 @@ use crate::{
     stage::{App, Stage},
 };
 
-const DEADLINE: i64 = 15;
+const DEADLINE: i64 = 30;
 
 /// Brings a rollout before a closed gate and breaks one pod of it.
 async fn broken_before_the_gate(stage: &Stage, team: &Receiver) {
@@ -36,7 +36,7 @@ async fn a_pod_that_breaks_before_the_promotion_is_approved_holds_flagger_for_ev
     let team = Receiver::open().await;
     broken_before_the_gate(&stage, &team).await;
     let left = "Flagger moved by itself";
-    stage.never(left, 25, |seen| seen.phase() != "WaitingPromotion").await;
+    stage.never(left, 35, |seen| seen.phase() != "WaitingPromotion").await;
     team.answer("promotion", PASS);
     let asked = team.calls("promotion").len();
     stage.never(left, 15, |seen| seen.phase() != "WaitingPromotion").await;

@@ -2,18 +2,17 @@
 //! are let go at a steady rate, the oldest first.
 
 use std::{
-    io,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use curfew::enforcer::{link::Link, metrics::Metrics};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::json;
-use tracing::subscriber::DefaultGuard;
 
 use crate::{
     app::{self, NAMESPACE},
+    logs::Log,
     request::Request,
     stage::Stage,
     world::World,
@@ -54,44 +53,6 @@ fn set_deadline(world: &mut World, seconds: impl Fn(usize) -> i64) {
     }
 }
 
-/// What this thread logs.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-// === impl Log ===
-
-impl Log {
-    /// Everything that this thread logs from now on, until the guard is dropped.
-    fn start() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn lines_with(&self, words: &[&str]) -> usize {
-        let bytes = self.0.lock().expect("no panic").clone();
-        let text = String::from_utf8(bytes).expect("text");
-        text.lines()
-            .filter(|line| words.iter().all(|word| line.contains(word)))
-            .count()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Many rollouts, each seen from its beginning.
 async fn running() -> Stage {
     let mut stage = Stage::without_enforcer(|world| {
@@ -127,7 +88,7 @@ fn raised(log: &[Request]) -> Vec<(Instant, String)> {
     levers.map(|request| (request.at, request.name.clone())).collect()
 }
 
-/// Whether a Canary is told that the breaker holds it back. On a busy machine it may be held back for something else before.
+/// Whether an Event says that the breaker holds a Canary back. On a busy machine it may be held back for something else before.
 fn is_withheld(request: &Request) -> bool {
     let note = request.body["note"].as_str().unwrap_or_default();
     request.is("create", "events")

@@ -65,7 +65,7 @@ async fn each_conflict_is_judged_again_from_scratch_and_nothing_else_is_written(
 }
 
 #[tokio::test]
-async fn one_conflict_delays_a_verdict_hardly() {
+async fn a_write_that_met_a_conflict_is_tried_again_within_three_seconds() {
     let stage = Stage::open().await;
     stage.server.script(on("patch", "canaries/status").once().refuse(409));
     stage.begin();

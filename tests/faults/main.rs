@@ -14,6 +14,7 @@ mod conflicts;
 mod daemon_set;
 mod gone;
 mod leadership;
+mod logs;
 mod looks;
 mod lost_answers;
 mod many;

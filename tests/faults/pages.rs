@@ -15,6 +15,7 @@ pub struct Pages {
 }
 
 /// What is left of a list, as it was when it began.
+#[derive(Clone)]
 struct Rest {
     version: u64,
     items: Vec<Value>,
@@ -33,9 +34,10 @@ impl Pages {
         let token = request.parameter("continue").filter(|token| !token.is_empty());
         let mut rest = match token {
             None => Rest { version, items: all() },
-            Some(token) => self.begun.remove(&token).ok_or_else(expired)?,
+            Some(token) => self.begun.get(&token).cloned().ok_or_else(expired)?,
         };
         let limit = request.parameter("limit").and_then(|limit| limit.parse().ok());
+        let limit = limit.filter(|limit| *limit > 0);
         let left = rest.items.split_off(limit.unwrap_or(usize::MAX).min(rest.items.len()));
         let mut metadata = json!({"resourceVersion": rest.version.to_string()});
         if !left.is_empty() {

@@ -1,11 +1,13 @@
-//! Every permission of the `ClusterRole` taken away, one at a time: what is done without it, and what is told.
+//! Every permission of the `ClusterRole` taken away, one at a time: what is done without it, what is said about it, and that
+//! everything is done when it is there again.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use serde_json::Value;
 
 use crate::{
     app::{self, APP},
+    logs::Log,
     script::on,
     stage::{A_WHILE, Stage},
 };
@@ -147,8 +149,33 @@ async fn without_any_one_permission_what_can_be_done_is_done_and_nothing_else() 
         }
         assert!(stage.runs(), "{what}");
         stage.assert_careful();
+        if matches!(outcome, Withheld | HalfAndTold | NotWrittenDown) {
+            stage.server.end_of_script();
+            stage.handed_over(APP).await;
+            stage.assert_careful();
+        }
     });
     futures::future::join_all(tests).await;
+}
+
+#[tokio::test]
+async fn what_is_missing_is_logged() {
+    for (verb, resource, says) in [
+        ("list", "pods", "judging without the target's pods"),
+        ("patch", "canaries", "cannot write the Canary's stamp"),
+    ] {
+        let (log, _guard) = Log::start();
+        let stage = Stage::open().await;
+        stage.server.script(on(verb, resource).refuse(403));
+        stage.begin();
+        let logged = async {
+            while log.lines_with(&["WARN", says, "is refused by the script", APP]) == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let logged = tokio::time::timeout(Duration::from_mins(1), logged).await;
+        assert!(logged.is_ok(), "{verb} {resource}: not logged: {says}");
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! A command that ends when we are asked to end.
 
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
 use plane::Signal;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Child;
 
 use crate::ends::Ends;
 
@@ -14,6 +16,24 @@ use crate::ends::Ends;
 /// # Errors
 /// When the command cannot be run, or we are asked to end.
 pub fn run(command: Command) -> Result<ExitStatus> {
+    supervise(command, async |child| Ok(child.wait().await?))
+}
+
+/// The same, and answers what it printed on standard output.
+///
+/// # Errors
+/// As [`run`].
+pub fn read(mut command: Command) -> Result<(ExitStatus, String)> {
+    command.stdout(Stdio::piped());
+    supervise(command, async |child| {
+        let mut output = child.stdout.take().context("the command has no output")?;
+        let mut bytes = Vec::new();
+        output.read_to_end(&mut bytes).await?;
+        Ok((child.wait().await?, String::from_utf8_lossy(&bytes).into_owned()))
+    })
+}
+
+fn supervise<T>(command: Command, until_end: impl AsyncFnOnce(&mut Child) -> Result<T>) -> Result<T> {
     let program = command.get_program().display().to_string();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -25,10 +45,10 @@ pub fn run(command: Command) -> Result<ExitStatus> {
             .with_context(|| format!("cannot run {program}"))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let signal = tokio::select! {
-            status = child.wait() => return Ok(status?),
+            ended = until_end(&mut child) => return ended,
             signal = ends.next() => signal,
         };
-        // A group that has ended meanwhile is as well.
+        // The group may have ended already.
         let _ = group.map(|group| killpg(group, Signal::SIGKILL));
         child.wait().await?;
         bail!("{program} was ended by {signal}")
@@ -49,9 +69,14 @@ mod tests {
     }
 
     #[test]
-    fn its_exit_code_is_answered() {
-        let mut command = Command::new("sh");
-        command.args(["-c", "exit 7"]);
-        assert_eq!(run(command).unwrap().code(), Some(7));
+    fn its_exit_code_and_its_words_are_answered() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        assert_eq!(run(shell("exit 7")).unwrap().code(), Some(7));
+        let (status, words) = read(shell("echo one; echo two; exit 3")).unwrap();
+        assert_eq!((status.code(), words.as_str()), (Some(3), "one\ntwo\n"));
     }
 }

@@ -1,11 +1,12 @@
 //! Building the curfew binary, once, before anything that runs it.
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+
+use crate::child;
 
 /// Builds `curfew` and returns where it is. `$CURFEW_BIN` is taken as built.
 ///
@@ -16,28 +17,16 @@ pub fn build() -> Result<PathBuf> {
         return Ok(binary.into());
     }
     // Cargo says where the binary is; it depends on the target directory, which has many ways to be set.
-    let mut child = cargo()
-        .args([
-            "build",
-            "--locked",
-            "--bin",
-            "curfew",
-            "--message-format=json-render-diagnostics",
-        ])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run cargo")?;
-    let output = child.stdout.take().context("cargo has no output")?;
-    let mut binary = None;
-    for line in BufReader::new(output).lines() {
-        if let Some(path) = executable(&line?) {
-            binary = Some(path);
-        }
-    }
-    if !child.wait()?.success() {
+    let mut command = cargo();
+    command
+        .args(["build", "--locked", "--bin", "curfew"])
+        .arg("--message-format=json-render-diagnostics")
+        .stdin(Stdio::null());
+    let (status, messages) = child::read(command)?;
+    if !status.success() {
         bail!("cargo could not build the curfew binary");
     }
+    let binary = messages.lines().find_map(executable);
     binary.context("cargo built the curfew binary, but did not say where it is")
 }
 

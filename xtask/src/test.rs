@@ -15,6 +15,7 @@ mod repeat;
 mod steps;
 mod times;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -34,17 +35,14 @@ pub struct Arguments {
     only: Option<String>,
     /// Run tests this many times in a row instead, to find those that fail now and then.
     #[arg(long, value_name = "N")]
-    repeat: Option<usize>,
+    repeat: Option<NonZeroUsize>,
     /// Keep the processors busy meanwhile.
     #[arg(long, requires = "repeat")]
     load: bool,
     /// So many repetitions at the same time, which load each other too.
-    #[arg(long, value_name = "N", requires = "repeat", default_value_t = 1)]
-    at_once: usize,
+    #[arg(long, value_name = "N", requires = "repeat", default_value = "1")]
+    at_once: NonZeroUsize,
 }
-
-/// The step before the first one that runs tests: all of them are compiled, once.
-const COMPILED: &str = "tests compiled";
 
 /// What came of a step.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,43 +75,53 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         return repetitions.run(only.as_deref());
     }
     let wanted = |step: &&Step| only.as_ref().is_none_or(|only| step.name.contains(only.as_str()));
-    if !STEPS.iter().any(|step| wanted(&step)) {
+    let steps: Vec<_> = STEPS.iter().filter(wanted).collect();
+    if steps.is_empty() {
         let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
-        anyhow::bail!("no step has that in its name; the steps are: {}", names.join(", "));
+        let only = only.unwrap_or_default();
+        anyhow::bail!(
+            "no step has `{only}` in its name; the steps are: {}; single tests: --repeat 1 {only}",
+            names.join(", ")
+        );
     }
     let times = Times::start()?;
-    let mut binaries = None;
     let mut all = Vec::new();
-    for step in STEPS.iter().filter(wanted) {
-        if step.needs_binaries() && !all.iter().any(|done: &Done| done.name == COMPILED) {
-            eprintln!("\n── {COMPILED} ──");
-            let begun = Instant::now();
-            binaries = Binaries::build()?;
-            all.push(Done {
-                name: COMPILED,
-                outcome: if binaries.is_some() {
+    let mut binaries = None;
+    for (index, step) in steps.iter().enumerate() {
+        if step.needs_binaries() && !steps[..index].iter().any(|before| before.needs_binaries()) {
+            let compiled = timed("tests compiled", || {
+                binaries = Binaries::build()?;
+                Ok(if binaries.is_some() {
                     Outcome::Passed
                 } else {
                     Outcome::Failed
-                },
-                took: begun.elapsed(),
+                })
             });
+            all.push(compiled?);
         }
-        eprintln!("\n── {} ──", step.name);
-        let begun = Instant::now();
-        let outcome = step.run(binaries.as_ref(), &times)?;
-        all.push(Done {
-            name: step.name,
-            outcome,
-            took: begun.elapsed(),
-        });
+        all.push(timed(step.name, || step.run(binaries.as_ref(), &times))?);
     }
     let strict = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-    eprint!("\n{}\n{}", times.table()?, summary(&all));
+    let stories = times
+        .table()
+        .unwrap_or_else(|error| format!("no times of stories: {error:#}\n"));
+    eprint!("\n{stories}\n{}", summary(&all));
     Ok(if passes(&all, strict) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+/// Does a step, and says how long it took.
+fn timed(name: &'static str, step: impl FnOnce() -> Result<Outcome>) -> Result<Done> {
+    eprintln!("\n── {name} ──");
+    let begun = Instant::now();
+    let outcome = step()?;
+    Ok(Done {
+        name,
+        outcome,
+        took: begun.elapsed(),
     })
 }
 

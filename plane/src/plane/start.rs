@@ -142,7 +142,7 @@ impl Plane {
     }
 
     async fn raise_flagger(&self, admin: &Client) -> Result<()> {
-        objects::install_crds(admin, &self.tools.crds).await?;
+        objects::install_crds(admin, &self.tools.crds, self.options.scaled_objects).await?;
         self.say("CRDs are served");
         if self.options.flagger {
             let ports = self.handle.description.ports;

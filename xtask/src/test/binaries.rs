@@ -1,13 +1,12 @@
 //! The tests of the workspace as programs: compiled once, by one Cargo, and run from where Cargo would run them.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::Value;
 
-use crate::curfew;
+use crate::{child, curfew};
 
 /// What kind of tests a program holds: each is a step.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -104,24 +103,24 @@ impl Binaries {
     /// # Errors
     /// When Cargo cannot be run.
     pub fn build() -> Result<Option<Self>> {
-        let mut child = curfew::cargo()
+        let mut command = curfew::cargo();
+        command
             .args(["test", "--locked", "--workspace", "--all-targets", "--no-run"])
             .arg("--message-format=json-render-diagnostics")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot run cargo")?;
-        let output = child.stdout.take().context("cargo has no output")?;
-        let mut binaries = Self::default();
-        for line in BufReader::new(output).lines() {
-            binaries.read(&line?);
-        }
-        if !child.wait()?.success() {
+            .stdin(Stdio::null());
+        let (status, messages) = child::read(command)?;
+        if !status.success() {
             return Ok(None);
         }
+        let mut binaries = Self::default();
+        messages.lines().for_each(|message| binaries.read(message));
         if let Some(given) = std::env::var_os("CURFEW_BIN") {
             binaries.curfew = given.into();
         }
+        anyhow::ensure!(
+            !binaries.curfew.as_os_str().is_empty(),
+            "cargo built the tests, but did not say where the curfew binary is that they run"
+        );
         Ok(Some(binaries))
     }
 
@@ -141,11 +140,10 @@ impl Binaries {
         }
         let folder = Path::new(message["manifest_path"].as_str().unwrap_or_default()).parent();
         let folder = folder.unwrap_or(Path::new("."));
-        let package = folder.file_name().unwrap_or_default().to_string_lossy();
         let kind = message["target"]["kind"][0].as_str().unwrap_or_default();
         self.tests.push(Binary {
             name: name.to_owned(),
-            kind: Kind::of(&package, kind, name),
+            kind: Kind::of(package(message["package_id"].as_str().unwrap_or_default()), kind, name),
             path: path.into(),
             folder: folder.to_owned(),
         });
@@ -157,6 +155,16 @@ impl Binaries {
     }
 }
 
+/// The name of the package of an id of Cargo's: `path+file:///FOLDER/NAME#VERSION`, or `path+file:///FOLDER#NAME@VERSION`
+/// where the folder has another name.
+fn package(id: &str) -> &str {
+    let (path, version) = id.rsplit_once('#').unwrap_or((id, ""));
+    match version.split_once('@') {
+        Some((name, _)) => name,
+        None => path.rsplit('/').next().unwrap_or_default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,20 +172,31 @@ mod tests {
     #[test]
     fn programs_are_found_among_cargos_messages() {
         let artifact = |manifest: &str, kind: &str, name: &str, test: bool, executable: Option<&str>| {
+            let id = match manifest {
+                // A checkout may have any name, that of a member too.
+                "/plane/Cargo.toml" => "path+file:///plane#canary-curfew@0.1.0",
+                _ => "path+file:///plane/plane#0.1.0",
+            };
             serde_json::json!({
-                "reason": "compiler-artifact", "manifest_path": manifest,
+                "reason": "compiler-artifact", "manifest_path": manifest, "package_id": id,
                 "target": {"kind": [kind], "name": name}, "profile": {"test": test}, "executable": executable,
             })
             .to_string()
         };
         let mut found = Binaries::default();
         for message in [
-            artifact("/w/Cargo.toml", "lib", "curfew", false, None),
-            artifact("/w/Cargo.toml", "lib", "curfew", true, Some("/t/deps/curfew-1")),
-            artifact("/w/Cargo.toml", "bin", "curfew", false, Some("/t/curfew")),
-            artifact("/w/Cargo.toml", "test", "e2e", true, Some("/t/deps/e2e-1")),
-            artifact("/w/Cargo.toml", "test", "clocks", true, Some("/t/deps/clocks-1")),
-            artifact("/w/plane/Cargo.toml", "test", "plane", true, Some("/t/deps/plane-1")),
+            artifact("/plane/Cargo.toml", "lib", "curfew", false, None),
+            artifact("/plane/Cargo.toml", "lib", "curfew", true, Some("/t/deps/curfew-1")),
+            artifact("/plane/Cargo.toml", "bin", "curfew", false, Some("/t/curfew")),
+            artifact("/plane/Cargo.toml", "test", "e2e", true, Some("/t/deps/e2e-1")),
+            artifact("/plane/Cargo.toml", "test", "clocks", true, Some("/t/deps/clocks-1")),
+            artifact(
+                "/plane/plane/Cargo.toml",
+                "test",
+                "plane",
+                true,
+                Some("/t/deps/plane-1"),
+            ),
             r#"{"reason":"build-finished","success":true}"#.to_owned(),
             "not a message".to_owned(),
         ] {
@@ -194,6 +213,6 @@ mod tests {
                 ("plane", Kind::Plane),
             ]
         );
-        assert_eq!(found.tests[3].folder, Path::new("/w/plane"));
+        assert_eq!(found.tests[3].folder, Path::new("/plane/plane"));
     }
 }

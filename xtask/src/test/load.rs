@@ -5,10 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// How many threads compute for each processor: whatever else runs there gets half of it, when it has as many.
-const FOR_EACH: usize = 1;
-
-/// Threads that compute until this is dropped.
+/// A thread for each processor, which computes until this is dropped: a single other thread there gets half of it.
 pub struct Load {
     ends: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -31,7 +28,7 @@ impl Load {
             })
         };
         Self {
-            threads: (0..FOR_EACH * processors).map(compute).collect(),
+            threads: (0..processors).map(compute).collect(),
             ends,
         }
     }

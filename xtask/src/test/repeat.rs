@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +16,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::binaries::{Binaries, Binary, Kind};
 use super::load::Load;
+use super::steps::obstacle;
 use crate::child;
 
 /// What a test's line ends with when it failed.
@@ -29,11 +31,11 @@ struct Chosen<'a> {
 /// How often, and under what load.
 pub struct Repetitions {
     /// How often.
-    pub times: usize,
+    pub times: NonZeroUsize,
     /// Whether something else computes meanwhile.
     pub load: bool,
     /// How many of them at the same time.
-    pub at_once: usize,
+    pub at_once: NonZeroUsize,
 }
 
 // === impl Repetitions ===
@@ -48,6 +50,11 @@ impl Repetitions {
             return Ok(ExitCode::FAILURE);
         };
         let chosen = choose(&binaries, only)?;
+        if chosen.iter().any(|chosen| chosen.binary.kind.has_planes())
+            && let Some(obstacle) = obstacle()?
+        {
+            bail!("the tests start planes, and none can start here: {obstacle}");
+        }
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/repeat"));
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -64,11 +71,11 @@ impl Repetitions {
         let work = || -> Result<()> {
             loop {
                 let repetition = next.fetch_add(1, Ordering::Relaxed);
-                if repetition > self.times {
+                if repetition > self.times.get() {
                     return Ok(());
                 }
                 let begun = Instant::now();
-                let failed = once(&chosen, &binaries, &folder, repetition)?;
+                let failed = run_all(&chosen, &binaries, &folder, repetition)?;
                 let took = begun.elapsed().as_secs();
                 eprintln!("{repetition:>3} of {}: {took:>4} s  {}", self.times, said(&failed));
                 let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,16 +84,17 @@ impl Repetitions {
                 }
             }
         };
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.at_once).map(|_| scope.spawn(work)).collect();
+        let done = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.at_once.get()).map(|_| scope.spawn(work)).collect();
             workers
                 .into_iter()
                 .try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a repetition panicked")))
-        })?;
+        });
         let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
         for (name, times) in &failures {
             eprintln!("{name} failed {} of {} times, in {times:?}", times.len(), self.times);
         }
+        done?;
         Ok(if failures.is_empty() {
             eprintln!("all passed {} times", self.times);
             ExitCode::SUCCESS
@@ -97,11 +105,11 @@ impl Repetitions {
 }
 
 /// Runs everything that was chosen once; answers what failed.
-fn once(chosen: &[Chosen<'_>], binaries: &Binaries, folder: &Path, repetition: usize) -> Result<Vec<String>> {
+fn run_all(chosen: &[Chosen<'_>], binaries: &Binaries, folder: &Path, repetition: usize) -> Result<Vec<String>> {
     let mut failed = Vec::new();
     for Chosen { binary, tests } in chosen {
-        let log = folder.join(format!("{repetition:02}-{}.log", binary.name));
-        if !repeat(binary, tests, binaries, &log)? {
+        let log = folder.join(format!("{repetition:02}-{}-{:?}.log", binary.name, binary.kind));
+        if !run_binary(binary, tests, binaries, &log)? {
             failed.extend(failed_tests(&log, binary)?);
         }
     }
@@ -140,10 +148,10 @@ fn choose<'a>(binaries: &'a Binaries, only: Option<&str>) -> Result<Vec<Chosen<'
 fn list(binary: &Binary, binaries: &Binaries) -> Result<Vec<String>> {
     let mut command = binary.command(binaries);
     command.args(["--list", "--format", "terse"]);
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run {}", binary.name))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (status, text) = child::read(command)?;
+    if !status.success() {
+        bail!("{} does not list its tests", binary.name);
+    }
     Ok(text
         .lines()
         .filter_map(|line| line.strip_suffix(": test"))
@@ -152,11 +160,11 @@ fn list(binary: &Binary, binaries: &Binaries) -> Result<Vec<String>> {
 }
 
 /// Runs some tests of a program once; answers whether all passed.
-fn repeat(binary: &Binary, tests: &[String], binaries: &Binaries, log: &PathBuf) -> Result<bool> {
+fn run_binary(binary: &Binary, tests: &[String], binaries: &Binaries, log: &Path) -> Result<bool> {
     let mut command: Command = binary.command(binaries);
     let file = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
     command
-        .arg("--exact")
+        .args(["--exact", "--show-output"])
         .args(tests)
         .stdout(file.try_clone()?)
         .stderr(file);

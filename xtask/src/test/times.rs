@@ -55,7 +55,7 @@ impl Times {
             .lines()
             .map(serde_json::from_str)
             .collect::<Result<_, _>>()
-            .context("a story wrote down something else than its time")?;
+            .context("a line in the file of story times is not valid")?;
         Ok(table(stories))
     }
 }
@@ -103,6 +103,6 @@ mod tests {
     fn what_is_no_time_is_an_error() {
         let times = Times::start().unwrap();
         fs::write(times.file.path(), "{}\n").unwrap();
-        assert!(times.table().unwrap_err().to_string().contains("something else"));
+        assert!(times.table().unwrap_err().to_string().contains("not valid"));
     }
 }
