@@ -6,14 +6,10 @@
 
 use std::{
     fmt::Write as _,
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
-use futures::StreamExt as _;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Namespace, Pod},
@@ -22,19 +18,21 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
-    runtime::{WatchStreamExt as _, utils::Backoff, watcher},
 };
 use plane::{Handle, OUTCOME};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
-use crate::planes::{self, BUSY, POLL};
+pub use crate::{
+    app::{APP, App},
+    history::{Seen, Steadily},
+};
+use crate::{
+    history::{History, canaries, look_on},
+    planes::{self, BUSY, POLL},
+};
 
 /// So many lines of Flagger's log are shown when a story fails.
 const MOST_WORDS: usize = 30;
-
-/// The name of every application, its Deployment and its Canary.
-pub const APP: &str = "web";
 
 /// Within how many seconds a change is in the stamps, which are written once in ten seconds at most.
 pub const STAMPED: u64 = 15;
@@ -43,21 +41,6 @@ const PATIENT: i64 = 900;
 
 /// How long the end of a story may take.
 const CLEARED_WITHIN: Duration = Duration::from_secs(5);
-
-/// An application and how it is rolled out.
-#[derive(Clone, Debug)]
-pub struct App {
-    /// Replicas.
-    pub pods: i32,
-    /// `progressDeadlineSeconds`.
-    pub deadline: i64,
-    /// The `analysis`.
-    pub analysis: Value,
-    /// The `provider`; Flagger's own when empty.
-    pub provider: &'static str,
-    /// The Canary's labels, by which the plane's policies tell Canaries apart.
-    pub labels: Value,
-}
 
 /// A namespace with an application.
 pub struct Stage {
@@ -71,82 +54,6 @@ pub struct Stage {
     history: std::sync::Arc<History>,
     /// The place in the history where the last wait ended.
     place: AtomicUsize,
-}
-
-#[derive(Default)]
-struct History {
-    seen: Mutex<Vec<Seen>>,
-    length: watch::Sender<usize>,
-}
-
-/// The Canary as it was seen.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// When.
-    pub at: Instant,
-    /// The object.
-    pub canary: Value,
-}
-
-// === impl App ===
-
-impl Default for App {
-    fn default() -> Self {
-        Self {
-            pods: 2,
-            deadline: 30,
-            analysis: json!({"interval": "10s", "threshold": 3, "iterations": 1}),
-            provider: "",
-            labels: json!({}),
-        }
-    }
-}
-
-impl App {
-    /// Its Canary.
-    pub fn canary(&self) -> Value {
-        let mut canary = json!({
-            "apiVersion": "flagger.app/v1beta1",
-            "kind": "Canary",
-            "metadata": {"name": APP},
-            "spec": {
-                "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": APP},
-                "progressDeadlineSeconds": self.deadline,
-                "service": {"port": 80},
-                "analysis": self.analysis,
-            },
-        });
-        if self.labels != json!({}) {
-            canary["metadata"]["labels"] = self.labels.clone();
-        }
-        if !self.provider.is_empty() {
-            canary["spec"]["provider"] = self.provider.into();
-            canary["spec"]["service"]["gatewayRefs"] = json!([{"name": "gateway", "namespace": "default"}]);
-        }
-        canary
-    }
-
-    /// Its Deployment, in a first version that is fine.
-    pub fn deployment(&self) -> Value {
-        let labels = json!({"app": APP});
-        let probe = json!({"httpGet": {"path": "/healthz", "port": 80}, "periodSeconds": 1});
-        json!({
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": APP},
-            "spec": {
-                "replicas": self.pods,
-                "selector": {"matchLabels": labels},
-                "template": {
-                    "metadata": {"labels": labels, "annotations": {OUTCOME: "ready"}},
-                    "spec": {"containers": [
-                        {"name": "log", "image": "log:1"},
-                        {"name": "app", "image": "app:1", "readinessProbe": probe, "livenessProbe": probe},
-                    ]},
-                },
-            },
-        })
-    }
 }
 
 // === impl Stage ===
@@ -336,7 +243,7 @@ impl Stage {
     pub async fn until<T>(&self, what: &str, patience: u64, mut look: impl FnMut(&Seen) -> Option<T>) -> T {
         let patience = patience * BUSY;
         let deadline = tokio::time::Instant::now() + Duration::from_secs(patience);
-        let mut length = self.history.length.subscribe();
+        let mut length = self.history.grows();
         let mut place = self.place.load(Ordering::Relaxed);
         loop {
             while let Some(seen) = self.history.get(place) {
@@ -365,7 +272,7 @@ impl Stage {
     /// once when it does.
     pub async fn never(&self, what: &str, seconds: u64, mut look: impl FnMut(&Seen) -> bool) {
         let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
-        let mut length = self.history.length.subscribe();
+        let mut length = self.history.grows();
         let mut place = self.place.load(Ordering::Relaxed);
         loop {
             while let Some(seen) = self.history.get(place) {
@@ -390,14 +297,13 @@ impl Stage {
 
     /// The Canary as it was first seen in a phase.
     pub fn first(&self, phase: &str) -> Seen {
-        let seen = self.history.seen.lock().unwrap();
-        let first = seen.iter().find(|seen| seen.phase() == phase);
-        first.unwrap_or_else(|| panic!("it never was {phase}")).clone()
+        let first = self.history.all().into_iter().find(|seen| seen.phase() == phase);
+        first.unwrap_or_else(|| panic!("it never was {phase}"))
     }
 
     /// Whether anything that was ever seen is so.
     pub fn ever(&self, mut look: impl FnMut(&Seen) -> bool) -> bool {
-        self.history.seen.lock().unwrap().iter().any(&mut look)
+        self.history.all().iter().any(&mut look)
     }
 
     /// Looks five times a second at something that is not in the Canary's history, as long as [`Stage::until`] does.
@@ -545,7 +451,7 @@ impl Stage {
     fn describe_history(&self) -> String {
         let mut text = String::new();
         let mut last = String::new();
-        for seen in self.history.seen.lock().unwrap().iter() {
+        for seen in self.history.all() {
             let line = seen.describe();
             if line != last {
                 let at = seen.at.duration_since(self.began).as_secs_f64();
@@ -594,114 +500,5 @@ impl Drop for Stage {
         });
         // A plane that is broken by now keeps them.
         let _ = cleared.join();
-    }
-}
-
-fn canaries(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk("flagger.app", "v1beta1", "Canary");
-    Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind))
-}
-
-/// A look-out that was cut off looks again at once, and not after half a minute.
-pub struct Steadily;
-
-impl Iterator for Steadily {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(POLL)
-    }
-}
-
-impl Backoff for Steadily {
-    fn reset(&mut self) {}
-}
-
-/// Keeps everything that a watch shows of the Canary.
-async fn look_on(api: Api<DynamicObject>, history: std::sync::Arc<History>) {
-    let only = watcher::Config::default().fields(&format!("metadata.name={APP}"));
-    let events = watcher(api, only).backoff(Steadily);
-    let mut events = std::pin::pin!(events);
-    while let Some(event) = events.next().await {
-        if let Ok(watcher::Event::Apply(canary) | watcher::Event::InitApply(canary)) = event {
-            history.add(Seen {
-                at: Instant::now(),
-                canary: serde_json::to_value(canary).unwrap(),
-            });
-        }
-    }
-}
-
-// === impl History ===
-
-impl History {
-    fn add(&self, seen: Seen) {
-        let mut all = self.seen.lock().unwrap();
-        all.push(seen);
-        self.length.send_replace(all.len());
-    }
-
-    fn get(&self, place: usize) -> Option<Seen> {
-        self.seen.lock().unwrap().get(place).cloned()
-    }
-
-    fn len(&self) -> usize {
-        self.seen.lock().unwrap().len()
-    }
-}
-
-// === impl Seen ===
-
-impl Seen {
-    /// `status.phase`
-    pub fn phase(&self) -> &str {
-        self.canary["status"]["phase"].as_str().unwrap_or_default()
-    }
-
-    /// `status.canaryWeight`
-    pub fn weight(&self) -> i64 {
-        self.canary["status"]["canaryWeight"].as_i64().unwrap_or_default()
-    }
-
-    /// `status.iterations`
-    pub fn iterations(&self) -> i64 {
-        self.canary["status"]["iterations"].as_i64().unwrap_or_default()
-    }
-
-    /// `status.failedChecks`
-    pub fn failed_checks(&self) -> i64 {
-        self.canary["status"]["failedChecks"].as_i64().unwrap_or_default()
-    }
-
-    /// One of Curfew's annotations, by what follows `curfew.dev/`.
-    pub fn stamp(&self, name: &str) -> Option<&str> {
-        self.canary["metadata"]["annotations"][format!("curfew.dev/{name}")].as_str()
-    }
-
-    /// The last verdict.
-    pub fn verdict(&self) -> Option<Value> {
-        Some(serde_json::from_str(self.stamp("verdict")?).expect("a verdict is JSON"))
-    }
-
-    /// The last verdict, if this is what came of it.
-    pub fn verdict_with(&self, result: &str) -> Option<Value> {
-        self.verdict().filter(|verdict| verdict["result"] == result)
-    }
-
-    fn describe(&self) -> String {
-        let status = &self.canary["status"];
-        let mut text = format!(
-            "{} weight={} iterations={} failedChecks={}",
-            status["phase"].as_str().unwrap_or("no phase"),
-            status["canaryWeight"],
-            status["iterations"],
-            status["failedChecks"],
-        );
-        for name in ["deadline", "progressed-at", "unready", "verdict"] {
-            if let Some(stamp) = self.stamp(name) {
-                let _ = write!(text, " {name}={stamp}");
-            }
-        }
-        text
     }
 }
