@@ -89,6 +89,20 @@ pub async fn reported(stage: &Stage, clock: &str, patience: u64) -> Value {
     verdict
 }
 
+/// Asserts that one deadline's passing was reported, once, and nothing else but that deadlines come near, which they may on a
+/// busy machine, and these reasons.
+pub async fn only_reported(stage: &Stage, besides: &[&str]) {
+    let events = stage.curfews_events().await;
+    let exceeded = events.iter().filter(|(reason, _)| reason == "DeadlineExceeded").count();
+    assert_eq!(exceeded, 1, "reported once: {events:?}");
+    let is_known =
+        |reason: &str| ["DeadlineExceeded", "DeadlineApproaching"].contains(&reason) || besides.contains(&reason);
+    assert!(
+        events.iter().all(|(reason, _)| is_known(reason)),
+        "and nothing else: {events:?}"
+    );
+}
+
 /// Seconds from one RFC 3339 time to another.
 pub fn seconds_between(from: &str, to: &str) -> i64 {
     let time = |text: &str| text.parse::<jiff::Timestamp>().expect(text);

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::{
-    curfew_says::reported,
+    curfew_says::{only_reported, reported},
     planes,
     stage::{APP, App, Stage},
 };
@@ -45,6 +45,6 @@ async fn a_promotion_that_hangs_is_told_of_and_left_alone() {
             assert!(!exceeded, "{deployment}: {condition:?}");
         }
     }
-    let events = stage.curfews_events().await;
-    assert_eq!(events.len(), 1, "told once and nothing else: {events:?}");
+    // Flagger may find it unready once before it begins to promote.
+    only_reported(&stage, &["ActionWithheld"]).await;
 }

@@ -56,7 +56,7 @@ async fn a_bad_revision_pushed_in_mid_rollout_has_the_whole_deadline() {
         .until("the rollback is confirmed", 10, |seen| seen.verdict_with("confirmed"))
         .await;
     let reason = assert_verdict(&verdict, "rollback", "confirmed");
-    assert!(reason.starts_with("1 of 4 pods not ready: "), "{reason}");
+    assert!(reason.contains(" pods not ready: "), "{reason}");
     assert_eq!(verdict["revision"].as_str(), second.stamp("revision"));
     let deadline = verdict["deadline"].as_str().unwrap();
     assert!(seconds_between(first.stamp("deadline").unwrap(), deadline) > 0);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! steps ──► commands (cargo, go), one after another
-//!      └──► binaries (every test, compiled once) ──► tests ──► times (of each story)
+//!      └──► binaries (every test, compiled once) ──► tests ──► times (of each story), report
 //! repeat ──► binaries ──► tests, again and again, under load
 //! ```
 //!
@@ -12,18 +12,20 @@
 mod binaries;
 mod load;
 mod repeat;
+mod report;
 mod steps;
 mod times;
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
 
 use binaries::Binaries;
 use repeat::Repetitions;
+use report::{Done, Outcome, passes, summary};
 use steps::{STEPS, Step};
 use times::Times;
 
@@ -42,21 +44,6 @@ pub struct Arguments {
     /// So many repetitions at the same time, which load each other too.
     #[arg(long, value_name = "N", requires = "repeat", default_value = "1")]
     at_once: NonZeroUsize,
-}
-
-/// What came of a step.
-#[derive(Debug, PartialEq, Eq)]
-enum Outcome {
-    Passed,
-    Failed,
-    LeftOut(String),
-}
-
-/// A step that has run.
-struct Done {
-    name: &'static str,
-    outcome: Outcome,
-    took: Duration,
 }
 
 /// Runs the steps; fails if one of them does.
@@ -123,53 +110,4 @@ fn timed(name: &'static str, step: impl FnOnce() -> Result<Outcome>) -> Result<D
         outcome,
         took: begun.elapsed(),
     })
-}
-
-fn passes(all: &[Done], strict: bool) -> bool {
-    all.iter().all(|done| match done.outcome {
-        Outcome::Passed => true,
-        Outcome::Failed => false,
-        Outcome::LeftOut(_) => !strict,
-    })
-}
-
-fn summary(all: &[Done]) -> String {
-    let line = |name: &str, took: Duration, said: &str| format!("{name:<20} {:>4} s  {said}\n", took.as_secs());
-    let steps = all.iter().map(|done| {
-        let said = match &done.outcome {
-            Outcome::Passed => "passed".to_owned(),
-            Outcome::Failed => "FAILED".to_owned(),
-            Outcome::LeftOut(why) => format!("left out: {why}"),
-        };
-        line(done.name, done.took, &said)
-    });
-    let whole = all.iter().map(|done| done.took).sum();
-    steps.chain([line("all", whole, "")]).collect::<String>()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn done(outcome: Outcome) -> Done {
-        Done {
-            name: "tests",
-            outcome,
-            took: Duration::from_secs(7),
-        }
-    }
-
-    #[test]
-    fn what_is_left_out_is_named_and_fails_only_in_ci() {
-        let all = [done(Outcome::Passed), done(Outcome::LeftOut("no go".to_owned()))];
-        assert!(passes(&all, false));
-        assert!(!passes(&all, true));
-        assert!(summary(&all).contains("left out: no go"));
-        assert!(summary(&all).contains("all                    14 s"));
-    }
-
-    #[test]
-    fn one_failure_fails() {
-        assert!(!passes(&[done(Outcome::Passed), done(Outcome::Failed)], false));
-    }
 }

@@ -155,6 +155,15 @@ impl Binaries {
     }
 }
 
+/// Why planes cannot start here.
+///
+/// # Errors
+/// When that cannot be found out.
+pub fn obstacle() -> Result<Option<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(plane::obstacle()))
+}
+
 /// The name of the package of an id of Cargo's: `path+file:///FOLDER/NAME#VERSION`, or `path+file:///FOLDER#NAME@VERSION`
 /// where the folder has another name.
 fn package(id: &str) -> &str {

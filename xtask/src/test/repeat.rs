@@ -14,9 +14,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::binaries::{Binaries, Binary, Kind};
+use super::binaries::{Binaries, Binary, Kind, obstacle};
 use super::load::Load;
-use super::steps::obstacle;
 use crate::child;
 
 /// What a test's line ends with when it failed.

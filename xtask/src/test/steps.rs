@@ -4,8 +4,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::Outcome;
-use super::binaries::{Binaries, Kind};
+use super::binaries::{Binaries, Kind, obstacle};
+use super::report::Outcome;
 use super::times::Times;
 use crate::child;
 
@@ -154,15 +154,6 @@ fn programs(kind: Kind, binaries: &Binaries, times: &Times) -> Result<Outcome> {
 
 const fn outcome(passed: bool) -> Outcome {
     if passed { Outcome::Passed } else { Outcome::Failed }
-}
-
-/// Why planes cannot start here.
-///
-/// # Errors
-/// When that cannot be found out.
-pub fn obstacle() -> Result<Option<String>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(plane::obstacle()))
 }
 
 /// Why a command cannot be run, if a tool that it needs is not there.
