@@ -240,9 +240,13 @@ mod tests {
         let (mut client, mut server) = path.connect().await;
         path.proxy.set(mode);
         client.write_all(b"request").await.unwrap();
-        while mode == Mode::Lose && path.proxy.lost() == 0 {
-            tokio::task::yield_now().await;
-        }
+        let lost = async {
+            while mode == Mode::Lose && path.proxy.lost() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let lost = tokio::time::timeout(Duration::from_secs(30), lost).await;
+        assert!(lost.is_ok(), "nothing is lost");
         let early = tokio::time::timeout(Duration::from_millis(100), server.peek(&mut [0])).await;
         assert!(early.is_err(), "nothing arrives in this mode");
         path.proxy.set(Mode::Pass);

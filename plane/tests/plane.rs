@@ -425,7 +425,7 @@ async fn the_proxy_is_curfews_way_alone(plane: &Plane, admin: &Client) {
         assert_eq!(answered, mode == Mode::Blackhole, "{mode:?}: its client gets an answer");
     }
     let later: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(plane.client("curfew").await.unwrap());
-    // Curfew may not read single namespaces, and is told so: an answer.
+    // Curfew may not read single namespaces: 403 is an answer too.
     assert!(matches!(later.get_opt("later").await, Err(kube::Error::Api(_))));
     let arrived = |name: &str| {
         let entries = plane::audit::read(&plane.audit_log()).unwrap();

@@ -70,7 +70,8 @@ async fn rolled_back(stage: &Stage) {
     let reason = assert_verdict(&verdict, "rollback", "confirmed");
     assert!(reason.starts_with("1 of 4 pods not ready: web-"), "{reason}");
     assert!(reason.contains(" container app: "), "{reason}");
-    assert!(reason.contains("CrashLoopBackOff"), "{reason}");
+    // In CrashLoopBackOff, or, for a moment after each exit, in Error.
+    assert!(reason.contains("exit code 1, "), "{reason}");
     assert_eq!(
         Some(verdict["revision"].as_str().unwrap()),
         stage.now().stamp("revision")
@@ -82,7 +83,7 @@ async fn rolled_back(stage: &Stage) {
     for reason in ["DeadlineApproaching", "DeadlineExceeded", "RollbackRequested"] {
         let note = stage.event(reason).await;
         assert!(
-            note.contains("container app: ") && note.contains("CrashLoopBackOff"),
+            note.contains("container app: ") && note.contains("exit code 1, "),
             "{reason}: {note}"
         );
     }

@@ -7,8 +7,8 @@
 //! | [`own`] | what its options say, for one | break something, or need other options |
 //! | [`at_once`] | the same | take longer than all others, so that everything waits for them |
 //!
-//! Stories in planes of their own wait for their turn, but for those that begin at once: each plane is a whole control
-//! plane, and what a busy machine does late, a test takes for late.
+//! Stories wait for their turn, but for those that begin at once: each plane is a whole control plane, and what a busy machine
+//! does late, a test takes for late.
 
 use std::{
     env,
@@ -34,15 +34,22 @@ const BARE: u32 = 1;
 
 static FREE: Semaphore = Semaphore::const_new(ROOM);
 
+/// How many stories share a plane at the same time: all of them at once would have Flagger initialize a hundred Canaries in
+/// the same minute.
+const AT_ONCE: usize = 28;
+
+static SHARED_BY: Semaphore = Semaphore::const_new(AT_ONCE);
+
 /// How many planes start at the same time: a start is all work, and those that are up should get on with theirs.
 const STARTS: usize = 2;
 
 static STARTING: Semaphore = Semaphore::const_new(STARTS);
 
-/// A plane that several stories have at the same time.
+/// A plane that several stories have at the same time, and the right to be one of them.
 pub struct Shared {
     plane: Handle,
     _clock: Clock,
+    _right: SemaphorePermit<'static>,
 }
 
 impl Deref for Shared {
@@ -71,12 +78,8 @@ impl Deref for OwnPlane {
 /// The plane that all stories share which break nothing, or the one that was handed in; none on a machine that cannot
 /// start planes.
 pub async fn shared() -> Option<Shared> {
-    let asked = Instant::now();
     if let Some(plane) = Handle::from_env().expect("the plane that was handed in") {
-        return Some(Shared {
-            plane,
-            _clock: Clock::start("shared", asked),
-        });
+        return Some(share("shared", plane, Instant::now()).await);
     }
     one_for_all("shared", &SHARED, Options::with_curfew()).await
 }
@@ -98,10 +101,16 @@ async fn one_for_all(name: &'static str, plane: &'static OnceCell<Plane>, option
         plane
     };
     let plane = plane.get_or_init(start).await;
-    Some(Shared {
-        plane: Handle::clone(plane),
+    Some(share(name, Handle::clone(plane), asked).await)
+}
+
+async fn share(name: &'static str, plane: Handle, asked: Instant) -> Shared {
+    let right = SHARED_BY.acquire().await.expect("it is never closed");
+    Shared {
+        plane,
         _clock: Clock::start(name, asked),
-    })
+        _right: right,
+    }
 }
 
 /// An API server without Flagger, controllers and KEDA, with this Curfew.

@@ -46,6 +46,8 @@ async fn a_suspended_rollout_is_told_of_and_has_the_rest_of_its_time_afterwards(
         .await;
 
     suspend(&stage, true).await;
+    // On a busy machine Flagger may have made one more step before the pod broke.
+    let weight = stage.now().weight();
     let frozen = stage
         .until("the readiness clock stands still", STAMPED, |seen| {
             let unready = seen
@@ -62,10 +64,10 @@ async fn a_suspended_rollout_is_told_of_and_has_the_rest_of_its_time_afterwards(
     );
     stage
         .never("something was done to a suspended rollout", 12, |seen| {
-            (seen.phase(), seen.weight(), seen.failed_checks()) != ("Progressing", 20, 0)
+            (seen.phase(), seen.weight(), seen.failed_checks()) != ("Progressing", weight, 0)
         })
         .await;
-    assert_eq!(stage.weights().await, (80, 20));
+    assert_eq!(stage.weights().await, (100 - weight, weight));
     assert_eq!(stage.now().stamp("unready"), Some(frozen.as_str()), "no time counts");
 
     let resumed = curfew::enforcer::clock::now().to_string();

@@ -154,14 +154,14 @@ async fn of_many_deadlines_none_is_acted_upon_within_the_window_and_then_one_aft
     assert!(fastest.is_some_and(|fastest| fastest >= WINDOW / 3), "{fastest:?}");
 
     let requests = stage.server.log();
-    let mut told: Vec<_> = requests
+    let mut held: Vec<_> = requests
         .iter()
         .filter(|request| is_withheld(request))
         .map(|request| request.body["regarding"]["name"].clone())
         .collect();
-    told.sort_by_key(ToString::to_string);
+    held.sort_by_key(ToString::to_string);
     let all: Vec<_> = (0..MANY).map(|index| json!(name(index))).collect();
-    assert_eq!(told, all, "each is told once");
+    assert_eq!(held, all, "one Event for each");
     assert_eq!(
         log.lines_with(&["ERROR", "the breaker is open"]),
         1,
