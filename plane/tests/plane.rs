@@ -237,7 +237,7 @@ async fn a_pod_breaks_while_it_runs(client: &Client) {
     for (outcome, broken) in [("crash", true), ("ready", false), ("unready", true)] {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {OUTCOME: outcome}}}));
         pods.patch(&name, &PatchParams::default(), &patch).await.unwrap();
-        eventually(&format!("the pod is told {outcome}"), 30, || async {
+        eventually(&format!("the pod obeys {outcome}"), 30, || async {
             (ready(&pods.get(&name).await.unwrap()) != broken).then_some(())
         })
         .await;
