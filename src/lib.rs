@@ -3,14 +3,12 @@
 //! The rooms of the house, and the one direction in which they know each other:
 //! [`flagger`] ← [`policy`] ← [`rules`], [`deadline`] ← [`admission`], [`enforcer`] ← [`serve`], [`cli`].
 //!
-//! The first four are pure: they know no clock, no network and no async, and what time it is comes in as an argument.
-//! `tests/architecture.rs` proves both.
+//! The first four decide everything and are a crate of their own, [`curfew_core`]: they know no clock, no network and no
+//! async, and what time it is comes in as an argument. `tests/architecture.rs` proves both.
 
 pub mod admission;
 pub mod cli;
-pub mod deadline;
 pub mod enforcer;
-pub mod flagger;
-pub mod policy;
-pub mod rules;
 pub mod serve;
+
+pub use curfew_core::*;

@@ -59,14 +59,16 @@ const IMPURE: [&str; 16] = [
     "std::thread",
 ];
 
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+/// The folders that hold rooms: the binary's and the core's.
+fn sources() -> [PathBuf; 2] {
+    ["src", "core/src"].map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
 }
 
 /// The files of a room, with their code: what is neither comment nor test.
 fn files(room: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    let mut folders = vec![source().join(room)];
+    let mut folders = sources().map(|source| source.join(room)).to_vec();
+    folders.retain(|folder| folder.is_dir());
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -127,8 +129,9 @@ fn top_level(list: &str) -> Vec<&str> {
 #[test]
 fn every_room_is_in_the_plan() {
     let planned: BTreeSet<_> = MAY_KNOW.iter().map(|(room, _)| (*room).to_owned()).collect();
-    let built: BTreeSet<_> = fs::read_dir(source())
-        .expect("src")
+    let built: BTreeSet<_> = sources()
+        .iter()
+        .flat_map(|source| fs::read_dir(source).expect("a folder"))
         .map(|entry| entry.expect("an entry"))
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().into_string().expect("a name"))

@@ -3,7 +3,7 @@
 #![no_main]
 
 #[allow(dead_code, reason = "each target checks one of them")]
-#[path = "../../tests/properties/invariants.rs"]
+#[path = "../../core/tests/properties/invariants.rs"]
 mod invariants;
 
 libfuzzer_sys::fuzz_target!(|text: &str| invariants::duration(text));

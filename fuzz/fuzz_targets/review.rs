@@ -2,8 +2,10 @@
 
 #![no_main]
 
-#[allow(dead_code, reason = "each target checks one of them")]
-#[path = "../../tests/properties/invariants.rs"]
+#[path = "../../tests/reviews/invariants.rs"]
 mod invariants;
+#[allow(dead_code, reason = "each target checks one of them")]
+#[path = "../../core/tests/properties/invariants.rs"]
+mod sound;
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| invariants::review(body));

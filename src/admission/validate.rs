@@ -173,13 +173,48 @@ fn is_untouched(request: &Request) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
     use crate::{
+        flagger::{
+            canary::{AutoscalerRef, TargetRef},
+            workload::Workload,
+        },
         policy::{Rule, file},
-        rules::world::{Unknown, fixed::Fixed},
+        rules::world::{Sight, Unknown},
     };
+
+    /// A world in which another Canary, `old`, has every target too.
+    struct SharedTarget;
+
+    impl World for SharedTarget {
+        fn provider(&self) -> Option<&str> {
+            None
+        }
+
+        fn selector_labels(&self) -> Option<&[String]> {
+            None
+        }
+
+        fn workload(&self, _: &str, _: &TargetRef) -> Sight<Arc<Workload>> {
+            Sight::Unknown
+        }
+
+        fn scaler(&self, _: &str, _: &AutoscalerRef) -> Sight<()> {
+            Sight::Unknown
+        }
+
+        fn others_on_target(&self, _: &str, _: &str, _: &str) -> Sight<Vec<String>> {
+            Sight::There(vec!["old".to_owned()])
+        }
+
+        fn others_at_apex(&self, _: &str, _: &str, _: &str) -> Sight<Vec<String>> {
+            Sight::Unknown
+        }
+    }
 
     fn request(operation: &str, object: &Value, old: &Value) -> Request {
         serde_json::from_value(json!({
@@ -250,16 +285,12 @@ mod tests {
 
     #[test]
     fn what_is_only_around_a_canary_is_forbidden_and_what_is_in_it_is_invalid() {
-        let world = Fixed {
-            others: Some(vec![("old".to_owned(), "web".to_owned(), "front".to_owned())]),
-            ..Fixed::default()
-        };
         let status = |deadline: i64| {
             let mut object = canary(&json!(deadline));
             object["spec"]["targetRef"] = json!({"kind": "Deployment", "name": "web"});
             let request = request("CREATE", &object, &Value::Null);
             let now = "2026-11-23T14:00:00Z".parse().expect("a time");
-            let decision = validate(&request, &Policies::default(), &BTreeMap::new(), &world, now);
+            let decision = validate(&request, &Policies::default(), &BTreeMap::new(), &SharedTarget, now);
             request.answer(decision.answer).into_json()["response"]["status"].take()
         };
         let around = status(180);

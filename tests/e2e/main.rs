@@ -48,6 +48,7 @@ mod hang;
 mod healthy;
 mod history;
 mod hooks;
+#[path = "../../core/tests/properties/hostile.rs"]
 mod hostile;
 mod idle;
 mod installed_late;
@@ -59,7 +60,7 @@ mod network;
 mod nonsense;
 mod odd_specs;
 #[allow(dead_code, reason = "other tests ask it more")]
-#[path = "../flagger_codec/oracle.rs"]
+#[path = "../../core/tests/flagger_codec/oracle.rs"]
 mod oracle;
 mod paused;
 mod permissions;

@@ -5,8 +5,17 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
 
+#[path = "../../core/tests/properties/any_json.rs"]
+mod any_json;
 #[allow(dead_code, reason = "one test writes what another reads")]
 mod filler;
+#[path = "../../core/tests/properties/hostile.rs"]
+mod hostile;
+mod invariants;
+mod properties;
+#[allow(dead_code, reason = "other tests ask it more")]
+#[path = "../../core/tests/properties/invariants.rs"]
+mod sound;
 
 use std::{
     env, fs,

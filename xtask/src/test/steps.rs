@@ -86,7 +86,7 @@ const fn go(name: &'static str, argv: &'static [&'static str]) -> Step {
     Step {
         name,
         run: Run::Command {
-            folder: "tests/oracle",
+            folder: "core/tests/oracle",
             argv,
         },
     }

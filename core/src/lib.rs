@@ -1,0 +1,11 @@
+//! What Curfew decides, and nothing else: it knows no clock, no network, no files and no async. What time it is comes in
+//! as an argument.
+//!
+//! The rooms, and the one direction in which they know each other:
+//! [`flagger`] ← [`policy`] ← [`rules`], [`deadline`]. `tests/architecture.rs` of the workspace proves it, and
+//! `clippy.toml` beside this crate forbids what would make it impure.
+
+pub mod deadline;
+pub mod flagger;
+pub mod policy;
+pub mod rules;

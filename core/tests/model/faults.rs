@@ -1,0 +1,156 @@
+//! Seeded faults: for each property one that breaks it and nothing else, to show that the model would see it.
+//!
+//! They are wrappers around `judge` and `remedy`; nothing of them is in Curfew.
+
+use curfew_core::{
+    deadline::{
+        judge,
+        judge::Judgement,
+        limits::Limits,
+        observe::Observation,
+        remedy,
+        remedy::{Levers, Remedy, TargetLever, requested},
+        stamp::{Breach, Stamp},
+    },
+    flagger::phase::Phase,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    properties::{ALONE, FIX, FORBIDDEN, LIVE, ONCE},
+    user::Left,
+    violated,
+    world::Setup,
+    worlds::quiet,
+};
+
+#[test]
+fn a_verdict_that_outlives_its_revision_is_found() {
+    fn keeps(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+        match remedy(judgement, seen, stamp, limits, now) {
+            Remedy::Withdraw if seen.phase == Phase::Progressing => Remedy::None,
+            other => other,
+        }
+    }
+    let setup = Setup {
+        left: Left {
+            rises: 1,
+            pushes: 1,
+            ..Left::default()
+        },
+        remedy: keeps,
+        ..quiet("fault: the verdict is kept when a fix was taken up")
+    };
+    assert_eq!(violated(setup), [FIX]);
+}
+
+#[test]
+fn a_second_rollback_is_found() {
+    fn again(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+        let levers = Levers {
+            fail_checks: false,
+            target: TargetLever::ExceedDeadline,
+        };
+        match (remedy(judgement, seen, stamp, limits, now), &stamp.verdict) {
+            (Remedy::Confirm, Some(verdict)) => {
+                let breach = Breach {
+                    clock: verdict.clock,
+                    deadline: verdict.deadline,
+                    limit: SignedDuration::ZERO,
+                };
+                Remedy::RollBack(breach, levers)
+            }
+            (other, _) => other,
+        }
+    }
+    let setup = Setup {
+        left: Left {
+            rises: 1,
+            ..Left::default()
+        },
+        remedy: again,
+        ..quiet("fault: what Flagger rolled back is asked for again")
+    };
+    assert_eq!(violated(setup), [ONCE]);
+}
+
+#[test]
+fn levers_that_are_not_asserted_again_are_found() {
+    fn once(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+        match remedy(judgement, seen, stamp, limits, now) {
+            Remedy::RollBack(..) if requested(stamp) => Remedy::None,
+            other => other,
+        }
+    }
+    let setup = Setup {
+        left: Left {
+            rises: 1,
+            resets: 1,
+            ..Left::default()
+        },
+        remedy: once,
+        ..quiet("fault: the levers are pulled once")
+    };
+    assert_eq!(violated(setup), [LIVE]);
+}
+
+#[test]
+fn a_clock_that_runs_too_fast_is_found() {
+    fn hasty(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Judgement {
+        let mut limits = *limits;
+        limits.readiness.limit = limits.readiness.limit.map(|limit| limit / 2);
+        judge(seen, stamp, &limits, now)
+    }
+    let setup = Setup {
+        deadline: 2,
+        left: Left {
+            rises: 1,
+            falls: 1,
+            ..Left::default()
+        },
+        judge: hasty,
+        ..quiet("fault: the readiness clock runs twice as fast")
+    };
+    assert_eq!(violated(setup), [ALONE]);
+}
+
+#[test]
+fn writes_without_preconditions_are_found() {
+    let setup = Setup {
+        left: Left {
+            rises: 1,
+            falls: 1,
+            holds: 1,
+            ..Left::default()
+        },
+        preconditions: false,
+        ..quiet("fault: writes carry no preconditions")
+    };
+    assert_eq!(violated(setup), [FORBIDDEN]);
+}
+
+/// What preconditions cannot prevent: a tick that a hook holds promotes a canary whose verdict was handed over meanwhile,
+/// and a ticker that is behind ticks again at once, before the verdict is taken back.
+#[test]
+fn a_lever_pulled_while_a_hook_may_run_is_found() {
+    fn at_once(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+        match remedy(judgement, seen, stamp, limits, now) {
+            Remedy::RollBack(breach, levers) if matches!(levers.target, TargetLever::Later(_)) => {
+                let target = TargetLever::ExceedDeadline;
+                Remedy::RollBack(breach, Levers { target, ..levers })
+            }
+            other => other,
+        }
+    }
+    let setup = Setup {
+        left: Left {
+            rises: 1,
+            falls: 1,
+            holds: 1,
+            ..Left::default()
+        },
+        remedy: at_once,
+        ..quiet("fault: the target's lever does not wait for a hook")
+    };
+    assert_eq!(violated(setup), [FORBIDDEN]);
+}
