@@ -8,7 +8,7 @@
 
 use std::{fs, path::Path};
 
-use curfew::serve::register::{Half, configuration};
+use curfew::serve::register::{WebhookKind, configuration};
 use serde_json::{Value, json};
 
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:curfew-system:curfew";
@@ -21,7 +21,7 @@ fn documents(path: &str) -> Vec<Value> {
 
 /// What the file should hold: the same configurations as `--register` writes, but for the Service.
 fn expected() -> Vec<Value> {
-    [(Half::Validate, "/validate"), (Half::Mutate, "/mutate")]
+    [(WebhookKind::Validate, "/validate"), (WebhookKind::Mutate, "/mutate")]
         .into_iter()
         .map(|(half, path)| {
             let service = json!({"service":
@@ -57,7 +57,7 @@ fn folded(value: &Value) -> String {
 #[test]
 fn the_admission_policy_judges_what_the_webhook_judges() {
     let policy = documents("admission-policy/policy.yaml").remove(0);
-    let configuration = configuration(Half::Validate, &json!({}), SERVICE_ACCOUNT);
+    let configuration = configuration(WebhookKind::Validate, &json!({}), SERVICE_ACCOUNT);
     let conditions = |conditions: &Value| -> Vec<(String, String)> {
         let all = conditions.as_array().expect("conditions").iter();
         all.map(|condition| (folded(&condition["name"]), folded(&condition["expression"])))

@@ -16,7 +16,7 @@ use axum::{
 use curfew::{
     enforcer::{policies::InForce, watch::Namespaces},
     policy::{Policies, file},
-    rules::world::Unknown,
+    rules::lookup::NoLookup,
     serve::{
         identity::Identity,
         metrics::{AdmissionMetrics, Registry},
@@ -37,7 +37,7 @@ fn webhook(policies: &str) -> Webhook {
     let policies: Policies = file::parse(policies).expect("policies");
     Webhook {
         policies: InForce::new(policies),
-        world: Arc::new(Unknown),
+        lookup: Arc::new(NoLookup),
         namespaces: Namespaces(namespaces),
         identity: Identity::known(CURFEW),
         metrics: AdmissionMetrics::new(Registry::new().inner()),
@@ -261,7 +261,7 @@ async fn a_namespace_that_was_not_seen_yet_is_asked_about_again_where_its_labels
     let policy = |selector: &str| {
         format!(
             "apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: p}}\n\
-             spec: {{namespaceSelector: {{matchLabels: {{{selector}}}}}, admission: {{mode: 'Off'}}}}\n"
+             spec: {{namespaceSelector: {{matchLabels: {{{selector}}}}}, admission: {{mode: Disabled}}}}\n"
         )
     };
     let poison = review(&json!({"progressDeadlineSeconds": 5}));

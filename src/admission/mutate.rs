@@ -21,7 +21,7 @@ use super::{
 use crate::{
     deadline::stamp::{self, STARTED_AT},
     policy::{Policies, ROLLOUT_DEADLINE, Subject},
-    rules::judged::labels,
+    rules::case::labels,
 };
 
 /// How old a `started-at` may be on CREATE to count as our own from an earlier round of the same request.
@@ -264,9 +264,9 @@ mod tests {
         let spec = json!({});
         let filled = json!({"progressDeadlineSeconds": 300});
         for (policy, stored) in [
-            (without("mode: Off"), &spec),
+            (without("mode: Disabled"), &spec),
             (without("mode: Audit"), &filled),
-            (without("rules: {deadline-required: Off}"), &filled),
+            (without("rules: {deadline-required: Disabled}"), &filled),
             (exempt("from: [Admission]"), &spec),
             (exempt("from: [Enforcement]"), &filled),
             (exempt("until: \"2026-11-23T14:00:05Z\""), &filled),

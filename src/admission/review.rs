@@ -105,7 +105,7 @@ pub enum Answer {
         /// Why, in a sentence.
         message: String,
         /// The fields that are wrong; none where it is not the object itself that is wrong.
-        causes: Vec<Cause>,
+        causes: Vec<StatusCause>,
         /// Words for the user.
         warnings: Vec<String>,
         /// Records for the audit log.
@@ -115,7 +115,7 @@ pub enum Answer {
 
 /// A field that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Cause {
+pub struct StatusCause {
     /// `FieldValueInvalid` or `FieldValueRequired`.
     pub reason: &'static str,
     /// What is wrong with it.

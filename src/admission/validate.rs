@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::review::{Answer, Cause, LONGEST_WARNING, Operation, Request};
+use super::review::{Answer, LONGEST_WARNING, Operation, Request, StatusCause};
 use crate::{
     policy::{Mode, Policies, ROLLOUT_DEADLINE},
     rules::{
-        self, Finding, World,
-        judged::{Case, Judged},
+        self, Finding, Lookup,
+        case::{Case, Judged},
     },
 };
 
@@ -40,7 +40,7 @@ pub fn validate(
     request: &Request,
     policies: &Policies,
     namespace_labels: &BTreeMap<String, String>,
-    world: &dyn World,
+    lookup: &dyn Lookup,
     now: Timestamp,
 ) -> Decision {
     let case = Case {
@@ -56,9 +56,9 @@ pub fn validate(
             policy: String::new(),
         };
     }
-    let Judged { policy, mut findings } = case.judge(policies, world, now);
+    let Judged { policy, mut findings } = case.judge(policies, lookup, now);
     if request.operation == Operation::Update && findings.iter().any(|(_, mode)| *mode == Mode::Enforce) {
-        let known = rules::findings(&request.old_object, &request.namespace, &policy.spec, world);
+        let known = rules::findings(&request.old_object, &request.namespace, &policy.spec, lookup);
         let known: HashSet<_> = known.iter().map(Finding::fault).collect();
         for (finding, mode) in &mut findings {
             if known.contains(&finding.fault()) {
@@ -124,7 +124,7 @@ fn answer(request: &Request, findings: &[(Finding, Mode)], policy: &str) -> Answ
     }
 }
 
-fn cause(finding: &Finding) -> Cause {
+fn cause(finding: &Finding) -> StatusCause {
     let Finding {
         rule,
         severity: _,
@@ -132,15 +132,15 @@ fn cause(finding: &Finding) -> Cause {
         field,
         value,
         message,
-        mend,
+        fix,
     } = finding;
-    Cause {
+    StatusCause {
         reason: if value.is_empty() {
             "FieldValueRequired"
         } else {
             "FieldValueInvalid"
         },
-        message: format!("{message}; {mend} [{rule}]"),
+        message: format!("{message}; {fix} [{rule}]"),
         field: field.clone(),
     }
 }
@@ -184,13 +184,13 @@ mod tests {
             workload::Workload,
         },
         policy::{Rule, file},
-        rules::world::{Sight, Unknown},
+        rules::lookup::{LookupResult, NoLookup},
     };
 
     /// A world in which another Canary, `old`, has every target too.
     struct SharedTarget;
 
-    impl World for SharedTarget {
+    impl Lookup for SharedTarget {
         fn provider(&self) -> Option<&str> {
             None
         }
@@ -199,20 +199,20 @@ mod tests {
             None
         }
 
-        fn workload(&self, _: &str, _: &TargetRef) -> Sight<Arc<Workload>> {
-            Sight::Unknown
+        fn workload(&self, _: &str, _: &TargetRef) -> LookupResult<Arc<Workload>> {
+            LookupResult::NotTracked
         }
 
-        fn scaler(&self, _: &str, _: &AutoscalerRef) -> Sight<()> {
-            Sight::Unknown
+        fn scaler(&self, _: &str, _: &AutoscalerRef) -> LookupResult<()> {
+            LookupResult::NotTracked
         }
 
-        fn others_on_target(&self, _: &str, _: &str, _: &str) -> Sight<Vec<String>> {
-            Sight::There(vec!["old".to_owned()])
+        fn others_on_target(&self, _: &str, _: &str, _: &str) -> LookupResult<Vec<String>> {
+            LookupResult::Found(vec!["old".to_owned()])
         }
 
-        fn others_at_apex(&self, _: &str, _: &str, _: &str) -> Sight<Vec<String>> {
-            Sight::Unknown
+        fn others_at_apex(&self, _: &str, _: &str, _: &str) -> LookupResult<Vec<String>> {
+            LookupResult::NotTracked
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
             request,
             &policies,
             &BTreeMap::new(),
-            &Unknown,
+            &NoLookup,
             "2026-11-23T14:00:00Z".parse().expect("a time"),
         )
     }
@@ -389,9 +389,9 @@ mod tests {
         assert_eq!(mode("{}"), Some(Mode::Enforce));
         assert_eq!(mode("{mode: Warn}"), Some(Mode::Warn));
         assert_eq!(mode("{mode: Audit}"), Some(Mode::Audit));
-        assert_eq!(mode("{mode: Off}"), None);
+        assert_eq!(mode("{mode: Disabled}"), None);
         assert_eq!(mode("{rules: {deadline-bounds: Warn}}"), Some(Mode::Warn));
-        assert_eq!(mode("{rules: {deadline-bounds: Off}}"), None);
+        assert_eq!(mode("{rules: {deadline-bounds: Disabled}}"), None);
         assert_eq!(mode("{deadline: {min: 10s}}"), None);
     }
 

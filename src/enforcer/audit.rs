@@ -25,11 +25,11 @@ use tokio::{
 
 use super::{
     Context, Error, ask,
-    events::{self, Topic},
-    ledger::{Key, Ledger, Summary},
+    events::{self, EventReason},
+    findings::{FindingStore, Key, Summary},
+    lookup::CachedLookup,
     policies::PolicyState,
     policy_status,
-    surroundings::Surroundings,
 };
 use crate::{
     flagger::{
@@ -38,7 +38,7 @@ use crate::{
         ready::share,
     },
     policy::{Policies, READY_AFTER, ROLLOUT_DEADLINE, Rule},
-    rules::{Finding, World, judged::Case, world::Sight},
+    rules::{Finding, Lookup, case::Case, lookup::LookupResult},
 };
 
 /// Everything is judged anew so often: exemptions end, and namespaces get other labels.
@@ -58,7 +58,7 @@ const PAGE: u32 = 500;
 
 /// The Canaries that may have to be judged anew. Clones see the same.
 #[derive(Clone, Debug, Default)]
-pub struct Marks(Arc<Marked>);
+pub struct DirtySet(Arc<Marked>);
 
 #[derive(Debug, Default)]
 struct Marked {
@@ -69,23 +69,23 @@ struct Marked {
 }
 
 /// What was told of each policy last.
-type Told = BTreeMap<String, (PolicyState, Option<Summary>)>;
+type PublishedStatus = BTreeMap<String, (PolicyState, Option<Summary>)>;
 
 /// The audit.
 pub struct Audit {
     /// What the enforcer works with.
     pub context: Arc<Context>,
     /// What the rules know beyond the Canary.
-    pub world: Surroundings,
+    pub lookup: CachedLookup,
     /// What may have changed.
-    pub marks: Marks,
+    pub marks: DirtySet,
     /// What was found.
-    pub ledger: Ledger,
+    pub finding_store: FindingStore,
 }
 
-// === impl Marks ===
+// === impl DirtySet ===
 
-impl Marks {
+impl DirtySet {
     /// Something changed that these Canaries have to do with.
     pub fn mark(&self, canaries: impl IntoIterator<Item = Key>) {
         self.0.canaries.lock().extend(canaries);
@@ -151,7 +151,7 @@ impl Audit {
             sleep(SETTLE).await;
             if !self.context.leadership.is_leader() {
                 self.marks.take();
-                self.ledger.clear();
+                self.finding_store.clear();
                 judged_by = None;
                 everything_at = Instant::now() + EVERYTHING;
                 continue;
@@ -189,7 +189,7 @@ impl Audit {
             // Of policies that have changed meanwhile there is nothing to tell yet.
             let now = self.context.policies.current();
             let is_by_these = judged_by.as_ref().is_some_and(|by| Arc::ptr_eq(by, &now));
-            if !is_outdated && is_by_these && !self.tell_policies(&mut told).await {
+            if !is_outdated && is_by_these && !self.publish_policies(&mut told).await {
                 tell_again_at.get_or_insert_with(|| Instant::now() + TELL_AGAIN);
             }
         }
@@ -204,7 +204,7 @@ impl Audit {
                     [canary.spec.target.name.as_str(), canary.apex_name()]
                         .map(|name| (namespace.clone(), name.to_owned())),
                 ),
-                None => self.ledger.forget(&(namespace.clone(), name.clone())),
+                None => self.finding_store.forget(&(namespace.clone(), name.clone())),
             }
         }
         for (namespace, name) in &shared {
@@ -214,11 +214,11 @@ impl Audit {
         marked
             .into_iter()
             .filter_map(|(namespace, name)| watches.canary(&namespace, &name))
-            .filter(|canary| !self.ledger.is_current(&key(canary), self.inputs(canary)))
+            .filter(|canary| !self.finding_store.is_current(&key(canary), self.inputs(canary)))
             .collect()
     }
 
-    /// What a judgement of this Canary rests on.
+    /// What an evaluation of this Canary rests on.
     fn inputs(&self, canary: &Canary) -> u64 {
         let mut hasher = DefaultHasher::new();
         let (namespace, metadata) = (canary.namespace(), &canary.metadata);
@@ -231,12 +231,12 @@ impl Audit {
             name: canary.primary_name(),
             ..canary.spec.target.clone()
         };
-        let primary = match self.world.workload(namespace, &primary) {
-            Sight::There(primary) => primary.wanted,
-            Sight::Missing | Sight::Unseen(_) | Sight::Unknown => 0,
+        let primary = match self.lookup.workload(namespace, &primary) {
+            LookupResult::Found(primary) => primary.wanted,
+            LookupResult::Missing | LookupResult::Unavailable(_) | LookupResult::NotTracked => 0,
         };
-        match self.world.workload(namespace, &canary.spec.target) {
-            Sight::There(target) => {
+        match self.lookup.workload(namespace, &canary.spec.target) {
+            LookupResult::Found(target) => {
                 (
                     &target.selector,
                     target.progress_deadline,
@@ -254,24 +254,24 @@ impl Audit {
                         .hash(&mut hasher);
                 }
             }
-            Sight::Missing => 1.hash(&mut hasher),
-            Sight::Unseen(_) => 2.hash(&mut hasher),
-            Sight::Unknown => 3.hash(&mut hasher),
+            LookupResult::Missing => 1.hash(&mut hasher),
+            LookupResult::Unavailable(_) => 2.hash(&mut hasher),
+            LookupResult::NotTracked => 3.hash(&mut hasher),
         }
         let scaler = canary.spec.autoscaler.as_ref();
-        let scaler = scaler.map(|scaler| match self.world.scaler(namespace, scaler) {
-            Sight::There(()) => 0,
-            Sight::Missing => 1,
-            Sight::Unseen(_) => 2,
-            Sight::Unknown => 3,
+        let scaler = scaler.map(|scaler| match self.lookup.scaler(namespace, scaler) {
+            LookupResult::Found(()) => 0,
+            LookupResult::Missing => 1,
+            LookupResult::Unavailable(_) => 2,
+            LookupResult::NotTracked => 3,
         });
         scaler.hash(&mut hasher);
         let target = canary.spec.target.name.as_str();
         for others in [
-            self.world.others_on_target(namespace, target, canary.name()),
-            self.world.others_at_apex(namespace, canary.apex_name(), canary.name()),
+            self.lookup.others_on_target(namespace, target, canary.name()),
+            self.lookup.others_at_apex(namespace, canary.apex_name(), canary.name()),
         ] {
-            if let Sight::There(others) = others {
+            if let LookupResult::Found(others) = others {
                 others.hash(&mut hasher);
             }
         }
@@ -290,7 +290,7 @@ impl Audit {
                         stops_flagger(&[format!("{}/{}", canary.namespace(), canary.name())]);
                     }
                 }
-                None => self.ledger.forget(&key(canary)),
+                None => self.finding_store.forget(&key(canary)),
             }
         }
         Ok(())
@@ -309,7 +309,7 @@ impl Audit {
                 );
                 // Everybody at once would be a storm of Events; what stops Flagger for all is worth one.
                 self.judge(object, policies, |finding| finding.rule == Rule::Undecodable);
-                if self.ledger.finds(&canary, Rule::Undecodable) {
+                if self.finding_store.finds(&canary, Rule::Undecodable) {
                     poisonous.push(format!("{}/{}", canary.0, canary.1));
                 }
                 there.insert(canary);
@@ -319,7 +319,7 @@ impl Audit {
                 None => break,
             }
         }
-        self.ledger.retain(&there);
+        self.finding_store.retain(&there);
         if !poisonous.is_empty() {
             stops_flagger(&poisonous);
         }
@@ -328,9 +328,9 @@ impl Audit {
 
     /// Writes the status of the policies of the cluster of which there is something else to tell than was told. Answers
     /// whether all of it is told.
-    async fn tell_policies(&self, told: &mut Told) -> bool {
+    async fn publish_policies(&self, told: &mut PublishedStatus) -> bool {
         let mut all = true;
-        let mut summaries = self.ledger.summaries();
+        let mut summaries = self.finding_store.summaries();
         for policy in self.context.policies.states() {
             let name = policy.name.clone();
             let news = (policy, summaries.remove(&name));
@@ -362,8 +362,8 @@ impl Audit {
             namespace_labels: &namespace_labels,
             name: canary.name(),
         };
-        let judged = case.judge(policies, &self.world, self.context.now());
-        // What is being deleted is nobody's to mend any more.
+        let judged = case.judge(policies, &self.lookup, self.context.now());
+        // What is being deleted is nobody's to fix any more.
         let findings = if canary.metadata.deletion_timestamp.is_some() {
             Vec::new()
         } else {
@@ -371,14 +371,18 @@ impl Audit {
         };
         let shares = [canary.spec.target.name.as_str(), canary.apex_name()];
         let noted = self
-            .ledger
+            .finding_store
             .note(&key(&canary), inputs, shares, &judged.policy.name, &findings);
         self.marks.left(canary.namespace(), noted.left);
         let mut news = noted.news;
         news.retain(|finding| is_told(finding));
         if !news.is_empty() {
             let told: Vec<_> = news.iter().map(ToString::to_string).collect();
-            events::tell(&self.context, &canary, vec![(Topic::PolicyFinding, told.join(" | "))]);
+            events::publish(
+                &self.context,
+                &canary,
+                vec![(EventReason::PolicyFinding, told.join(" | "))],
+            );
         }
         news.iter().any(|finding| finding.rule == Rule::Undecodable)
     }
@@ -390,7 +394,7 @@ fn stops_flagger(canaries: &[String]) {
     tracing::error!(
         count,
         canaries,
-        "Flagger cannot decode these Canaries, and sees no new one in the whole cluster until they are mended or deleted"
+        "Flagger cannot decode these Canaries, and sees no new one in the whole cluster until they are fixed or deleted"
     );
 }
 

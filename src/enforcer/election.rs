@@ -30,7 +30,7 @@ pub const NAME: &str = "curfew";
 /// How long the API server may take for one request: half of the renew deadline, as controller-runtime has it.
 const PATIENCE: Duration = Duration::from_secs(RENEW_DEADLINE.as_secs() / 2);
 
-/// How often the same trouble is told again.
+/// How often the same failure is told again.
 const SELDOM: Duration = Duration::from_mins(1);
 
 /// How often giving the Lease up is tried when somebody changes it meanwhile.
@@ -233,12 +233,12 @@ impl<Forget: Fn(Option<Timestamp>) + Send, Tell: Fn(Result<String, String>) + Se
     /// Says who leads, or why that is not known: once, and trouble again after a while.
     fn publish(&mut self, tried: Result<(), Error>) {
         let (namespace, identity) = (&self.election.namespace, &self.election.identity);
-        let (state, mend) = match tried {
+        let (state, fix) = match tried {
             Ok(()) => (Ok(self.elector.holder().unwrap_or("nobody").to_owned()), None),
             Err(error) => {
-                let mend = mend(&error, namespace);
-                let rest = mend.as_deref().unwrap_or("trying again");
-                (Err(format!("{error}; {rest}")), mend)
+                let fix = fix(&error, namespace);
+                let rest = fix.as_deref().unwrap_or("trying again");
+                (Err(format!("{error}; {rest}")), fix)
             }
         };
         let is_known = self
@@ -248,7 +248,7 @@ impl<Forget: Fn(Option<Timestamp>) + Send, Tell: Fn(Result<String, String>) + Se
         if is_known {
             return;
         }
-        match (&state, mend) {
+        match (&state, fix) {
             (Ok(holder), _) if holder == identity => {}
             (Ok(holder), _) => tracing::info!(namespace, lease = NAME, identity, holder, "another leads"),
             (Err(why), None) => tracing::warn!(namespace, lease = NAME, identity, why, "the election does not go on"),
@@ -308,7 +308,7 @@ impl<Forget: Fn(Option<Timestamp>) + Send, Tell: Fn(Result<String, String>) + Se
 }
 
 /// What somebody has to do about an election that does not go on by itself.
-fn mend(error: &Error, namespace: &str) -> Option<String> {
+fn fix(error: &Error, namespace: &str) -> Option<String> {
     match error.status() {
         Some(401 | 403) => Some(format!(
             "allow it to get, create and patch leases of coordination.k8s.io in the namespace {namespace}, as \

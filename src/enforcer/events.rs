@@ -30,19 +30,19 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Writes Events beside everything else, so that nothing waits for them.
 #[derive(Clone, Debug)]
-pub struct Teller(Arc<Semaphore>);
+pub struct EventPublisher(Arc<Semaphore>);
 
 /// What an Event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Topic {
+pub enum EventReason {
     /// Most of a limit is used up.
     DeadlineApproaching,
     /// A deadline has passed.
     DeadlineExceeded,
     /// A container failed too often.
     CrashLimitExceeded,
-    /// An adoption was given more time.
-    AdoptionHeld,
+    /// An initialization was given more time.
+    InitializationExtended,
     /// Flagger was handed the verdict.
     RollbackRequested,
     /// Flagger rolled back.
@@ -57,15 +57,15 @@ pub enum Topic {
     PolicyFinding,
 }
 
-// === impl Teller ===
+// === impl EventPublisher ===
 
-impl Default for Teller {
+impl Default for EventPublisher {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(WAITING)))
     }
 }
 
-impl Teller {
+impl EventPublisher {
     /// Waits until everything that was told is written, but not for long.
     pub async fn finish(&self) {
         let all = u32::try_from(WAITING).unwrap_or(u32::MAX);
@@ -73,15 +73,15 @@ impl Teller {
     }
 }
 
-// === impl Topic ===
+// === impl EventReason ===
 
-impl Topic {
+impl EventReason {
     const fn reason(self) -> &'static str {
         match self {
             Self::DeadlineApproaching => "DeadlineApproaching",
             Self::DeadlineExceeded => "DeadlineExceeded",
             Self::CrashLimitExceeded => "CrashLimitExceeded",
-            Self::AdoptionHeld => "AdoptionHeld",
+            Self::InitializationExtended => "InitializationExtended",
             Self::RollbackRequested => "RollbackRequested",
             Self::RollbackConfirmed => "RollbackConfirmed",
             Self::LastResort => "LastResort",
@@ -99,7 +99,7 @@ impl Topic {
             | Self::ActionWithheld
             | Self::DeadlineChanged
             | Self::PolicyFinding => "Judge",
-            Self::AdoptionHeld => "Hold",
+            Self::InitializationExtended => "Hold",
             Self::RollbackRequested | Self::RollbackConfirmed | Self::LastResort => "RollBack",
         }
     }
@@ -110,7 +110,7 @@ impl Topic {
             Self::DeadlineApproaching
             | Self::DeadlineExceeded
             | Self::CrashLimitExceeded
-            | Self::AdoptionHeld
+            | Self::InitializationExtended
             | Self::RollbackRequested
             | Self::LastResort
             | Self::ActionWithheld
@@ -121,7 +121,7 @@ impl Topic {
 
 /// Tells something about a Canary, one thing after the other. An Event that cannot be written is logged, and nothing waits
 /// for it.
-pub fn tell(context: &Context, canary: &Canary, words: Vec<(Topic, String)>) {
+pub fn publish(context: &Context, canary: &Canary, words: Vec<(EventReason, String)>) {
     // The one that leads tells it.
     if !context.leadership.is_leader() {
         return;
@@ -134,7 +134,7 @@ pub fn tell(context: &Context, canary: &Canary, words: Vec<(Topic, String)>) {
         return;
     }
     let (namespace, name) = (canary.namespace().to_owned(), canary.name().to_owned());
-    let Ok(permit) = Arc::clone(&context.teller.0).try_acquire_owned() else {
+    let Ok(permit) = Arc::clone(&context.publisher.0).try_acquire_owned() else {
         tracing::warn!(
             namespace,
             name,
@@ -156,7 +156,7 @@ pub fn tell(context: &Context, canary: &Canary, words: Vec<(Topic, String)>) {
     });
 }
 
-fn event(context: &Context, canary: &Canary, topic: Topic, note: &str) -> Event {
+fn event(context: &Context, canary: &Canary, topic: EventReason, note: &str) -> Event {
     let (namespace, name, reason) = (canary.namespace(), canary.name(), topic.reason());
     let note = fitting(note);
     tracing::info!(namespace, name, reason, note, "told");

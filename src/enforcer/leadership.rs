@@ -17,7 +17,7 @@ use super::clock;
 
 /// Whether this Curfew leads. Copies share what they know.
 #[derive(Clone, Debug)]
-pub struct Leadership(Arc<watch::Sender<State>>);
+pub struct Leadership(Arc<watch::Sender<Inner>>);
 
 /// A moment at which a leader was sure to lead, by both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Sure {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct State {
+struct Inner {
     /// How often it began to lead.
     terms: u64,
     tenure: Option<(Sure, Duration)>,
@@ -39,7 +39,7 @@ impl Leadership {
     /// Nobody leads yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(State::default())))
+        Self(Arc::new(watch::Sender::new(Inner::default())))
     }
 
     /// Whether this one leads, at this very moment.
@@ -93,9 +93,9 @@ impl Sure {
     }
 }
 
-// === impl State ===
+// === impl Inner ===
 
-impl State {
+impl Inner {
     fn leads(&self, now: Sure) -> bool {
         self.tenure.is_some_and(|(from, length)| {
             let by_wall = now.wall.duration_since(from.wall);
@@ -123,7 +123,7 @@ mod tests {
             wall: now.wall - jiff::SignedDuration::from_secs(wall),
         };
         let tenure = Some((from, LENGTH));
-        State { terms: 1, tenure }.leads(now)
+        Inner { terms: 1, tenure }.leads(now)
     }
 
     #[test]

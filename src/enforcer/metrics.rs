@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{link::Link, rollouts::Rollouts};
+use super::{api_health::ApiHealth, rollouts::Rollouts};
 use crate::deadline::{
     Clock,
     verdict::{Outcome, RemedyName},
@@ -42,7 +42,7 @@ const NEAREST: usize = 100;
 /// What is read when somebody asks, and not counted.
 #[derive(Debug)]
 struct Moment {
-    link: Link,
+    api_health: ApiHealth,
     rollouts: Arc<Rollouts>,
 }
 
@@ -71,9 +71,9 @@ impl Metrics {
         metrics
     }
 
-    /// Has the state of the link and of the rollouts told too.
-    pub fn tell(registry: &mut Registry, link: Link, rollouts: Arc<Rollouts>) {
-        registry.register_collector(Box::new(Moment { link, rollouts }));
+    /// Has the state of the API server and of the rollouts told too.
+    pub fn tell(registry: &mut Registry, api_health: ApiHealth, rollouts: Arc<Rollouts>) {
+        registry.register_collector(Box::new(Moment { api_health, rollouts }));
     }
 
     /// Counts a deadline that passed.
@@ -101,8 +101,8 @@ impl Metrics {
 
 impl Collector for Moment {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Self { link, rollouts } = self;
-        let now = link.now();
+        let Self { api_health, rollouts } = self;
+        let now = api_health.now();
         let mut gauge = |name: &str, help: &str, value: f64| -> Result<(), fmt::Error> {
             ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
         };
@@ -114,7 +114,7 @@ impl Collector for Moment {
         gauge(
             "clock_skew_seconds",
             "How far the API server's clock is ahead of this machine's",
-            link.skew().offset().as_secs_f64(),
+            api_health.skew().offset().as_secs_f64(),
         )?;
         let mut ages = encoder.encode_descriptor(
             "watch_age_seconds",
@@ -122,7 +122,7 @@ impl Collector for Moment {
             None,
             MetricType::Gauge,
         )?;
-        for (kind, age) in link.watch_ages() {
+        for (kind, age) in api_health.watch_ages() {
             ConstGauge::new(age.as_secs_f64()).encode(ages.encode_family(&[("kind", kind)])?)?;
         }
         let mut deadlines = encoder.encode_descriptor(

@@ -11,31 +11,31 @@
 //! Everybody watches, and only the leader does all this: [`election`] holds the Lease, as [`lease`] decides, and
 //! [`leadership`] is asked before a look and again before every write. Who begins to lead knows nothing but the stamps.
 
-mod act;
+mod act_on_remedy;
+pub mod annotations;
+pub mod api_health;
+pub mod apply;
 pub mod audit;
+pub mod autoscalers;
 pub mod clock;
 pub mod election;
 pub mod events;
-pub mod evidence;
-pub mod fresh;
+pub mod findings;
+pub mod flagger_health;
 pub mod leadership;
 pub mod lease;
-pub mod ledger;
-pub mod levers;
-pub mod link;
-pub mod memory;
+pub mod lookup;
 pub mod metrics;
+mod notified;
 pub mod policies;
 pub mod policy_objects;
 pub mod policy_status;
 pub mod reconcile;
 mod relist;
 pub mod rollouts;
-pub mod scalers;
 pub mod skew;
-pub mod stamps;
-pub mod surroundings;
-mod told;
+pub mod snapshot;
+pub mod state;
 pub mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -48,8 +48,8 @@ use kube::{
 };
 
 use self::{
-    events::Teller, leadership::Leadership, link::Link, memory::Memories, metrics::Metrics, policies::InForce,
-    reconcile::reconcile, rollouts::Rollouts, watch::Watches,
+    api_health::ApiHealth, events::EventPublisher, leadership::Leadership, metrics::Metrics, policies::InForce,
+    reconcile::reconcile, rollouts::Rollouts, state::CanaryStates, watch::Watches,
 };
 
 /// Canaries that are worked on at the same time. Most of that time is spent waiting for the API server.
@@ -76,9 +76,9 @@ pub struct Context {
     /// What the watches have seen.
     pub watches: Watches,
     /// What is remembered of each Canary.
-    pub memories: Arc<Memories>,
+    pub states: Arc<CanaryStates>,
     /// What the way to the API server tells. The client must be built with it.
-    pub link: Link,
+    pub api_health: ApiHealth,
     /// The running rollouts at a glance.
     pub rollouts: Arc<Rollouts>,
     /// What is counted.
@@ -88,7 +88,7 @@ pub struct Context {
     /// Under which name Events are reported.
     pub instance: String,
     /// What writes them.
-    pub teller: Teller,
+    pub publisher: EventPublisher,
 }
 
 /// What can go wrong while a Canary is worked on. None of it is a verdict.
@@ -143,7 +143,7 @@ impl Context {
     /// What time it is at the API server: deadlines are compared with what the cluster wrote.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.link.now()
+        self.api_health.now()
     }
 
     /// Fails unless this one leads.
@@ -247,7 +247,7 @@ pub async fn run(context: Arc<Context>, queue: watch::Queue, stop: impl Future<O
                 tracing::debug!(namespace, name, "left to the one that leads");
                 return Action::await_change();
             }
-            let failures = context.memories.failures(&canary);
+            let failures = context.states.failures(&canary);
             if error.is_conflict() && failures < 3 {
                 tracing::debug!(namespace, name, %error, "somebody else was faster; judging again");
                 return Action::requeue(AT_ONCE);
@@ -269,9 +269,9 @@ pub async fn run(context: Arc<Context>, queue: watch::Queue, stop: impl Future<O
     });
     tokio::select! {
         () = looking_after => {}
-        () = levers::clear_up(&context) => {}
+        () = apply::clear_up(&context) => {}
     }
-    context.teller.finish().await;
+    context.publisher.finish().await;
 }
 
 #[cfg(test)]

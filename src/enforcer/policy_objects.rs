@@ -15,7 +15,7 @@ use kube::{
 
 use super::{
     policies::{InForce, PolicyState},
-    relist::{Steadily, relisting},
+    relist::{FixedBackoff, relisting},
 };
 use crate::policy::{
     Checked, GROUP, Policies,
@@ -70,7 +70,7 @@ pub fn watch(
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, VERSION, KIND));
     let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
     let mut objects = Objects::new(file);
-    relisting(move || watcher(api.clone(), watcher::Config::default()).backoff(Steadily(BEGIN_AGAIN))).filter_map(
+    relisting(move || watcher(api.clone(), watcher::Config::default()).backoff(FixedBackoff(BEGIN_AGAIN))).filter_map(
         move |event| {
             let news = objects.take(event);
             if let Some(known) = &objects.known {
@@ -157,8 +157,8 @@ impl Objects {
             Err(why) => {
                 let good = before.and_then(|before| before.good.clone());
                 let instead = good.as_ref().map_or_else(
-                    || "the policy is left out until it is mended".to_owned(),
-                    |(_, generation)| format!("what generation {generation} said holds on until it is mended"),
+                    || "the policy is left out until it is fixed".to_owned(),
+                    |(_, generation)| format!("what generation {generation} said holds on until it is fixed"),
                 );
                 (good, Err(format!("{why}; {instead}")))
             }
@@ -280,13 +280,13 @@ mod tests {
         assert_eq!(
             why(&objects, "b"),
             "spec.admission.deadline: min is above max, so no deadline would be admitted; the policy is left out until it \
-             is mended"
+             is fixed"
         );
 
         for generation in [2, 3] {
             objects.take(Ok(watcher::Event::Apply(object("a", generation, &broken))));
             assert_eq!(holding(&objects), pairs(&[("a", 1), ("file", 7)]));
-            assert!(why(&objects, "a").ends_with("; what generation 1 said holds on until it is mended"));
+            assert!(why(&objects, "a").ends_with("; what generation 1 said holds on until it is fixed"));
         }
         // Also over a list, and when it has another shape altogether.
         listed(&mut objects, [object("a", 4, &json!({"precedence": "high"}))]);

@@ -7,7 +7,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Context, Error, FIELD_MANAGER, ask, ledger::Summary, policies::PolicyState};
+use super::{Context, Error, FIELD_MANAGER, ask, findings::Summary, policies::PolicyState};
 use crate::{
     deadline::stamp::time,
     policy::{
@@ -91,7 +91,7 @@ fn status(policy: &PolicyState, summary: Option<&Summary>, before: &Value, now: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{enforcer::ledger::Item, policy::Rule};
+    use crate::{enforcer::findings::Item, policy::Rule};
 
     fn at(time: &str) -> Timestamp {
         time.parse().expect("a time")

@@ -10,31 +10,30 @@ use kube::runtime::{controller::Action, reflector::ObjectRef};
 
 use super::{
     Context, Error,
-    act::act,
-    events::{Topic, tell},
-    evidence,
-    fresh::{self, Fresh},
-    levers::{self, Before},
-    memory::Memory,
-    stamps,
+    act_on_remedy::act_on_remedy,
+    annotations,
+    apply::{self, SavedStatus},
+    events::{EventReason, publish},
+    flagger_health,
+    snapshot::{self, Snapshot},
+    state::CanaryState,
 };
 use crate::{
     deadline::{
-        announce::{Deadlines, announcement, approaching, standstill},
-        judge,
-        judge::{Judgement, Pending},
+        check_time, evaluate,
+        evaluate::{Evaluation, Pending},
         limits::Limits,
-        look_time, observe,
-        observe::{Observation, Scene, TargetSeen},
-        remedy,
-        remedy::{Remedy, TargetLever, Withheld, requested, wants_evidence},
+        messages::{Deadlines, announcement, approaching, standstill},
+        observe,
+        observe::{Objects, Observation, TargetState},
+        pod_failure, remedy,
+        remedy::{Guard, Remedy, TargetLever, requested, wants_evidence},
         stamp::Stamp,
-        trouble,
     },
     flagger::{canary::Canary, effective::Effective, workload::Workload},
     policy::{
-        CanaryPolicy, Guard, Subject,
-        canary_policy::{Breaker, Enforcement},
+        CanaryPolicy, ExemptionScope, Subject,
+        canary_policy::{BreakerSettings, Enforcement},
     },
 };
 
@@ -47,7 +46,7 @@ const CACHES_SOON: Duration = Duration::from_millis(100);
 /// How often a target's pods are listed at most.
 const PODS_SELDOM: Duration = Duration::from_secs(2);
 /// For so many of Flagger's looks the levers are asserted again as soon as one of them is gone.
-const LOOKS: i32 = 3;
+const CHECKS: i32 = 3;
 /// How soon the levers are asserted again while Flagger does not react, and how often it is looked whether the second of
 /// them may follow the first.
 const REASSERT: Duration = Duration::from_secs(1);
@@ -56,10 +55,10 @@ const REASSERT: Duration = Duration::from_secs(1);
 const EVIDENCE_SELDOM: Duration = Duration::from_secs(20);
 
 /// One look: what was seen, what the clocks say, and what to do.
-pub(super) struct Look {
+pub(super) struct Reconciliation {
     pub(super) seen: Observation,
     pub(super) stamp: Stamp,
-    pub(super) judgement: Judgement,
+    pub(super) evaluation: Evaluation,
     pub(super) remedy: Remedy,
 }
 
@@ -76,22 +75,22 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
         return Ok(Action::requeue(CACHES_SOON));
     }
     let now = context.now();
-    let mut memory = context.memories.take(&canary, now);
-    let done = if memory.is_older_than_known(&canary) {
+    let mut state = context.states.take(&canary, now);
+    let done = if state.is_older_than_known(&canary) {
         // The watch will catch up and wake us; should it not, a deadline must not be slept through.
         Ok(Action::requeue(BEHIND))
     } else {
-        Box::pin(look_after(&canary, &context, &mut memory, now)).await
+        Box::pin(look_after(&canary, &context, &mut state, now)).await
     };
-    memory.note_outcome(&done);
+    state.note_outcome(&done);
     // A Canary that went away meanwhile was forgotten already, but a lever must not stay on its target.
     let is_there = context.watches.canaries.get(&ObjectRef::from_obj(&*canary)).is_some();
     if !is_there || matches!(done, Err(Error::Gone)) {
-        context.memories.leave(&canary, memory.before.take());
+        context.states.leave(&canary, state.saved.take());
         context.rollouts.forget(&canary);
     }
     if is_there {
-        context.memories.keep(&canary, memory);
+        context.states.keep(&canary, state);
     }
     match done {
         Err(Error::Gone) => Ok(Action::await_change()),
@@ -99,9 +98,14 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
     }
 }
 
-async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now: Timestamp) -> Result<Action, Error> {
+async fn look_after(
+    canary: &Canary,
+    context: &Context,
+    state: &mut CanaryState,
+    now: Timestamp,
+) -> Result<Action, Error> {
     let limits = limits(context, canary, now);
-    if limits.mode == Enforcement::Off && !requested(&memory.stamp) {
+    if limits.mode == Enforcement::Disabled && !requested(&state.stamp) {
         // An exemption ends by itself, and a namespace may get other labels.
         let running = canary.status.phase.rank().is_some();
         if running {
@@ -117,171 +121,193 @@ async fn look_after(canary: &Canary, context: &Context, memory: &mut Memory, now
     }
     let cached = cached(canary, context);
     let (target, primary) = (cached.0.as_deref(), cached.1.as_deref());
-    let pods_wait = list_pods(canary, context, target, memory).await;
-    let scene = Scene {
+    let pods_wait = list_pods(canary, context, target, state).await;
+    let objects = Objects {
         canary,
         target,
         primary,
-        pods: memory.pods.as_ref().map(|(_, pods)| pods.as_slice()),
+        pods: state.pods.as_ref().map(|(_, pods)| pods.as_slice()),
         last_event: context.watches.signs.last(canary),
-        surroundings: evidence::surroundings(context),
+        evidence: flagger_health::evidence(context),
     };
-    let mut look = Look::at(scene, &memory.stamp, &limits, now);
+    let mut reconciliation = Reconciliation::at(objects, &state.stamp, &limits, now);
 
-    context
-        .rollouts
-        .note(canary, &breaker_of(context, canary).0, &look.judgement, memory);
+    context.rollouts.note(
+        canary,
+        &breaker_of(context, canary).0,
+        &reconciliation.evaluation,
+        state,
+    );
     let mut canary = canary.clone();
-    if look.is_another_rollout(&memory.stamp) || !is_settled(&look, scene, &limits, memory, now) {
-        let mut fresh = Fresh::read(context, &canary).await?;
+    if reconciliation.is_another_rollout(&state.stamp) || !is_settled(&reconciliation, objects, &limits, state, now) {
+        let mut fresh = Snapshot::read(context, &canary).await?;
         let now = context.now();
-        memory.saw(&fresh.canary);
+        state.saw(&fresh.canary);
         let limits = self::limits(context, &fresh.canary, now);
-        look = Look::at(fresh.scene(), &memory.stamp, &limits, now);
+        reconciliation = Reconciliation::at(fresh.objects(), &state.stamp, &limits, now);
         if let Some(silence) = limits
             .silence
             .limit
-            .filter(|_| look.wants_evidence(&limits, memory, now))
+            .filter(|_| reconciliation.wants_evidence(&limits, state, now))
         {
-            memory.evidence_at = Some(Instant::now());
-            match evidence::gather(context, &fresh.canary, silence, now).await {
-                Ok(surroundings) => fresh.surroundings = surroundings,
+            state.evidence_at = Some(Instant::now());
+            match flagger_health::gather(context, &fresh.canary, silence, now).await {
+                Ok(evidence) => fresh.evidence = evidence,
                 Err(error) => {
                     let (namespace, name) = (fresh.canary.namespace(), fresh.canary.name());
                     tracing::warn!(namespace, name, %error, "cannot find out whether Flagger is down; not acting in its place");
                 }
             }
-            look = Look::at(fresh.scene(), &memory.stamp, &limits, now);
+            reconciliation = Reconciliation::at(fresh.objects(), &state.stamp, &limits, now);
         }
-        if look.is_another_rollout(&memory.stamp) {
+        if reconciliation.is_another_rollout(&state.stamp) {
             // What was found for a verdict that is still to be withdrawn must be put back.
-            if memory.before.is_none() || !requested(&look.stamp) {
-                memory.before = Before::found(&fresh, &look.stamp, now);
+            if state.saved.is_none() || !requested(&reconciliation.stamp) {
+                state.saved = SavedStatus::found(&fresh, &reconciliation.stamp, now);
             }
-            memory.refusals = 0;
-            memory.restrained_until = None;
-            memory.told.withheld = None;
-            memory.told.reported.clear();
-            memory.told.counted.clear();
+            state.refusals = 0;
+            state.restrained_until = None;
+            state.notified.withheld = None;
+            state.notified.reported.clear();
+            state.notified.counted.clear();
         }
-        memory.stamp = look.stamp.clone();
-        let acted = act(context, &fresh, &look, memory, now).await;
-        memory.pods = fresh.pods.map(|pods| (Instant::now(), pods));
+        state.stamp = reconciliation.stamp.clone();
+        let acted = act_on_remedy(context, &fresh, &reconciliation, state, now).await;
+        state.pods = fresh.pods.map(|pods| (Instant::now(), pods));
         // The levers may have changed it; a stamp with a stale precondition would only be refused. Even when one of
         // them failed, what was done must be written down.
         canary = match acted {
             Ok(false) => fresh.canary,
-            Ok(true) | Err(_) => fresh::read_canary(context, &canary).await?,
+            Ok(true) | Err(_) => snapshot::read_canary(context, &canary).await?,
         };
         if acted.is_err() {
-            stamp_and_tell(context, &canary, &look, memory).await?;
+            write_and_publish(context, &canary, &reconciliation, state).await?;
         }
         acted?;
     } else {
-        memory.stamp = look.stamp.clone();
+        state.stamp = reconciliation.stamp.clone();
     }
-    memory.forget_reports(&look);
-    announce(&look, memory, &limits, now);
-    let wait = stamp_and_tell(context, &canary, &look, memory).await?;
-    Ok(next_look(&look, memory, &canary, [wait, pods_wait], context.now()))
+    state.forget_reports(&reconciliation);
+    announce(&reconciliation, state, &limits, now);
+    let wait = write_and_publish(context, &canary, &reconciliation, state).await?;
+    Ok(requeue(
+        &reconciliation,
+        state,
+        &canary,
+        [wait, pods_wait],
+        context.now(),
+    ))
 }
 
 /// Writes down what is known, then says what there is to say about it.
-async fn stamp_and_tell(
+async fn write_and_publish(
     context: &Context,
     canary: &Canary,
-    look: &Look,
-    memory: &mut Memory,
+    reconciliation: &Reconciliation,
+    state: &mut CanaryState,
 ) -> Result<Option<Duration>, Error> {
-    let pending = look.judgement.pending;
+    let pending = reconciliation.evaluation.pending;
     let pending = pending.map(|Pending { clock, deadline, .. }| (clock, deadline));
-    let written = stamps::write(context, canary, memory, pending, context.now()).await;
-    tell(context, canary, std::mem::take(&mut memory.words));
+    let written = annotations::write(context, canary, state, pending, context.now()).await;
+    publish(context, canary, std::mem::take(&mut state.words));
     written
 }
 
 /// Tells once what a user may want to know before anything is done.
-fn announce(look: &Look, memory: &mut Memory, limits: &Limits, now: Timestamp) {
-    let deadlines = Deadlines::of(&look.seen, &look.stamp, limits);
-    let before = std::mem::replace(&mut memory.told.deadlines, deadlines);
+fn announce(reconciliation: &Reconciliation, state: &mut CanaryState, limits: &Limits, now: Timestamp) {
+    let deadlines = Deadlines::of(&reconciliation.seen, &reconciliation.stamp, limits);
+    let before = std::mem::replace(&mut state.notified.deadlines, deadlines);
     if let Some(note) = deadlines
         .zip(before)
         .and_then(|(now, before)| now.changed_since(before))
     {
-        memory.words.push((Topic::DeadlineChanged, note));
+        state.words.push((EventReason::DeadlineChanged, note));
     }
-    let Some(rollout) = &look.stamp.rollout else { return };
-    if let Some(pending) = look.judgement.pending
-        && let Some(announcement) = announcement(&look.judgement, &look.stamp)
-        && memory.told.approaching != Some(announcement)
+    let Some(rollout) = &reconciliation.stamp.rollout else {
+        return;
+    };
+    if let Some(pending) = reconciliation.evaluation.pending
+        && let Some(announcement) = announcement(&reconciliation.evaluation, &reconciliation.stamp)
+        && state.notified.approaching != Some(announcement)
     {
-        memory.told.approaching = Some(announcement);
-        let ails = memory.pods.as_ref().and_then(|(_, pods)| trouble::reason(pods));
+        state.notified.approaching = Some(announcement);
+        let ails = state.pods.as_ref().and_then(|(_, pods)| pod_failure::reason(pods));
         let note = approaching(pending, ails.as_deref());
-        memory.words.push((Topic::DeadlineApproaching, note));
+        state.words.push((EventReason::DeadlineApproaching, note));
     }
-    if let Some((moment, note)) = standstill(&look.seen, &look.stamp)
+    if let Some((moment, note)) = standstill(&reconciliation.seen, &reconciliation.stamp)
         && moment <= now
-        && memory.told.standstill != Some((note, rollout.progressed_at))
+        && state.notified.standstill != Some((note, rollout.progressed_at))
     {
-        memory.told.standstill = Some((note, rollout.progressed_at));
-        memory.words.push((Topic::ActionWithheld, note.to_owned()));
+        state.notified.standstill = Some((note, rollout.progressed_at));
+        state.words.push((EventReason::ActionWithheld, note.to_owned()));
     }
 }
 
 /// Whether nothing needs to be done about a remedy now that was not done already.
-fn is_settled(look: &Look, scene: Scene<'_>, limits: &Limits, memory: &Memory, now: Timestamp) -> bool {
-    let is_announced = announcement(&look.judgement, &look.stamp)
-        .is_none_or(|announcement| memory.told.approaching == Some(announcement));
+fn is_settled(
+    reconciliation: &Reconciliation,
+    objects: Objects<'_>,
+    limits: &Limits,
+    state: &CanaryState,
+    now: Timestamp,
+) -> bool {
+    let is_announced = announcement(&reconciliation.evaluation, &reconciliation.stamp)
+        .is_none_or(|announcement| state.notified.approaching == Some(announcement));
     // An announcement says why, and the pods are listed for that.
     is_announced
-        && look.judgement.reports.iter().all(|breach| memory.is_reported(breach))
-        && match &look.remedy {
+        && reconciliation
+            .evaluation
+            .reports
+            .iter()
+            .all(|breach| state.is_reported(breach))
+        && match &reconciliation.remedy {
             Remedy::None => true,
-            Remedy::Report(breach) => memory.is_reported(breach),
-            Remedy::Withhold(breach, why) => memory.is_withheld(breach, *why),
+            Remedy::Report(breach) => state.is_reported(breach),
+            Remedy::Withhold(breach, why) => state.is_withheld(breach, *why),
             Remedy::RollBack(_, levers) => {
-                let failed = scene.canary.status.failed_checks >= Effective::of(scene.canary).threshold;
+                let failed = objects.canary.status.failed_checks >= Effective::of(objects.canary).threshold;
                 let target_told = match levers.target {
                     TargetLever::None => true,
                     TargetLever::ExceedDeadline => {
-                        scene.target.is_some_and(Workload::deadline_exceeded)
-                            || !levers::may_follow(scene, memory.before.as_ref(), now)
+                        objects.target.is_some_and(Workload::deadline_exceeded)
+                            || !apply::may_follow(objects, state.saved.as_ref(), now)
                     }
-                    TargetLever::BackdateTransition => levers::backdated(scene.canary, now).is_none(),
+                    TargetLever::BackdateTransition => apply::backdated(objects.canary, now).is_none(),
                     TargetLever::Later(until) => until.is_none_or(|until| now < until),
                 };
                 let in_place = (!levers.fail_checks || failed) && target_told;
-                let just_pulled = rests(memory, &look.seen, scene.canary, now);
-                let restrained = !requested(&memory.stamp) && memory.is_restrained(now);
-                let in_place = requested(&memory.stamp) && in_place && !look.wants_evidence(limits, memory, now);
+                let just_pulled = rests(state, &reconciliation.seen, objects.canary, now);
+                let restrained = !requested(&state.stamp) && state.is_restrained(now);
+                let in_place =
+                    requested(&state.stamp) && in_place && !reconciliation.wants_evidence(limits, state, now);
                 restrained || just_pulled || in_place
             }
-            Remedy::Hold(_) => memory.is_restrained(now),
+            Remedy::Hold(_) => state.is_restrained(now),
             Remedy::LastResort(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => false,
         }
 }
 
 /// Whether the levers were asserted a moment ago, and it is waited before that is done again. The one on a target that was
 /// ready was taken away at once, and Flagger may look in the next moment in which it is not.
-fn rests(memory: &Memory, seen: &Observation, canary: &Canary, now: Timestamp) -> bool {
-    let was_in_vain = memory.pulled_when_ready && memory.refusals == 0 && seen.target == TargetSeen::Unready;
-    let just_pulled = memory
-        .pulled_at
-        .is_some_and(|pulled| pulled.elapsed() < reassert(memory, seen, canary, now));
+fn rests(state: &CanaryState, seen: &Observation, canary: &Canary, now: Timestamp) -> bool {
+    let was_in_vain = state.applied_when_ready && state.refusals == 0 && seen.target == TargetState::Unready;
+    let just_pulled = state
+        .applied_at
+        .is_some_and(|pulled| pulled.elapsed() < reassert(state, seen, canary, now));
     just_pulled && !was_in_vain
 }
 
 /// How long to wait before the levers are asserted again: longer each time that this was refused, and longer and longer if
-/// Flagger does not react. While it may yet look, whatever takes one away, such as pods that are ready for a moment, may
+/// Flagger does not react. While it may yet reconciliation, whatever takes one away, such as pods that are ready for a moment, may
 /// not keep it away (`docs/flagger.md#l3`).
-fn reassert(memory: &Memory, seen: &Observation, canary: &Canary, now: Timestamp) -> Duration {
-    if memory.refusals > 0 {
-        let wait = REASSERT.saturating_mul(1 << memory.refusals.min(6));
+fn reassert(state: &CanaryState, seen: &Observation, canary: &Canary, now: Timestamp) -> Duration {
+    if state.refusals > 0 {
+        let wait = REASSERT.saturating_mul(1 << state.refusals.min(6));
         return wait.min(LONGEST_SLEEP);
     }
-    let asked = memory.stamp.verdict.as_ref().filter(|_| requested(&memory.stamp));
-    let looks = look_time(canary, seen.surroundings.canaries).saturating_mul(LOOKS);
+    let asked = state.stamp.verdict.as_ref().filter(|_| requested(&state.stamp));
+    let looks = check_time(canary, seen.evidence.canaries).saturating_mul(CHECKS);
     let beyond = asked.map(|verdict| now.duration_since(verdict.at).saturating_sub(looks));
     let beyond = beyond.and_then(|beyond| Duration::try_from(beyond).ok());
     beyond.unwrap_or_default().clamp(REASSERT, LONGEST_SLEEP)
@@ -293,26 +319,26 @@ async fn list_pods(
     canary: &Canary,
     context: &Context,
     target: Option<&Workload>,
-    memory: &mut Memory,
+    state: &mut CanaryState,
 ) -> Option<Duration> {
     let Some(target) = target.filter(|_| canary.status.phase.can_roll_back()) else {
-        memory.pods = None;
+        state.pods = None;
         return None;
     };
-    if memory.pods_of == target.metadata.resource_version {
+    if state.pods_of == target.metadata.resource_version {
         return None;
     }
-    let wait = memory
+    let wait = state
         .pods
         .as_ref()
         .map(|(listed, _)| PODS_SELDOM.saturating_sub(listed.elapsed()));
     if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
         return Some(wait);
     }
-    match fresh::pods(context, target).await {
+    match snapshot::pods(context, target).await {
         Ok(pods) => {
-            memory.pods = Some((Instant::now(), pods));
-            memory.pods_of.clone_from(&target.metadata.resource_version);
+            state.pods = Some((Instant::now(), pods));
+            state.pods_of.clone_from(&target.metadata.resource_version);
             None
         }
         Err(error) => {
@@ -323,31 +349,42 @@ async fn list_pods(
     }
 }
 
-fn next_look(look: &Look, memory: &Memory, canary: &Canary, waits: [Option<Duration>; 2], now: Timestamp) -> Action {
-    let withheld = match &look.remedy {
+fn requeue(
+    reconciliation: &Reconciliation,
+    state: &CanaryState,
+    canary: &Canary,
+    waits: [Option<Duration>; 2],
+    now: Timestamp,
+) -> Action {
+    let withheld = match &reconciliation.remedy {
         // Past that moment it is waited for a sign of Flagger's, and an Event wakes nobody.
-        Remedy::Withhold(_, Withheld::FixPushed(until)) => Some(if *until > now { *until } else { now + REASSERT }),
+        Remedy::Withhold(_, Guard::FixPushed(until)) => Some(if *until > now { *until } else { now + REASSERT }),
         Remedy::Withhold(_, why) => why.until(),
         Remedy::RollBack(_, levers) => levers.later(),
         _ => None,
     };
-    let since = look.stamp.rollout.as_ref().map(|rollout| rollout.progressed_at);
-    let told_at = standstill(&look.seen, &look.stamp)
-        .filter(|(_, note)| memory.told.standstill != since.map(|since| (*note, since)))
+    let since = reconciliation
+        .stamp
+        .rollout
+        .as_ref()
+        .map(|rollout| rollout.progressed_at);
+    let reported_at = standstill(&reconciliation.seen, &reconciliation.stamp)
+        .filter(|(_, note)| state.notified.standstill != since.map(|since| (*note, since)))
         .map(|(moment, _)| moment);
-    let restrained = memory.restrained_until.filter(|until| now < *until);
-    let moments = [look.judgement.look_at, withheld, told_at, restrained]
+    let restrained = state.restrained_until.filter(|until| now < *until);
+    let moments = [reconciliation.evaluation.changes_at, withheld, reported_at, restrained]
         .into_iter()
         .flatten();
     let until = moments.map(|moment| moment.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
-    let acting = requested(&memory.stamp) || (matches!(look.remedy, Remedy::RollBack(..)) && restrained.is_none());
-    let rest = reassert(memory, &look.seen, canary, now);
-    let rested = memory
-        .pulled_at
+    let acting =
+        requested(&state.stamp) || (matches!(reconciliation.remedy, Remedy::RollBack(..)) && restrained.is_none());
+    let rest = reassert(state, &reconciliation.seen, canary, now);
+    let rested = state
+        .applied_at
         .map(|pulled| pulled.elapsed())
         .filter(|rested| *rested < rest);
     let reassert = acting.then(|| rest.saturating_sub(rested.unwrap_or_default()));
-    let running = look.seen.running.then_some(LONGEST_SLEEP);
+    let running = reconciliation.seen.running.then_some(LONGEST_SLEEP);
     match until
         .chain(waits.into_iter().flatten())
         .chain(reassert)
@@ -372,7 +409,7 @@ fn limits(context: &Context, canary: &Canary, now: Timestamp) -> Limits {
 }
 
 /// The name and the breaker's settings of the policy that applies to a Canary.
-pub(super) fn breaker_of(context: &Context, canary: &Canary) -> (String, Breaker) {
+pub(super) fn breaker_of(context: &Context, canary: &Canary) -> (String, BreakerSettings) {
     under_policy(context, canary, |policy, _| {
         (policy.name.clone(), policy.spec.enforcement.breaker)
     })
@@ -381,7 +418,7 @@ pub(super) fn breaker_of(context: &Context, canary: &Canary) -> (String, Breaker
 /// When to look again at a Canary that nobody watches: when its exemption ends, if it has one that does.
 fn until_no_longer_exempt(context: &Context, canary: &Canary, now: Timestamp) -> Duration {
     let until = under_policy(context, canary, |policy, subject| {
-        policy.exemption(subject, Guard::Enforcement, now)?.until
+        policy.exemption(subject, ExemptionScope::Enforcement, now)?.until
     });
     let left = until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
     // A timer may fire a little early.
@@ -400,25 +437,25 @@ fn under_policy<T>(context: &Context, canary: &Canary, look: impl FnOnce(&Canary
     look(context.policies.current().applying(subject), subject)
 }
 
-// === impl Look ===
+// === impl Reconciliation ===
 
-impl Look {
-    fn at(scene: Scene<'_>, before: &Stamp, limits: &Limits, now: Timestamp) -> Self {
-        let (seen, stamp) = observe(scene, before, now);
-        let judgement = judge(&seen, &stamp, limits, now);
-        let remedy = remedy(&judgement, &seen, &stamp, limits, now);
+impl Reconciliation {
+    fn at(objects: Objects<'_>, before: &Stamp, limits: &Limits, now: Timestamp) -> Self {
+        let (seen, stamp) = observe(objects, before, now);
+        let evaluation = evaluate(&seen, &stamp, limits, now);
+        let remedy = remedy(&evaluation, &seen, &stamp, limits, now);
         Self {
             seen,
             stamp,
-            judgement,
+            evaluation,
             remedy,
         }
     }
 
     /// Whether it is time to look for evidence that Flagger is down.
-    fn wants_evidence(&self, limits: &Limits, memory: &Memory, now: Timestamp) -> bool {
-        let just_looked = memory.evidence_at.is_some_and(|at| at.elapsed() < EVIDENCE_SELDOM);
-        !just_looked && wants_evidence(&self.judgement, &self.seen, &self.stamp, limits, now)
+    fn wants_evidence(&self, limits: &Limits, state: &CanaryState, now: Timestamp) -> bool {
+        let just_looked = state.evidence_at.is_some_and(|at| at.elapsed() < EVIDENCE_SELDOM);
+        !just_looked && wants_evidence(&self.evaluation, &self.seen, &self.stamp, limits, now)
     }
 
     /// Whether this is the first look at a rollout or at a revision. What belongs together then is read afresh: a
@@ -444,13 +481,13 @@ mod tests {
     use crate::{
         deadline::{
             Clock,
-            announce::PRIMARY_PATIENCE,
-            observe::Surroundings,
-            reason, stamp,
+            messages::{self, PRIMARY_PATIENCE},
+            observe::FlaggerEvidence,
+            stamp,
             stamp::Breach,
             verdict::{Outcome, RemedyName},
         },
-        enforcer::memory::Memories,
+        enforcer::state::CanaryStates,
         policy::EnforcementPolicy,
     };
 
@@ -463,27 +500,27 @@ mod tests {
             "status": {"phase": "Progressing", "conditions": [{"type": "Promoted", "status": "Unknown",
                 "lastTransitionTime": stamp::time(at(-60)), "lastUpdateTime": stamp::time(at(-60))}]},
         }));
-        let scene = Scene {
+        let objects = Objects {
             canary: &canary,
             target: None,
             primary: None,
             pods: None,
             last_event: None,
-            surroundings: Surroundings::default(),
+            evidence: FlaggerEvidence::default(),
         };
-        let mut memory = Memories::default().take(&canary, at(0));
-        let (mut seen, stamp) = observe(scene, &memory.stamp, at(0));
-        memory.stamp = stamp;
+        let mut state = CanaryStates::default().take(&canary, at(0));
+        let (mut seen, stamp) = observe(objects, &state.stamp, at(0));
+        state.stamp = stamp;
         let breach = Breach {
             clock: Clock::Readiness,
             deadline: at(0),
             limit: SignedDuration::from_secs(60),
         };
-        memory.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, "", at(0));
+        state.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, "", at(0));
         // A look takes an interval and five seconds at the most.
         for (second, wait) in [(0, 1), (44, 1), (46, 1), (47, 2), (55, 10), (105, 60), (4000, 60)] {
             assert_eq!(
-                reassert(&memory, &seen, &canary, at(second)),
+                reassert(&state, &seen, &canary, at(second)),
                 Duration::from_secs(wait),
                 "{second}"
             );
@@ -494,24 +531,24 @@ mod tests {
             [{"type": "rollout", "timeout": "2540400h", "retries": i64::MAX}]}}}))
         .spec
         .analysis;
-        assert_eq!(reassert(&memory, &seen, &endless, at(-10)), REASSERT);
-        memory.pulled_at = Some(Instant::now());
+        assert_eq!(reassert(&state, &seen, &endless, at(-10)), REASSERT);
+        state.applied_at = Some(Instant::now());
         for (was_ready, refusals, target, waits) in [
-            (false, 0, TargetSeen::Unready, true),
+            (false, 0, TargetState::Unready, true),
             // What was put on a ready target is gone already.
-            (true, 0, TargetSeen::Unready, false),
-            (true, 0, TargetSeen::Ready, true),
-            (true, 1, TargetSeen::Unready, true),
+            (true, 0, TargetState::Unready, false),
+            (true, 0, TargetState::Ready, true),
+            (true, 1, TargetState::Unready, true),
         ] {
-            memory.pulled_when_ready = was_ready;
-            memory.refusals = refusals;
+            state.applied_when_ready = was_ready;
+            state.refusals = refusals;
             seen.target = target;
-            assert_eq!(rests(&memory, &seen, &canary, at(0)), waits, "{target:?} {refusals}");
+            assert_eq!(rests(&state, &seen, &canary, at(0)), waits, "{target:?} {refusals}");
         }
         for (refusals, wait) in [(1, 2), (2, 4), (5, 32), (6, 60), (100, 60)] {
-            memory.refusals = refusals;
+            state.refusals = refusals;
             assert_eq!(
-                reassert(&memory, &seen, &canary, at(1)),
+                reassert(&state, &seen, &canary, at(1)),
                 Duration::from_secs(wait),
                 "{refusals}"
             );
@@ -540,28 +577,28 @@ mod tests {
         let (ready, unready) = (workload(2), workload(1));
         let look = |phase: &str, primary: &Workload, stamp: &Stamp, now: i64| {
             let canary = canary(phase);
-            let scene = Scene {
+            let objects = Objects {
                 canary: &canary,
                 target: Some(&ready),
                 primary: Some(primary),
                 pods: None,
                 last_event: None,
-                surroundings: Surroundings::default(),
+                evidence: FlaggerEvidence::default(),
             };
             let limits = Limits::of(&canary, &EnforcementPolicy::default());
-            Look::at(scene, stamp, &limits, at(now))
+            Reconciliation::at(objects, stamp, &limits, at(now))
         };
         let before = look("Progressing", &ready, &Stamp::default(), 0);
         assert_eq!(standstill(&before.seen, &before.stamp), None);
         let waiting = look("Progressing", &unready, &before.stamp, 30);
         assert_eq!(
             standstill(&waiting.seen, &waiting.stamp),
-            Some((at(30) + PRIMARY_PATIENCE, reason::PRIMARY_NOT_READY))
+            Some((at(30) + PRIMARY_PATIENCE, messages::PRIMARY_NOT_READY))
         );
         let longer = look("Progressing", &unready, &waiting.stamp, 40);
         assert_eq!(
             standstill(&longer.seen, &longer.stamp),
-            Some((at(30) + PRIMARY_PATIENCE, reason::PRIMARY_NOT_READY))
+            Some((at(30) + PRIMARY_PATIENCE, messages::PRIMARY_NOT_READY))
         );
         let promoting = look("Promoting", &unready, &waiting.stamp, 31);
         assert_eq!(standstill(&promoting.seen, &promoting.stamp), None);

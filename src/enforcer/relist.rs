@@ -10,11 +10,11 @@ use kube::runtime::{
 
 /// The same pause every time before a watch that failed is begun again.
 #[derive(Debug)]
-pub(super) struct Steadily(pub(super) Duration);
+pub(super) struct FixedBackoff(pub(super) Duration);
 
-// === impl Steadily ===
+// === impl FixedBackoff ===
 
-impl Iterator for Steadily {
+impl Iterator for FixedBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -22,7 +22,7 @@ impl Iterator for Steadily {
     }
 }
 
-impl Backoff for Steadily {
+impl Backoff for FixedBackoff {
     fn reset(&mut self) {}
 }
 

@@ -8,12 +8,12 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::{memory::Memory, watch::Watches};
+use super::{state::CanaryState, watch::Watches};
 use crate::{
     deadline::{
         Clock,
-        breaker::{Breaker, Cause, Load, Passage, Share},
-        judge::Judgement,
+        breaker::{Breaker, BreakerAnswer, Cause, Load, Share},
+        evaluate::Evaluation,
         remedy::requested,
     },
     flagger::{
@@ -36,10 +36,10 @@ const SOON: SignedDuration = SignedDuration::from_secs(1);
 
 /// The running rollouts, and the breakers of the policies.
 #[derive(Debug, Default)]
-pub struct Rollouts(Mutex<State>);
+pub struct Rollouts(Mutex<Inner>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Inner {
     known: HashMap<(String, String), Rollout>,
     breakers: HashMap<String, Breaker>,
     /// Whether every running rollout was looked at once.
@@ -58,32 +58,23 @@ struct Rollout {
     rolls_back_at: Option<Timestamp>,
 }
 
-/// Whether a breach may be acted upon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It may.
-    Free,
-    /// Not before this moment: the breaker is open, for this cause, if it is known by now.
-    Held(Timestamp, Option<Cause>),
-}
-
 // === impl Rollouts ===
 
 impl Rollouts {
     /// Notes what a look at a Canary found.
-    pub fn note(&self, canary: &Canary, policy: &str, judgement: &Judgement, memory: &Memory) {
-        let mut state = self.0.lock();
+    pub fn note(&self, canary: &Canary, policy: &str, evaluation: &Evaluation, canary_state: &CanaryState) {
+        let mut inner = self.0.lock();
         let key = key(canary);
         if canary.status.phase.rank().is_none() {
-            state.known.remove(&key);
+            inner.known.remove(&key);
             return;
         }
         let rollout = Rollout {
             policy: policy.to_owned(),
-            next: judgement.pending.map(|pending| (pending.clock, pending.deadline)),
-            rolls_back_at: judgement.rolls_back_at.filter(|_| !requested(&memory.stamp)),
+            next: evaluation.pending.map(|pending| (pending.clock, pending.deadline)),
+            rolls_back_at: evaluation.rolls_back_at.filter(|_| !requested(&canary_state.stamp)),
         };
-        state.known.insert(key, rollout);
+        inner.known.insert(key, rollout);
     }
 
     /// Notes a Canary whose deadlines nobody enforces.
@@ -103,46 +94,44 @@ impl Rollouts {
 
     /// Forgets everything: somebody else looked after the rollouts meanwhile.
     pub fn clear(&self) {
-        *self.0.lock() = State::default();
+        *self.0.lock() = Inner::default();
     }
 
     /// Asks the policy's breaker whether a breach may be acted upon.
-    pub fn ask(
+    pub fn check_breaker(
         &self,
         canary: &Canary,
         policy: &str,
-        settings: canary_policy::Breaker,
+        settings: canary_policy::BreakerSettings,
         deadline: Timestamp,
         watches: &Watches,
         now: Timestamp,
-    ) -> Answer {
+    ) -> BreakerAnswer {
         if !settings.enabled {
-            return Answer::Free;
+            return BreakerAnswer::Allow;
         }
-        let mut state = self.0.lock();
-        if !state.is_complete(watches) {
-            return Answer::Held(now.checked_add(SOON).unwrap_or(now), None);
+        let mut inner = self.0.lock();
+        if !inner.is_complete(watches) {
+            return BreakerAnswer::Hold(now.checked_add(SOON).unwrap_or(now), Cause::Starting);
         }
-        let load = state.load(policy, watches, now);
+        let load = inner.load(policy, watches, now);
         let who = name(&key(canary));
-        let breaker = state.breakers.entry(policy.to_owned()).or_default();
+        let breaker = inner.breakers.entry(policy.to_owned()).or_default();
         let was_open = breaker.state(now).is_some();
-        match breaker.ask(&who, deadline, &load, settings, now) {
-            Passage::Free => Answer::Free,
-            Passage::Held(until, cause) => {
-                if !was_open {
-                    tracing::error!(policy, %cause, "the breaker is open: deadlines that pass are only reported");
-                }
-                Answer::Held(until, Some(cause))
-            }
+        let answer = breaker.ask(&who, deadline, &load, settings, now);
+        if let BreakerAnswer::Hold(_, cause) = answer
+            && !was_open
+        {
+            tracing::error!(policy, %cause, "the breaker is open: deadlines that pass are only reported");
         }
+        answer
     }
 
     /// The deadlines that come next, the nearest first: namespace, name, clock, and when it is.
     #[must_use]
     pub fn nearest(&self, most: usize) -> Vec<(String, String, Clock, Timestamp)> {
-        let state = self.0.lock();
-        let mut nearest: Vec<_> = state
+        let inner = self.0.lock();
+        let mut nearest: Vec<_> = inner
             .known
             .iter()
             .filter_map(|((namespace, name), rollout)| {
@@ -163,9 +152,9 @@ impl Rollouts {
     }
 }
 
-// === impl State ===
+// === impl Inner ===
 
-impl State {
+impl Inner {
     /// Whether every rollout that the watch shows was looked at since the start: before that nobody knows how many are due.
     fn is_complete(&mut self, watches: &Watches) -> bool {
         if !self.complete {
@@ -205,7 +194,7 @@ fn troubled(watches: &Watches) -> (Share, Share) {
     for canary in watches.canaries.state() {
         let (kind, namespace) = (canary.spec.target.kind.as_str(), canary.namespace());
         let primary = watches.workload(kind, namespace, &canary.primary_name());
-        // While Flagger adopts or promotes, a primary is rightly not ready.
+        // While Flagger initializes or promotes, a primary is rightly not ready.
         let is_steady = !matches!(
             canary.status.phase,
             Phase::None | Phase::Initializing | Phase::Promoting | Phase::Finalising

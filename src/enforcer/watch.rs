@@ -35,7 +35,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{link::JUDGED_BY, relist::Steadily};
+use super::{api_health::JUDGED_BY, relist::FixedBackoff};
 use crate::{
     flagger::{
         canary::{Canary, TargetRef},
@@ -164,7 +164,7 @@ impl Watches {
         (watches, Box::pin(queue))
     }
 
-    /// Whether everything that there is was seen once. Before that a cache may lack what a judgement needs.
+    /// Whether everything that there is was seen once. Before that a cache may lack what an evaluation needs.
     #[must_use]
     pub fn all_listed(&self) -> bool {
         self.unlisted.lock().is_empty()
@@ -285,7 +285,7 @@ fn canaries(
     // What goes away while the watch is down is in no event: what another list does not have any more is gone.
     let (mut known, mut listing) = (BTreeMap::new(), BTreeMap::new());
     let events = watcher(Api::<Canary>::all(client.clone()), watcher::Config::default())
-        .backoff(Steadily(BEGIN_AGAIN))
+        .backoff(FixedBackoff(BEGIN_AGAIN))
         .reflect(writer)
         .filter_map(move |event| {
             let gone = |canary: &Canary| {
@@ -347,7 +347,7 @@ fn workloads<K: Target + Send + Sync + 'static>(
 ) -> (Store<Watched<K>>, Queue) {
     let (reader, writer) = reflector::store();
     let events = watcher(Api::<Watched<K>>::all(client.clone()), watcher::Config::default())
-        .backoff(Steadily(BEGIN_AGAIN))
+        .backoff(FixedBackoff(BEGIN_AGAIN))
         .reflect(writer)
         .map(move |event| {
             let names: Vec<Result<ObjectRef<Canary>, watcher::Error>> = match event {
@@ -380,7 +380,7 @@ fn namespaces(client: &Client, news: News) -> (Store<PartialObjectMeta<Namespace
         Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
         watcher::Config::default(),
     )
-    .backoff(Steadily(BEGIN_AGAIN))
+    .backoff(FixedBackoff(BEGIN_AGAIN))
     .map(move |event| event.map(|event| event.modify(|namespace| *namespace = slim(namespace.clone()))))
     .reflect(writer)
     .filter_map(move |event| {
@@ -397,7 +397,7 @@ fn namespaces(client: &Client, news: News) -> (Store<PartialObjectMeta<Namespace
 fn events(client: &Client, signs: Signs, news: News) -> Queue {
     let config = watcher::Config::default().fields("involvedObject.kind=Canary");
     let events = watcher(Api::<Event>::all(client.clone()), config)
-        .backoff(Steadily(BEGIN_AGAIN))
+        .backoff(FixedBackoff(BEGIN_AGAIN))
         .filter_map(move |event| {
             futures::future::ready(match event {
                 Ok(watcher::Event::Apply(event) | watcher::Event::InitApply(event)) => {

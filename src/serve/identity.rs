@@ -44,7 +44,7 @@ impl Identity {
 /// Asks until the API server says who this is, then registers the webhook if that is wanted: not before it is known by
 /// which policies it judges. Ends early when `stop` is dropped, but never in the middle of a write: what was sent
 /// and not waited for may still be done.
-pub async fn find_out(
+pub async fn register_when_ready(
     client: Client,
     identity: Identity,
     readiness: Readiness,

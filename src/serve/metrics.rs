@@ -148,7 +148,7 @@ impl AdmissionMetrics {
     /// Counts a finding.
     pub fn found(&self, rule: Rule, mode: Mode) {
         let mode = match mode {
-            Mode::Off => "Off",
+            Mode::Disabled => "Disabled",
             Mode::Audit => "Audit",
             Mode::Warn => "Warn",
             Mode::Enforce => "Enforce",

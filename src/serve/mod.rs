@@ -5,10 +5,10 @@
 
 pub mod admin;
 pub mod args;
+mod client_errors;
 pub mod identity;
 pub mod logging;
 pub mod metrics;
-mod reach;
 pub mod readiness;
 pub mod register;
 pub mod shutdown;
@@ -41,16 +41,16 @@ use self::{
 use crate::{
     enforcer::{
         self,
-        audit::{Audit, Marks},
+        api_health::ApiHealth,
+        audit::{Audit, DirtySet},
+        autoscalers::Autoscalers,
         election::Election,
-        ledger::{Counts, Ledger},
-        link::Link,
-        memory::Memories,
+        findings::{Counts, FindingStore},
+        lookup::CachedLookup,
         policies::InForce,
         policy_objects,
         rollouts::Rollouts,
-        scalers::Scalers,
-        surroundings::Surroundings,
+        state::CanaryStates,
         watch::{Queue, Watches},
     },
     policy::{Checked, Policies, crd::PLURAL as POLICIES, file},
@@ -100,9 +100,9 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let webhook_listener = listen("--webhook-addr", webhook_addr)?;
     let admin_listener = listen("--admin-addr", admin_addr)?;
     let webhook_addr = local_address(&webhook_listener)?;
-    let link = Link::default();
+    let api_health = ApiHealth::default();
     let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| "curfew".to_owned());
-    let client = client(&link, &instance).await?;
+    let client = client(&api_health, &instance).await?;
 
     let mut registry = Registry::new();
     let readiness = Readiness::new();
@@ -111,11 +111,11 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let mut tasks = Tasks::default();
     let policies = watch_policies(&client, from_file, &readiness, &mut tasks);
     let identity = Identity::default();
-    let memories = Arc::new(Memories::default());
+    let states = Arc::new(CanaryStates::default());
     let rollouts = Arc::new(Rollouts::default());
-    let marks = Marks::default();
-    let (watches, queue) = start_watches(&client, &memories, &rollouts, &marks, &readiness);
-    enforcer::metrics::Metrics::tell(registry.inner(), link.clone(), Arc::clone(&rollouts));
+    let marks = DirtySet::default();
+    let (watches, queue) = start_watches(&client, &states, &rollouts, &marks, &readiness);
+    enforcer::metrics::Metrics::tell(registry.inner(), api_health.clone(), Arc::clone(&rollouts));
     registry.count_rollouts(watches.canaries.clone());
     let holder = identity::holder(&instance).map_err(Error::BadStart)?;
     let election = Election::new(client.clone(), namespace, holder);
@@ -124,16 +124,16 @@ pub async fn run(args: Args) -> Result<(), Error> {
         client: client.clone(),
         policies: policies.clone(),
         watches: watches.clone(),
-        memories,
-        link: link.clone(),
+        states,
+        api_health: api_health.clone(),
         rollouts,
         metrics: enforcer::metrics::Metrics::new(registry.inner()),
         leadership: election.leadership(),
         instance,
-        teller: enforcer::events::Teller::default(),
+        publisher: enforcer::events::EventPublisher::default(),
     });
-    let surroundings = Surroundings {
-        link,
+    let lookup = CachedLookup {
+        api_health,
         scalers: start_scalers(&client, &watches, &marks, &mut tasks),
         watches: watches.clone(),
         mesh_provider: flagger_mesh_provider,
@@ -141,7 +141,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
     };
     let webhook = Webhook {
         policies: policies.clone(),
-        world: Arc::new(surroundings.clone()),
+        lookup: Arc::new(lookup.clone()),
         namespaces: watches.namespaces.clone(),
         identity: identity.clone(),
         metrics: AdmissionMetrics::new(registry.inner()),
@@ -149,13 +149,13 @@ pub async fn run(args: Args) -> Result<(), Error> {
     };
     let audit = Audit {
         context: Arc::clone(&context),
-        world: surroundings,
+        lookup,
         marks,
-        ledger: Ledger::default(),
+        finding_store: FindingStore::default(),
     };
     registry
         .inner()
-        .register_collector(Box::new(Counts(audit.ledger.clone())));
+        .register_collector(Box::new(Counts(audit.finding_store.clone())));
     let stopping = webhook.stopping.clone();
     let registration = register.then(|| Registration::new(webhook_addr, certificate.ca_bundle.clone()));
 
@@ -175,7 +175,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
     });
     let stop_enforcer = tasks.spawn_enforcer(context, queue, election, readiness.clone());
     let (stop_registering, stop) = oneshot::channel();
-    let registering = tokio::spawn(identity::find_out(
+    let registering = tokio::spawn(identity::register_when_ready(
         client.clone(),
         identity.clone(),
         readiness.clone(),
@@ -222,8 +222,8 @@ async fn drain(
 }
 
 /// Starts the watches of autoscalers, by which Canaries that have one may be judged anew.
-fn start_scalers(client: &Client, watches: &Watches, marks: &Marks, tasks: &mut Tasks) -> Scalers {
-    let (scalers, changes) = Scalers::start(client);
+fn start_scalers(client: &Client, watches: &Watches, marks: &DirtySet, tasks: &mut Tasks) -> Autoscalers {
+    let (scalers, changes) = Autoscalers::start(client);
     let (canaries, marks) = (watches.canaries.clone(), marks.clone());
     let changes = changes.for_each(move |()| {
         let all = canaries.state().into_iter();
@@ -237,17 +237,17 @@ fn start_scalers(client: &Client, watches: &Watches, marks: &Marks, tasks: &mut 
 
 fn start_watches(
     client: &Client,
-    memories: &Arc<Memories>,
+    states: &Arc<CanaryStates>,
     rollouts: &Arc<Rollouts>,
-    marks: &Marks,
+    marks: &DirtySet,
     readiness: &Readiness,
 ) -> (Watches, Queue) {
     let (gone, changed) = (marks.clone(), marks.clone());
-    let (memories, rollouts, readiness) = (Arc::clone(memories), Arc::clone(rollouts), readiness.clone());
+    let (states, rollouts, readiness) = (Arc::clone(states), Arc::clone(rollouts), readiness.clone());
     let (watches, queue) = Watches::start(
         client,
         move |canary| {
-            memories.forget(canary);
+            states.forget(canary);
             rollouts.forget(canary);
             gone.gone(canary);
         },
@@ -312,7 +312,7 @@ fn local_address(listener: &TcpListener) -> Result<SocketAddr, Error> {
         .map_err(|error| Error::BadStart(error.to_string()))
 }
 
-async fn client(link: &Link, instance: &str) -> Result<Client, Error> {
+async fn client(api_health: &ApiHealth, instance: &str) -> Result<Client, Error> {
     let mut config = kube::Config::infer().await.map_err(|error| {
         Error::BadStart(format!(
             "no way to the cluster: {}; run inside a cluster, or set KUBECONFIG to a kubeconfig file",
@@ -325,7 +325,12 @@ async fn client(link: &Link, instance: &str) -> Result<Client, Error> {
     }
     let server = config.cluster_url.to_string();
     ClientBuilder::try_from(config)
-        .map(|builder| builder.with_layer(link).with_layer(&reach::layer(server)).build())
+        .map(|builder| {
+            builder
+                .with_layer(api_health)
+                .with_layer(&client_errors::layer(server))
+                .build()
+        })
         .map_err(|error| Error::BadStart(format!("the kubeconfig cannot be used: {}", one_line(&error))))
 }
 

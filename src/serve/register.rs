@@ -27,7 +27,7 @@ pub struct Registration {
 
 /// The validating or the mutating half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Half {
+pub enum WebhookKind {
     /// `validate.curfew.dev`
     Validate,
     /// `mutate.curfew.dev`
@@ -51,7 +51,7 @@ impl Registration {
     /// # Errors
     /// The API server refuses, or the configurations belong to somebody else.
     pub async fn write(&self, client: &Client, own_user: &str) -> Result<(), Error> {
-        for half in Half::BOTH {
+        for half in WebhookKind::BOTH {
             let found = configurations(client, half).get_opt(NAME).await?;
             if found.is_some_and(|found| !found.data["webhooks"][0]["clientConfig"]["service"].is_null()) {
                 return Err(Error::Installed);
@@ -72,7 +72,7 @@ impl Registration {
 
     /// Removes both, so that nobody is refused for our absence; but not what is not ours any more.
     pub async fn remove(&self, client: &Client) {
-        for half in Half::BOTH {
+        for half in WebhookKind::BOTH {
             let api = configurations(client, half);
             let removed = async {
                 let found = api.get_opt(NAME).await?;
@@ -93,7 +93,7 @@ impl Registration {
         }
     }
 
-    fn url(&self, half: Half) -> String {
+    fn url(&self, half: WebhookKind) -> String {
         format!("https://{}/{}", self.addr, half.path())
     }
 }
@@ -111,14 +111,14 @@ pub enum Error {
     Installed,
 }
 
-fn configurations(client: &Client, half: Half) -> Api<DynamicObject> {
+fn configurations(client: &Client, half: WebhookKind) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", half.kind());
     Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
 }
 
-// === impl Half ===
+// === impl WebhookKind ===
 
-impl Half {
+impl WebhookKind {
     /// Mutation first: what it writes is then validated.
     const BOTH: [Self; 2] = [Self::Mutate, Self::Validate];
 
@@ -139,10 +139,10 @@ impl Half {
 
 /// One of the two configurations, for a webhook that is called as `client_config` says, by anybody but `own_user`.
 #[must_use]
-pub fn configuration(half: Half, client_config: &Value, own_user: &str) -> Value {
+pub fn configuration(half: WebhookKind, client_config: &Value, own_user: &str) -> Value {
     let (name, failure_policy) = match half {
-        Half::Validate => ("validate.curfew.dev", "Fail"),
-        Half::Mutate => ("mutate.curfew.dev", "Ignore"),
+        WebhookKind::Validate => ("validate.curfew.dev", "Fail"),
+        WebhookKind::Mutate => ("mutate.curfew.dev", "Ignore"),
     };
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -178,13 +178,13 @@ fn quoted(text: &str) -> String {
 }
 
 /// What must have changed for an update to be of interest.
-fn changed(half: Half) -> String {
+fn changed(half: WebhookKind) -> String {
     let spec = "request.operation == 'CREATE' || object.?spec != oldObject.?spec";
     let annotations = |object: &str| format!("{object}.metadata.?annotations.orValue({{}})");
     let (new, old) = (annotations("object"), annotations("oldObject"));
     match half {
-        Half::Validate => format!("{spec} || {new}[?'{ROLLOUT_DEADLINE}'] != {old}[?'{ROLLOUT_DEADLINE}']"),
-        Half::Mutate => format!(
+        WebhookKind::Validate => format!("{spec} || {new}[?'{ROLLOUT_DEADLINE}'] != {old}[?'{ROLLOUT_DEADLINE}']"),
+        WebhookKind::Mutate => format!(
             "{spec} || !{new}.all(key, !key.startsWith('{PREFIX}') || {old}[?key] == {new}[?key]) \
              || !{old}.all(key, !key.startsWith('{PREFIX}') || key in {new})"
         ),
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_user_with_a_quote_in_its_name_breaks_no_condition() {
-        let configuration = configuration(Half::Validate, &json!({}), r"o'brien\x");
+        let configuration = configuration(WebhookKind::Validate, &json!({}), r"o'brien\x");
         let conditions = &configuration["webhooks"][0]["matchConditions"];
         assert_eq!(
             conditions[0]["expression"],

@@ -42,7 +42,7 @@ impl Tasks {
     ) -> oneshot::Sender<()> {
         let (stop, stopped) = oneshot::channel();
         let (enforcer_ends, enforcer_ended) = oneshot::channel();
-        let (memories, rollouts) = (Arc::clone(&context.memories), Arc::clone(&context.rollouts));
+        let (states, rollouts) = (Arc::clone(&context.states), Arc::clone(&context.rollouts));
         self.spawn(ENFORCER, async move {
             enforcer::run(context, queue, dropped(stopped)).await;
             drop(enforcer_ends);
@@ -50,7 +50,7 @@ impl Tasks {
         });
         self.spawn(ELECTION, async move {
             let forget = move |led_until| {
-                memories.clear(led_until);
+                states.clear(led_until);
                 rollouts.clear();
             };
             let tell = move |state| readiness.tell("leader", state);

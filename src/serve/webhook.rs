@@ -39,7 +39,7 @@ use crate::{
     },
     enforcer::{clock, policies::InForce, watch::Namespaces},
     policy::{Mode, Policies},
-    rules::World,
+    rules::Lookup,
 };
 
 /// The largest review: controller-runtime's figure. The largest Canary that etcd stores needs 3 MB of it.
@@ -63,7 +63,7 @@ pub struct Webhook {
     /// The policies in force.
     pub policies: InForce,
     /// What the rules know beyond the Canary.
-    pub world: Arc<dyn World + Send + Sync>,
+    pub lookup: Arc<dyn Lookup + Send + Sync>,
     /// Whose labels policies select by.
     pub namespaces: Namespaces,
     /// Who Curfew itself is.
@@ -175,7 +175,7 @@ async fn answer_validate(State(webhook): State<Webhook>, Asked(request): Asked) 
         return again(StatusCode::SERVICE_UNAVAILABLE, TOO_EARLY);
     }
     let labels = webhook.namespaces.labels(&request.namespace);
-    let decision = validate(&request, &policies, &labels, &*webhook.world, clock::now());
+    let decision = validate(&request, &policies, &labels, &*webhook.lookup, clock::now());
     for (finding, mode) in &decision.findings {
         webhook.metrics.found(finding.rule, *mode);
     }

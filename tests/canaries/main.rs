@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use curfew::{
     policy::{CanaryPolicySpec, Mode, Rule},
-    rules::{self, world::Unknown},
+    rules::{self, lookup::NoLookup},
 };
 
 #[test]
@@ -16,7 +16,7 @@ fn each_refused_canary_breaks_the_rule_of_its_file_and_no_other() {
     let cases = corpus::canaries("refused");
     let policy = CanaryPolicySpec::default();
     for case in &cases {
-        let findings = rules::findings(&case.canary, "shop", &policy, &Unknown);
+        let findings = rules::findings(&case.canary, "shop", &policy, &NoLookup);
         let refused: Vec<Rule> = findings
             .iter()
             .filter(|finding| finding.mode(&policy.admission) == Mode::Enforce)

@@ -149,7 +149,7 @@ fn a_folder_without_manifests_is_told() {
 #[test]
 fn policies_come_from_the_objects_and_from_the_file_together() {
     let lenient = policy("lenient", "{precedence: 10, admission: {mode: Warn}}");
-    let off = policy("silent", "{precedence: 5, admission: {mode: 'Off'}}");
+    let off = policy("silent", "{precedence: 5, admission: {mode: Disabled}}");
     let folder = folder(&[("lenient.yaml", &lenient), ("off.yaml", &off), ("a.yaml", CANARY)]);
     let level = |args: &[&str]| {
         let (code, out, err) = in_folder(folder.path(), args);
@@ -227,10 +227,10 @@ fn a_policy_that_cannot_be_used_is_refused() {
         "{err}"
     );
     // What kubectl would send is not what is written.
-    let off = policy("p", "{admission: {mode: Off}}");
+    let off = policy("p", "{admission: {mode: off}}");
     let (code, _, err) = said(&check(&corpus(""), &["-"], &off));
     assert_eq!(code, 2);
-    assert!(err.contains("kubectl makes of Off without quotes"), "{err}");
+    assert!(err.contains("kubectl makes of `off`: write Disabled"), "{err}");
     let (code, _, err) = in_folder(folder.path(), &["a.yaml", "one.yaml", "two.yaml"]);
     assert_eq!(code, 2);
     assert!(

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 
 use curfew::{
     policy::{CanaryPolicySpec, Mode, Rule},
-    rules::{self, world::Unknown},
+    rules::{self, lookup::NoLookup},
 };
 use futures::StreamExt as _;
 use kube::{
     Api, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
 };
-use plane::{Handle, Kubernetes, Options};
 use serde_json::{Value, json};
+use testbed::{Handle, Kubernetes, Options};
 
 use crate::{
     corpus::{self, Case},
@@ -153,7 +153,7 @@ pub async fn refusal(canaries: &Api<DynamicObject>, canary: &Value) -> Option<St
 
 async fn agree_on(canaries: &Api<DynamicObject>, case: &Case) {
     let policy = CanaryPolicySpec::default();
-    let findings = rules::findings(&case.canary, NAMESPACE, &policy, &Unknown);
+    let findings = rules::findings(&case.canary, NAMESPACE, &policy, &NoLookup);
     let ours: Vec<_> = findings
         .iter()
         .filter(|finding| finding.mode(&policy.admission) == Mode::Enforce && STATED.contains(&finding.rule))

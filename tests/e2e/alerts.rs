@@ -3,8 +3,8 @@
 
 use curfew::enforcer::clock;
 use jiff::Timestamp;
-use plane::{Handle, audit};
 use serde_json::{Value, json};
+use testbed::{Handle, audit};
 
 use crate::{
     curfew_says::rolled_back,

@@ -9,8 +9,8 @@ use kube::{
     Api,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams},
 };
-use plane::{Component, CurfewOptions, Handle, Options};
 use serde_json::{Value, json};
+use testbed::{Component, CurfewOptions, Handle, Options};
 
 use crate::{
     admission_policy, corpus,

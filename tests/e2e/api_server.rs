@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use curfew::enforcer::clock;
 use jiff::Timestamp;
-use plane::{Component, Options, Plane};
 use serde_json::{Value, json};
+use testbed::{Component, Options, Plane};
 
 use crate::{
     curfew_says::{assert_verdict, seconds_between},

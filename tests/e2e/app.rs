@@ -1,7 +1,7 @@
 //! The application that stories roll out: a Deployment, and the Canary that Flagger rolls it out by.
 
-use plane::OUTCOME;
 use serde_json::{Value, json};
+use testbed::OUTCOME;
 
 /// The name of every application, its Deployment and its Canary.
 pub const APP: &str = "web";

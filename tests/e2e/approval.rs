@@ -3,8 +3,8 @@
 //! rollout has its whole deadline, and not a second of the wait counts.
 
 use kube::api::{Patch, PatchParams};
-use plane::Handle;
 use serde_json::{Value, json};
+use testbed::Handle;
 
 use crate::{
     curfew_says::{reported, rolled_back, seconds_between},

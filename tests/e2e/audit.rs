@@ -66,7 +66,7 @@ async fn a_canary_that_is_pointed_elsewhere_leaves_its_neighbour_without_a_findi
     // With Flagger or a clock at work there is always something new about a Canary, and it is judged again for that.
     let Some(plane) = planes::quiet().await else { return };
     let stage = Stage::open(&plane, "audit-left").await;
-    let spec = json!({"precedence": 4, "admission": {"mode": "Audit"}, "enforcement": {"mode": "Off"}});
+    let spec = json!({"precedence": 4, "admission": {"mode": "Audit"}, "enforcement": {"mode": "Disabled"}});
     Here::on(&stage).write("left", &spec).await;
     let policy = format!("left-{}", stage.namespace);
     let series = format!("curfew_audit_findings{{rule=\"duplicate-target\",policy=\"{policy}\"}}");

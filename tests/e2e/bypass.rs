@@ -9,8 +9,8 @@ use std::{collections::HashMap, path::PathBuf};
 use fastrand::Rng;
 use futures::StreamExt as _;
 use kube::Client;
-use plane::CurfewOptions;
 use serde_json::Value;
+use testbed::CurfewOptions;
 
 use crate::{
     hostile,
@@ -39,7 +39,7 @@ async fn nothing_is_stored_that_breaks_an_enforced_rule() {
         // As it comes.
         policy: Some(PathBuf::from(concat!(
             env!("CARGO_MANIFEST_DIR"),
-            "/src/policy/default.yaml"
+            "/core/src/policy/default.yaml"
         ))),
         ..CurfewOptions::default()
     };

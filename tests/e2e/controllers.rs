@@ -1,8 +1,8 @@
 //! kube-controller-manager stands still, so that a Deployment's status is of yesterday: what its pods tell counts, nothing
 //! that recovered is failed, and afterwards everything goes on.
 
-use plane::{Component, Options};
 use serde_json::json;
+use testbed::{Component, Options};
 
 use crate::{
     planes,

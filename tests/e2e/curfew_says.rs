@@ -1,7 +1,7 @@
 //! What Curfew says of itself: Events, verdicts, metrics.
 
-use plane::Handle;
 use serde_json::Value;
+use testbed::Handle;
 
 use crate::stage::{APP, Stage};
 
@@ -19,7 +19,7 @@ impl Metrics {
     /// Those of the Curfew with this plain listener.
     pub async fn at(admin_url: &str) -> Self {
         let url = format!("{admin_url}/metrics");
-        let (status, text) = plane::get(&url).await.expect("Curfew's metrics");
+        let (status, text) = testbed::get(&url).await.expect("Curfew's metrics");
         assert_eq!(status, 200, "{text}");
         Self(text)
     }

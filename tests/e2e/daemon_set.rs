@@ -8,8 +8,8 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use plane::OUTCOME;
 use serde_json::json;
+use testbed::OUTCOME;
 
 use crate::{
     curfew_says::seconds_between,
@@ -24,7 +24,7 @@ async fn install(stage: &Stage, app: &App) {
     let mut canary = app.canary();
     canary["spec"]["targetRef"]["kind"] = "DaemonSet".into();
     stage.create(&target).await;
-    stage.adopt(&canary).await;
+    stage.initialize(&canary).await;
 }
 
 async fn push(stage: &Stage, outcome: &str) {

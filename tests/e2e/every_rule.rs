@@ -9,8 +9,8 @@ use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams},
 };
-use plane::{CurfewOptions, Handle};
 use serde_json::{Value, json};
+use testbed::{CurfewOptions, Handle};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::{
@@ -257,7 +257,7 @@ async fn checked(case: &Case) -> Option<String> {
         .iter()
         .find(|finding| finding["rule"] == case.rule && finding["object"]["name"] == APP)?;
     let text = |field: &str| finding[field].as_str().unwrap_or_default().to_owned();
-    Some(format!("{}: {}; {}", text("field"), text("message"), text("mend")))
+    Some(format!("{}: {}; {}", text("field"), text("message"), text("fix")))
 }
 
 /// How many cases are asked about at the same time.

@@ -1,12 +1,12 @@
-//! A fix is pushed at the worst of moments: around the deadline of the version that it mends, with Curfew's verdict on
+//! A fix is pushed at the worst of moments: around the deadline of the version that it fixes, with Curfew's verdict on
 //! its way or already given, and seconds before Flagger looks (`docs/flagger.md#l9`). Flagger takes up the fix when it
 //! looks, and what was said of the version before must not be held against it.
 
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
-use plane::Handle;
 use serde_json::json;
+use testbed::Handle;
 
 use crate::{
     planes,
@@ -50,7 +50,7 @@ fn exceeded(deployment: Deployment) -> Option<DeploymentCondition> {
         .find(|condition| condition.reason.as_deref() == Some("ProgressDeadlineExceeded"))
 }
 
-async fn mended(plane: &Handle, pushed: Pushed) {
+async fn fixed(plane: &Handle, pushed: Pushed) {
     let (story, interval) = match pushed {
         Pushed::After(seconds) => (format!("fix-after-{seconds}"), INTERVAL),
         Pushed::AtVerdict => ("fix-at-verdict".to_owned(), LONG_INTERVAL),
@@ -133,5 +133,5 @@ async fn mended(plane: &Handle, pushed: Pushed) {
 async fn a_fix_pushed_around_the_deadline_is_never_failed() {
     let Some(plane) = planes::shared().await else { return };
     let moments = MOMENTS.map(Pushed::After).into_iter().chain([Pushed::AtVerdict]);
-    futures::future::join_all(moments.map(|pushed| mended(&plane, pushed))).await;
+    futures::future::join_all(moments.map(|pushed| fixed(&plane, pushed))).await;
 }

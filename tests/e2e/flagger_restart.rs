@@ -1,8 +1,8 @@
 //! Flagger is restarted, and while it is down its stored times are moved back by hours: nothing is rolled back for it.
 
 use jiff::{SignedDuration, Timestamp};
-use plane::{Component, Options};
 use serde_json::{Value, json};
+use testbed::{Component, Options};
 
 use crate::{
     curfew_says::Metrics,

@@ -1,8 +1,8 @@
 //! Pods that flap (`docs/flagger.md#f5`): each flap restarts Flagger's clock, so that Flagger alone waits for ever;
 //! Curfew counts the unready time, and flapping does not buy any.
 
-use plane::Handle;
 use serde_json::{Value, json};
+use testbed::Handle;
 
 use crate::{
     curfew_says::{assert_prompt, assert_verdict, seconds_between},

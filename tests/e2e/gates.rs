@@ -1,8 +1,8 @@
 //! Gates: hooks by which a team holds a rollout until somebody approves. A policy may say how long; then it is told, or the
 //! rollout is ended where Flagger can end it. A rollout behind a gate is neither stalled nor is Flagger silent.
 
-use plane::Handle;
 use serde_json::json;
+use testbed::Handle;
 
 use crate::{
     curfew_says::{only_reported, reported, rolled_back},

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use plane::Handle;
 use serde_json::json;
+use testbed::Handle;
 
 use crate::{
     curfew_says::{assert_prompt, rolled_back},

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use k8s_openapi::jiff::Timestamp;
-use plane::audit::{self, Entry};
 use serde_json::json;
+use testbed::audit::{self, Entry};
 
 use crate::{
     planes,

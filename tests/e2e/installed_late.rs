@@ -1,8 +1,8 @@
 //! Curfew comes to a cluster where rollouts run already: those that hang are ended, those that are well are left alone,
 //! and old Canaries that Curfew would have refused can be looked after.
 
-use plane::{CurfewOptions, Options, Plane};
 use serde_json::{Value, json};
+use testbed::{CurfewOptions, Options, Plane};
 
 use crate::{
     curfew_says::assert_verdict,

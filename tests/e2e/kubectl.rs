@@ -2,8 +2,8 @@
 
 use std::process::Stdio;
 
-use plane::Handle;
 use serde_json::Value;
+use testbed::Handle;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 /// A user at a terminal, in a namespace.

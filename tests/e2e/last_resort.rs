@@ -7,11 +7,11 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use plane::{
+use serde_json::{Value, json};
+use testbed::{
     Component, OUTCOME, Options, Plane,
     audit::{self, Entry},
 };
-use serde_json::{Value, json};
 
 use crate::{
     curfew_says::assert_verdict,
@@ -71,7 +71,7 @@ async fn install_daemons(stage: &Stage) {
     let mut canary = app().canary();
     canary["spec"]["targetRef"]["kind"] = "DaemonSet".into();
     stage.create(&target).await;
-    stage.adopt(&canary).await;
+    stage.initialize(&canary).await;
 }
 
 fn daemon_sets(stage: &Stage) -> Api<DaemonSet> {

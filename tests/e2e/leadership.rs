@@ -14,11 +14,11 @@ use kube::{
     Api,
     api::{ListParams, Patch, PatchParams},
 };
-use plane::{
+use serde_json::json;
+use testbed::{
     Component, CurfewOptions, Instance, Options, Plane, Signal,
     audit::{self, Entry},
 };
-use serde_json::json;
 
 use crate::{
     curfew_says::{Metrics, assert_verdict},
@@ -86,7 +86,7 @@ async fn hanging(plane: &Plane, story: &str) -> (Stage, Seen) {
     stage.phase("Progressing", 40).await;
     let stamped = stage
         .until("its deadline is stamped", STAMPED, |seen| {
-            // What stands there of the adoption is of no interest.
+            // What stands there of the initialization is of no interest.
             (seen.stamp("progressed-at").is_some() && seen.stamp("deadline").is_some()).then(|| seen.clone())
         })
         .await;
@@ -163,7 +163,7 @@ async fn when_the_leader_dies_or_ends_another_takes_over() {
     let metrics = [Metrics::of(&plane).await, Metrics::at(&second.admin_url).await];
     let gauges = metrics.each_ref().map(|metrics| metrics.value("curfew_leader"));
     assert!(gauges[0] > 0.5 && gauges[1] < 0.5, "{gauges:?}");
-    let (status, ready) = plane::get(&format!("{}/readyz?verbose", second.admin_url))
+    let (status, ready) = testbed::get(&format!("{}/readyz?verbose", second.admin_url))
         .await
         .unwrap();
     assert_eq!(status, 200, "{ready}");
@@ -257,25 +257,25 @@ async fn one_that_may_not_use_the_lease_says_so_and_does_the_rest() {
     let all = json!(roles.get("curfew").await.unwrap().rules);
     permit(json!([])).await;
     plane.restart_curfew_with(&named("first")).await.unwrap();
-    let mend = "allow it to get, create and patch leases of coordination.k8s.io in the namespace curfew-system";
+    let fix = "allow it to get, create and patch leases of coordination.k8s.io in the namespace curfew-system";
     stage
         .eventually("it says what is missing", 10, async || {
             let log = std::fs::read_to_string(plane.log("curfew")).unwrap();
             log.lines()
                 .any(|line| {
-                    ["ERROR", "this Curfew cannot lead", "forbidden", mend]
+                    ["ERROR", "this Curfew cannot lead", "forbidden", fix]
                         .iter()
                         .all(|it| line.contains(it))
                 })
                 .then_some(())
         })
         .await;
-    let (status, ready) = plane::get(&format!("{}/readyz?verbose", plane.curfew_admin_url()))
+    let (status, ready) = testbed::get(&format!("{}/readyz?verbose", plane.curfew_admin_url()))
         .await
         .unwrap();
     assert_eq!(status, 200, "the webhook works: {ready}");
     assert!(
-        ready.contains("[!]leader cannot read the Lease") && ready.contains(mend),
+        ready.contains("[!]leader cannot read the Lease") && ready.contains(fix),
         "{ready}"
     );
     stage.create(&App::default().deployment()).await;

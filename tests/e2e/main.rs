@@ -21,7 +21,6 @@
 
 mod admission;
 mod admission_policy;
-mod adoption;
 mod alerts;
 mod api_objects;
 mod api_server;
@@ -51,13 +50,14 @@ mod hooks;
 #[path = "../../core/tests/properties/hostile.rs"]
 mod hostile;
 mod idle;
+mod initialization;
 mod installed_late;
 mod kubectl;
 mod last_resort;
 mod leadership;
+mod malformed_status;
 mod mirrored;
 mod network;
-mod nonsense;
 mod odd_specs;
 #[allow(dead_code, reason = "other tests ask it more")]
 #[path = "../../core/tests/flagger_codec/oracle.rs"]

@@ -1,8 +1,8 @@
 //! A rollout that mirrors and shifts traffic in steps at once, which the Gateway API's router of Flagger never gets done
 //! (`docs/flagger.md#f15`): the pods are ready, Flagger looks, and nothing advances. That is a stall.
 
-use plane::Handle;
 use serde_json::{Value, json};
+use testbed::Handle;
 
 use crate::{
     curfew_says::rolled_back,

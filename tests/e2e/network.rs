@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use plane::{Component, Mode, Options};
 use serde_json::json;
+use testbed::{Component, Mode, Options};
 
 use crate::{
     curfew_says::{Metrics, assert_verdict, seconds_between},
@@ -33,7 +33,7 @@ async fn stamped_deadline(stage: &Stage, before: &str) -> String {
         .await
 }
 
-/// Cuts the network before a deadline, mends it after, and sees the verdict come.
+/// Cuts the network before a deadline, fixes it after, and sees the verdict come.
 async fn is_cut(stage: &Stage, mode: Mode) {
     stage.push("crash-one").await;
     stage.phase("Progressing", 30).await;
@@ -44,7 +44,7 @@ async fn is_cut(stage: &Stage, mode: Mode) {
     tokio::time::sleep(CUT).await;
     assert_eq!(stage.now().verdict_with("requested"), None, "nothing gets through");
     stage.plane.set_proxy(Mode::Pass).await.unwrap();
-    let mended = curfew::enforcer::clock::now().to_string();
+    let fixed = curfew::enforcer::clock::now().to_string();
     stage.phase("Failed", 60).await;
     let verdict = stage
         .until("the rollback is confirmed", 20, |seen| seen.verdict_with("confirmed"))
@@ -52,8 +52,8 @@ async fn is_cut(stage: &Stage, mode: Mode) {
     assert_verdict(&verdict, "rollback", "confirmed");
     stage.event("RollbackConfirmed").await;
     assert_eq!(stage.told("RollbackRequested").await, 1);
-    let took = seconds_between(&mended, verdict["at"].as_str().unwrap());
-    eprintln!("{mode:?}: the verdict came {took} s after the network was mended");
+    let took = seconds_between(&fixed, verdict["at"].as_str().unwrap());
+    eprintln!("{mode:?}: the verdict came {took} s after the network was fixed");
     assert!(took < MADE_UP_FOR, "after {took} s");
 }
 

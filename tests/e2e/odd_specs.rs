@@ -1,8 +1,8 @@
 //! Specs that the CRD accepts and with which nothing ever gets done (`docs/flagger.md#f18`), seen with Flagger alone: what
 //! Curfew refuses in every other namespace.
 
-use plane::Handle;
 use serde_json::{Value, json};
+use testbed::Handle;
 
 use crate::{
     kubectl::Kubectl,
@@ -50,7 +50,7 @@ async fn promotes_without_end(plane: &Handle) {
         .await;
 }
 
-async fn is_never_adopted(plane: &Handle) {
+async fn is_never_initialized(plane: &Handle) {
     let stage = Stage::alone(plane, "odd-service").await;
     let app = App::default();
     let mut canary = app.canary();
@@ -59,7 +59,7 @@ async fn is_never_adopted(plane: &Handle) {
     stage.create(&canary).await;
     stage.phase("Initializing", 30).await;
     stage
-        .never("it was adopted", A_WHILE, |seen| seen.phase() != "Initializing")
+        .never("it was initialized", A_WHILE, |seen| seen.phase() != "Initializing")
         .await;
 }
 
@@ -85,7 +85,7 @@ async fn specs_that_the_crd_accepts_and_that_never_get_done() {
         stands_still(&plane, "odd-falling", steps(json!([50, 20])), 50),
         stands_still(&plane, "odd-threshold", threshold, 0),
         promotes_without_end(&plane),
-        is_never_adopted(&plane),
+        is_never_initialized(&plane),
         has_one_way_to_move(&plane),
     );
 }

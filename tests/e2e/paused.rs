@@ -1,8 +1,8 @@
 //! A target that its owner has paused (`docs/flagger.md#f17`): Flagger waits for it, and that is nobody's failure. Curfew
 //! says so once and counts no time, until the owner lets it go on: then the deadline applies as to any other.
 
-use plane::OUTCOME;
 use serde_json::json;
+use testbed::OUTCOME;
 
 use crate::{
     curfew_says::{assert_verdict, seconds_between},

@@ -6,8 +6,8 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use plane::{Component, CurfewOptions, Handle};
 use serde_json::json;
+use testbed::{Component, CurfewOptions, Handle};
 
 use crate::{planes, stage::Stage};
 
@@ -37,7 +37,7 @@ async fn permit(stage: &Stage, rules: &[PolicyRule]) {
 }
 
 async fn admin_page(plane: &Handle, path: &str) -> (u16, String) {
-    plane::get(&format!("{}{path}", plane.curfew_admin_url()))
+    testbed::get(&format!("{}{path}", plane.curfew_admin_url()))
         .await
         .expect(path)
 }
@@ -67,7 +67,7 @@ async fn not_ready_until_permitted(stage: &Stage, all: &[PolicyRule], resource: 
     stage
         .eventually("it says what is missing", 15, async || {
             let url = format!("{}/readyz?verbose", stage.plane.curfew_admin_url());
-            let (status, text) = plane::get(&url).await.ok()?;
+            let (status, text) = testbed::get(&url).await.ok()?;
             (status == 503 && text.contains(&format!("[-]{resource} ")) && text.contains("forbidden")).then_some(())
         })
         .await;

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plane::{CurfewOptions, Handle, Options, Plane, SHARED_PLANE};
+use testbed::{CurfewOptions, Handle, Options, Plane, SHARED_PLANE};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use crate::times::Clock;
@@ -154,7 +154,7 @@ pub async fn with_policies(plane: &Plane, more: &str) {
     let policy = plane.dir().join("policies.yaml");
     std::fs::write(
         &policy,
-        format!("{}---\n{more}", include_str!("../../plane/policy.yaml")),
+        format!("{}---\n{more}", include_str!("../../testbed/policy.yaml")),
     )
     .expect("a policy file");
     let curfew = CurfewOptions {
@@ -193,7 +193,7 @@ pub const BUSY: u64 = 3;
 pub const POLL: Duration = Duration::from_millis(200);
 
 async fn possible() -> bool {
-    let Some(obstacle) = plane::obstacle().await else {
+    let Some(obstacle) = testbed::obstacle().await else {
         return true;
     };
     assert_ne!(env::var("CI").as_deref(), Ok("true"), "{obstacle}");

@@ -6,8 +6,8 @@ use kube::{
     api::{ApiResource, DynamicObject, GroupVersionKind, PostParams},
     core::Status,
 };
-use plane::{CurfewOptions, Options, Plane};
 use serde_json::{Value, json};
+use testbed::{CurfewOptions, Options, Plane};
 
 use crate::{
     curfew_says::Metrics,
@@ -140,7 +140,7 @@ async fn refuses_every_poison(plane: &Plane) {
     let client = plane.client("tenant").await.unwrap();
     let kind = GroupVersionKind::gvk("flagger.app", "v1beta1", "Canary");
     let canaries: Api<DynamicObject> = Api::namespaced_with(client, "tenant", &ApiResource::from_gvk(&kind));
-    for (canary, field, value, mend) in poisons() {
+    for (canary, field, value, fix) in poisons() {
         let canary: DynamicObject = serde_json::from_value(canary).unwrap();
         let Err(kube::Error::Api(status)) = canaries.create(&PostParams::default(), &canary).await else {
             panic!("{field}: {value} was accepted");
@@ -153,7 +153,7 @@ async fn refuses_every_poison(plane: &Plane) {
             ..
         } = *status;
         assert_eq!((code, reason.as_str()), (422, "Invalid"), "{field}: {message}");
-        let complaint = format!("Flagger cannot decode {value}, {EFFECT}; write {mend} [undecodable]");
+        let complaint = format!("Flagger cannot decode {value}, {EFFECT}; write {fix} [undecodable]");
         assert!(
             message.starts_with(&format!(
                 "admission webhook \"validate.curfew.dev\" denied the request: Canary tenant/web is refused by Curfew: \

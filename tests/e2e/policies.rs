@@ -12,8 +12,8 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
 };
-use plane::{Component, CurfewOptions, Handle};
 use serde_json::{Value, json};
+use testbed::{Component, CurfewOptions, Handle};
 
 use crate::{
     curfew_says::reported,
@@ -125,7 +125,12 @@ async fn a_change_of_mode_takes_effect_within_a_second() {
     let stage = Stage::open(&plane, "policy-mode").await;
     let here = Here::on(&stage);
     assert!(asks_for(10)(here.refusal().await.as_deref()), "the plane's policy");
-    for (mode, is_refused) in [("Warn", false), ("Enforce", true), ("Off", false), ("Audit", false)] {
+    for (mode, is_refused) in [
+        ("Warn", false),
+        ("Enforce", true),
+        ("Disabled", false),
+        ("Audit", false),
+    ] {
         let spec = json!({"precedence": 5, "admission": {"mode": mode}});
         let changed = here.write("mode", &spec).await;
         here.says_soon(changed, mode, |said| said.is_some() == is_refused).await;
@@ -140,7 +145,8 @@ async fn in_a_namespace_that_was_just_made_the_policy_for_its_labels_holds() {
     let stage = Stage::open(&plane, "policy-new").await;
     let (policies, namespaces) = (policies(&stage.client), Api::<Namespace>::all(stage.client.clone()));
     let labels = json!({"story": stage.namespace});
-    let lets_in = json!({"precedence": 4, "namespaceSelector": {"matchLabels": labels}, "admission": {"mode": "Off"}});
+    let lets_in =
+        json!({"precedence": 4, "namespaceSelector": {"matchLabels": labels}, "admission": {"mode": "Disabled"}});
     let lets_in = serde_json::from_value(policy(&stage.namespace, &lets_in)).unwrap();
     policies.create(&PostParams::default(), &lets_in).await.unwrap();
     // It holds as soon as it lets somebody in; after that it lets everybody in.
@@ -352,7 +358,7 @@ async fn a_stored_policy_that_cannot_be_used_keeps_what_could_and_without_a_defi
             here.policies.patch(&name, &params, &broken).await.ok()
         })
         .await;
-    let told = ["a CanaryPolicy cannot be used", "Maybe", "holds on until it is mended"];
+    let told = ["a CanaryPolicy cannot be used", "Maybe", "holds on until it is fixed"];
     stage
         .eventually("Curfew says so", 20, async || has_logged(&plane, &told).then_some(()))
         .await;

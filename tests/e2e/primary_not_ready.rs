@@ -2,7 +2,7 @@
 //! could move it. Curfew says so once and counts no time; when the primary is well again, the canary has what is left.
 
 use kube::{ResourceExt as _, api::ListParams};
-use plane::Handle;
+use testbed::Handle;
 
 use crate::{
     curfew_says::{rolled_back, seconds_between},

@@ -1,5 +1,5 @@
 //! A deadline raised after the breach takes the verdict back, with both levers, on a target that nothing else changes. (That a
-//! deadline raised in time moves the breach is in `core/tests/clocks/readiness.rs` and `tests/faults/many.rs`.)
+//! deadline raised in time moves the breach is in `core/tests/scenarios/readiness.rs` and `tests/faults/mass_breach.rs`.)
 
 use k8s_openapi::api::apps::v1::DeploymentCondition;
 use serde_json::json;

@@ -7,8 +7,8 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use plane::Handle;
 use serde_json::json;
+use testbed::Handle;
 
 use crate::{
     curfew_says::assert_verdict,

@@ -16,8 +16,8 @@ use kube::{
     Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
 };
-use plane::Options;
 use serde_json::{Value, json};
+use testbed::Options;
 
 use crate::{filler, kubectl::Kubectl, planes, stage::App};
 

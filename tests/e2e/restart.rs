@@ -1,7 +1,7 @@
 //! Curfew dies and comes back: deadlines do not move, and what passed meanwhile is made up for.
 
-use plane::{Component, Options};
 use serde_json::json;
+use testbed::{Component, Options};
 
 use crate::{
     curfew_says::{Metrics, assert_verdict, seconds_between},

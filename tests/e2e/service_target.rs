@@ -48,7 +48,7 @@ async fn a_service_that_takes_longer_than_its_owner_said_is_rolled_back() {
             "spec": {"type": "ExternalName", "externalName": "v1.example.com"},
         }))
         .await;
-    stage.adopt(&canary).await;
+    stage.initialize(&canary).await;
 
     switch(&stage, "v2.example.com").await;
     stage.phase("Progressing", 30).await;

@@ -14,8 +14,8 @@ use kube::{
     Api,
     runtime::{WatchStreamExt as _, watcher},
 };
-use plane::Handle;
 use serde_json::json;
+use testbed::Handle;
 
 use crate::{
     curfew_says::assert_verdict,

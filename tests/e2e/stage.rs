@@ -19,8 +19,8 @@ use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
 };
-use plane::{Handle, OUTCOME};
 use serde_json::{Value, json};
+use testbed::{Handle, OUTCOME};
 
 pub use crate::{
     app::{APP, App},
@@ -93,14 +93,14 @@ impl Stage {
     /// The same with a Deployment and a Canary of one's own.
     pub async fn install_with(&self, deployment: &Value, canary: &Value) {
         self.create(deployment).await;
-        self.adopt(canary).await;
+        self.initialize(canary).await;
         // Flagger has asked for no replicas; what is pushed before they are gone would be an ordinary update.
         self.replicas_gone(APP).await;
     }
 
     /// Creates a Canary and waits until Flagger has taken it over. It has its own deadline from then on only: on a busy
     /// machine that may take longer.
-    pub async fn adopt(&self, canary: &Value) {
+    pub async fn initialize(&self, canary: &Value) {
         let deadline = canary["spec"]["progressDeadlineSeconds"].as_i64().expect("a deadline");
         let mut patient = canary.clone();
         patient["spec"]["progressDeadlineSeconds"] = PATIENT.into();

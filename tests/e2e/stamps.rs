@@ -1,7 +1,7 @@
 //! What Curfew keeps on a Canary is Curfew's: nobody forges it, and nobody is disturbed by it.
 
-use plane::Handle;
 use serde_json::{Value, json};
+use testbed::Handle;
 
 use crate::{
     kubectl::Kubectl,

@@ -1,8 +1,8 @@
 //! A pod breaks in mid-analysis, with 20 % of the traffic on the canary (`docs/flagger.md#f3`): Flagger alone leaves the
 //! traffic there for ever; with Curfew it takes the traffic away.
 
-use plane::Handle;
 use serde_json::{Value, json};
+use testbed::Handle;
 
 use crate::{
     curfew_says::{assert_prompt, assert_verdict},

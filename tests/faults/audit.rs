@@ -3,8 +3,8 @@
 
 use curfew::{
     enforcer::{
-        audit::{Audit, Marks},
-        ledger::Ledger,
+        audit::{Audit, DirtySet},
+        findings::FindingStore,
         policy_objects,
     },
     policy::Rule,
@@ -24,8 +24,8 @@ const POLICY: &str = "cluster";
 /// An audit at work beside the enforcer.
 struct Audited {
     stage: Stage,
-    marks: Marks,
-    ledger: Ledger,
+    marks: DirtySet,
+    finding_store: FindingStore,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -47,12 +47,12 @@ impl Audited {
         }
         let context = stage.context();
         let objects = policy_objects::watch(&context.client, Vec::new(), context.policies.clone());
-        let (marks, ledger) = (Marks::default(), Ledger::default());
+        let (marks, finding_store) = (DirtySet::default(), FindingStore::default());
         let audit = Audit {
             context,
-            world: stage.surroundings().clone(),
+            lookup: stage.lookup().clone(),
             marks: marks.clone(),
-            ledger: ledger.clone(),
+            finding_store: finding_store.clone(),
         };
         let both = async move {
             tokio::join!(objects.for_each(|_| std::future::ready(())), audit.run());
@@ -60,7 +60,7 @@ impl Audited {
         Self {
             stage,
             marks,
-            ledger,
+            finding_store,
             task: tokio::spawn(both),
         }
     }
@@ -75,7 +75,7 @@ impl Audited {
         self.stage.server.until(&what, |world, _| told(world)).await
     }
 
-    /// Waits until everything that makes it try at the beginning has happened, and mends what was broken.
+    /// Waits until everything that makes it try at the beginning has happened, and fixes what was broken.
     async fn mended_later(&self, verb: &str, resource: &str) {
         let server = &self.stage.server;
         let before = server.count(verb, resource);
@@ -163,7 +163,7 @@ async fn nothing_is_told_of_a_policy_before_everything_is_judged_by_it() {
     let gate = Gate::closed();
     server.script(on("list", "canaries").hold(&gate));
     let lists = server.count("list", "canaries");
-    audited.change_policy(2, json!({"mode": "Off"}));
+    audited.change_policy(2, json!({"mode": "Disabled"}));
     let is_told = |world: &World| {
         let policy = world.get("canarypolicies", "", POLICY).expect("the policy");
         policy["status"]["observedGeneration"] == 2
@@ -235,7 +235,7 @@ async fn who_is_pointed_elsewhere_while_it_is_read_leaves_nothing_behind() {
     let (web, other) = [APP, "other"]
         .map(|name| (NAMESPACE.to_owned(), name.to_owned()))
         .into();
-    assert!(audited.ledger.finds(&web, Rule::DuplicateTarget));
+    assert!(audited.finding_store.finds(&web, Rule::DuplicateTarget));
     let elsewhere = |world: &mut World| {
         let point = edited(|canary| canary["spec"]["targetRef"]["name"] = json!("other"));
         world.change("canaries", NAMESPACE, "other", point);
@@ -249,8 +249,8 @@ async fn who_is_pointed_elsewhere_while_it_is_read_leaves_nothing_behind() {
         .stage
         .server
         .until("the one that is left is judged anew", |_, _| {
-            (!audited.ledger.finds(&web, Rule::DuplicateTarget)).then_some(())
+            (!audited.finding_store.finds(&web, Rule::DuplicateTarget)).then_some(())
         })
         .await;
-    assert!(!audited.ledger.finds(&other, Rule::DuplicateTarget));
+    assert!(!audited.finding_store.finds(&other, Rule::DuplicateTarget));
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use curfew::enforcer::{link::Link, metrics::Metrics};
+use curfew::enforcer::{api_health::ApiHealth, metrics::Metrics};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::json;
 
@@ -112,7 +112,11 @@ async fn of_many_deadlines_none_is_acted_upon_within_the_window_and_then_one_aft
         .until("nothing is done", |_, log| log.iter().any(is_withheld).then_some(()))
         .await;
     let mut registry = Registry::default();
-    Metrics::tell(&mut registry, Link::default(), Arc::clone(&stage.context().rollouts));
+    Metrics::tell(
+        &mut registry,
+        ApiHealth::default(),
+        Arc::clone(&stage.context().rollouts),
+    );
     let is_open = || {
         let mut text = String::new();
         encode(&mut text, &registry).expect("text");

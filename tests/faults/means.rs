@@ -1,6 +1,6 @@
 //! What the scripted API server can show, seen by the client that the tests rely on it with.
 
-use curfew::enforcer::link::Link;
+use curfew::enforcer::api_health::ApiHealth;
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
@@ -22,7 +22,7 @@ async fn many() -> (Server, Api<DynamicObject>) {
         }
     });
     let kind = GroupVersionKind::gvk("flagger.app", "v1beta1", "Canary");
-    let client = server.client(&Link::default());
+    let client = server.client(&ApiHealth::default());
     let canaries = Api::namespaced_with(client, NAMESPACE, &ApiResource::from_gvk(&kind));
     (server, canaries)
 }

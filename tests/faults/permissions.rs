@@ -25,7 +25,7 @@ enum Outcome {
     HalfAndTold,
     /// Nothing is done, and that is told and written down.
     Withheld,
-    /// Nothing is done at all: something is unknown that a judgement needs. The log and the readiness say so.
+    /// Nothing is done at all: something is unknown that an evaluation needs. The log and the readiness say so.
     Nothing,
 }
 

@@ -26,7 +26,7 @@ pub enum Does {
     /// It is done, and the connection ends before anybody hears of it.
     LoseAnswer,
     /// Something else happens first.
-    Before(Deed),
+    SavedStatus(Deed),
     /// Something else happens right after it.
     After(Deed),
     /// It waits until it is let go; then it is done.
@@ -99,7 +99,7 @@ impl Rule {
     }
 
     pub fn before(self, deed: impl Fn(&mut World) + Send + Sync + 'static) -> Self {
-        self.does(Does::Before(Arc::new(deed)))
+        self.does(Does::SavedStatus(Arc::new(deed)))
     }
 
     pub fn after(self, deed: impl Fn(&mut World) + Send + Sync + 'static) -> Self {

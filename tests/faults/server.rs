@@ -14,7 +14,7 @@ use axum::{
     extract::State,
     http::{Method, Response, StatusCode, Uri, header},
 };
-use curfew::enforcer::link::Link;
+use curfew::enforcer::api_health::ApiHealth;
 use futures::stream;
 use kube::{Client, Config, client::ClientBuilder};
 use parking_lot::Mutex;
@@ -90,9 +90,9 @@ impl Server {
     }
 
     /// A client that is built as Curfew builds its own.
-    pub fn client(&self, link: &Link) -> Client {
+    pub fn client(&self, api_health: &ApiHealth) -> Client {
         let builder = ClientBuilder::try_from(Config::new(self.uri.clone())).expect("a client");
-        builder.with_layer(link).build()
+        builder.with_layer(api_health).build()
     }
 
     /// From now on every watch that has nothing to say says so, this often.
@@ -252,7 +252,7 @@ impl Inner {
         let mut state = self.state.lock();
         let Held { world, log, pages, .. } = &mut *state;
         for does in due {
-            if let Does::Before(deed) = does {
+            if let Does::SavedStatus(deed) = does {
                 deed(world);
             }
         }

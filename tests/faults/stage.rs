@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Duration};
 use curfew::{
     enforcer::{
         self, Context,
+        api_health::{self, ApiHealth},
+        autoscalers::Autoscalers,
         election::Election,
-        events::Teller,
-        link::{self, Link},
-        memory::Memories,
+        events::EventPublisher,
+        lookup::CachedLookup,
         metrics::Metrics,
         policies::InForce,
         rollouts::Rollouts,
-        scalers::Scalers,
-        surroundings::Surroundings,
+        state::CanaryStates,
         watch::Watches,
     },
     flagger::canary::Canary,
@@ -56,7 +56,7 @@ struct Enforcer {
     task: JoinHandle<()>,
     election: JoinHandle<()>,
     context: Arc<Context>,
-    surroundings: Surroundings,
+    lookup: CachedLookup,
 }
 
 // === impl Enforcer ===
@@ -64,31 +64,31 @@ struct Enforcer {
 impl Enforcer {
     fn start(stage: &Stage) -> Self {
         let Stage { server, leases, .. } = stage;
-        let link = Link::new(stage.silent);
-        let client = server.client(&link);
-        let memories = Arc::new(Memories::default());
+        let api_health = ApiHealth::new(stage.silent);
+        let client = server.client(&api_health);
+        let states = Arc::new(CanaryStates::default());
         let rollouts = Arc::new(Rollouts::default());
-        let (forgetful, too) = (Arc::clone(&memories), Arc::clone(&rollouts));
+        let (forgetful, too) = (Arc::clone(&states), Arc::clone(&rollouts));
         let forget = move |canary: &Canary| {
             forgetful.forget(canary);
             too.forget(canary);
         };
         let (watches, queue) = Watches::start(&client, forget, |_, _| {});
         let election = Election::new(
-            leases.client(&Link::default()),
+            leases.client(&ApiHealth::default()),
             NAMESPACE.to_owned(),
             "scripted".to_owned(),
         );
         let leadership = election.leadership();
-        let (memory, glance) = (Arc::clone(&memories), Arc::clone(&rollouts));
+        let (known, glance) = (Arc::clone(&states), Arc::clone(&rollouts));
         let forget_all = move |led_until| {
-            memory.clear(led_until);
+            known.clear(led_until);
             glance.clear();
         };
-        let surroundings = Surroundings {
+        let lookup = CachedLookup {
             watches: watches.clone(),
-            link: link.clone(),
-            scalers: Scalers::default(),
+            api_health: api_health.clone(),
+            scalers: Autoscalers::default(),
             mesh_provider: None,
             selector_labels: None,
         };
@@ -96,20 +96,20 @@ impl Enforcer {
             client,
             policies: InForce::new(file::parse(stage.policy).expect("policies")),
             watches,
-            memories,
-            link,
+            states,
+            api_health,
             rollouts,
             metrics: Metrics::new(&mut prometheus_client::registry::Registry::default()),
             leadership,
             instance: "scripted".to_owned(),
-            teller: Teller::default(),
+            publisher: EventPublisher::default(),
         });
         let never = futures::future::pending::<()>;
         Self {
             task: tokio::spawn(enforcer::run(Arc::clone(&context), queue, never())),
             election: tokio::spawn(election.run(forget_all, |_| {}, never())),
             context,
-            surroundings,
+            lookup,
         }
     }
 }
@@ -169,7 +169,7 @@ impl Stage {
         Self {
             server,
             leases: Server::start().await,
-            silent: link::SILENT,
+            silent: api_health::SILENT,
             policy: POLICY,
             enforcer: None,
         }
@@ -208,9 +208,9 @@ impl Stage {
     }
 
     /// What the rules would be told by the enforcer's watches.
-    pub fn surroundings(&self) -> &Surroundings {
+    pub fn lookup(&self) -> &CachedLookup {
         let enforcer = self.enforcer.as_ref().expect("an enforcer");
-        &enforcer.surroundings
+        &enforcer.lookup
     }
 
     /// What the enforcer works with.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use curfew::{
     flagger::{canary::TargetRef, workload::Workload},
-    rules::world::{Sight, World as _},
+    rules::lookup::{Lookup as _, LookupResult},
 };
 
 use crate::{
@@ -130,8 +130,8 @@ async fn of_what_a_silent_watch_should_show_the_rules_are_told_that_nobody_sees_
         name: APP.to_owned(),
         ..TargetRef::default()
     };
-    let told = async |expected: fn(&Sight<Arc<Workload>>) -> bool| {
-        let look = || stage.surroundings().workload(app::NAMESPACE, &target);
+    let told = async |expected: fn(&LookupResult<Arc<Workload>>) -> bool| {
+        let look = || stage.lookup().workload(app::NAMESPACE, &target);
         let come = async {
             while !expected(&look()) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -140,19 +140,19 @@ async fn of_what_a_silent_watch_should_show_the_rules_are_told_that_nobody_sees_
         let come = tokio::time::timeout(Duration::from_secs(40), come).await;
         assert!(come.is_ok(), "the rules are still told {:?}", look());
     };
-    told(|seen| matches!(seen, Sight::There(_))).await;
+    told(|seen| matches!(seen, LookupResult::Found(_))).await;
     let back = Gate::closed();
     stage.server.script(on("watch", "deployments").hold(&back));
     stage.server.cut_watches("deployments", Cut::Silent);
-    told(|seen| matches!(seen, Sight::Unseen(why) if why.contains("silent"))).await;
-    let others = stage.surroundings().others_on_target(app::NAMESPACE, APP, "another");
+    told(|seen| matches!(seen, LookupResult::Unavailable(why) if why.contains("silent"))).await;
+    let others = stage.lookup().others_on_target(app::NAMESPACE, APP, "another");
     assert_eq!(
         others,
-        Sight::There(vec![APP.to_owned()]),
+        LookupResult::Found(vec![APP.to_owned()]),
         "what other watches show is gone by"
     );
     back.open();
-    told(|seen| matches!(seen, Sight::There(_))).await;
+    told(|seen| matches!(seen, LookupResult::Found(_))).await;
 }
 
 #[tokio::test]

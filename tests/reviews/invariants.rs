@@ -9,7 +9,7 @@ use curfew::{
         validate::validate,
     },
     policy::{Policies, file},
-    rules::world::Unknown,
+    rules::lookup::NoLookup,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -27,7 +27,7 @@ spec: {admission: {deadline: {default: 5m}}}
 pub fn review(body: &[u8]) {
     let Ok(request) = review::parse(body) else { return };
     let now: Timestamp = "2026-11-23T14:00:05Z".parse().expect("a time");
-    let decision = validate(&request, &Policies::default(), &BTreeMap::new(), &Unknown, now);
+    let decision = validate(&request, &Policies::default(), &BTreeMap::new(), &NoLookup, now);
     if matches!(decision.answer, Answer::Allow { .. }) {
         is_rightly_allowed(&request);
     }

@@ -30,7 +30,7 @@ use axum::{
 use curfew::{
     enforcer::{policies::InForce, watch::Namespaces},
     policy::Policies,
-    rules::world::Unknown,
+    rules::lookup::NoLookup,
     serve::{
         identity::Identity,
         metrics::{AdmissionMetrics, Registry},
@@ -69,7 +69,7 @@ async fn answer(path: &str, review: &Value) -> Value {
     let (namespaces, _writer) = reflector::store();
     let router = webhook::router(Webhook {
         policies: InForce::new(Policies::default()),
-        world: Arc::new(Unknown),
+        lookup: Arc::new(NoLookup),
         namespaces: Namespaces(namespaces),
         identity: Identity::known("system:serviceaccount:curfew-system:curfew"),
         metrics: AdmissionMetrics::new(Registry::new().inner()),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
-use plane::{Plane, Signal};
+use testbed::{Plane, Signal};
 use tokio::process::{Child, Command};
 
 use crate::ends::Ends;

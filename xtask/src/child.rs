@@ -5,7 +5,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
-use plane::Signal;
+use testbed::Signal;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 

@@ -1,7 +1,7 @@
 //! Being asked to end: Ctrl-C, SIGTERM, a closed terminal.
 
 use anyhow::{Context as _, Result};
-use plane::Signal;
+use testbed::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 

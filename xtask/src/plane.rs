@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use plane::{CurfewOptions, Kubernetes, Options, Plane, Recording};
+use testbed::{CurfewOptions, Kubernetes, Options, Plane, Recording};
 use tokio::process::Command;
 
 use crate::attend::{attend, ended_by, exit_code};

@@ -33,8 +33,8 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, ApiResource, GroupVersionKind, PostParams};
-use plane::{CurfewOptions, Options, Plane};
 use serde_json::json;
+use testbed::{CurfewOptions, Options, Plane};
 use tokio::sync::Semaphore;
 
 use crate::ends::Ends;
@@ -151,7 +151,7 @@ async fn on_plane(arguments: &Arguments, plane: &Plane) -> Result<bool> {
     if let Ok(failed) = ended.await {
         failed?;
     }
-    plane.proxy()?.set(plane::Mode::Pass);
+    plane.proxy()?.set(testbed::Mode::Pass);
     Ok(tell(&record, &faults, &samples, end))
 }
 

@@ -16,7 +16,7 @@ fn possible() -> bool {
         .enable_all()
         .build()
         .unwrap();
-    let Some(obstacle) = runtime.block_on(plane::obstacle()) else {
+    let Some(obstacle) = runtime.block_on(testbed::obstacle()) else {
         return true;
     };
     assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{obstacle}");

@@ -45,7 +45,7 @@ pub struct Load {
     pub running: usize,
     /// Those whose deadline to be rolled back has passed.
     pub due: BTreeSet<String>,
-    /// How the primaries are doing, of all Canaries that are not being adopted or promoted.
+    /// How the primaries are doing, of all Canaries that are not being initialized or promoted.
     pub primaries: Share,
     /// How many running rollouts have a workload whose controller did not look at its spec yet.
     pub behind: Share,
@@ -74,15 +74,17 @@ pub enum Cause {
     Primaries(Share),
     /// The controllers do not keep up.
     Controllers(Share),
+    /// Not every rollout has been looked at since Curfew started, so how many are breached is not known yet.
+    Starting,
 }
 
 /// Whether a breach may be acted upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Passage {
+pub enum BreakerAnswer {
     /// It may.
-    Free,
+    Allow,
     /// Not before this moment, and then it is to be judged afresh.
-    Held(Timestamp, Cause),
+    Hold(Timestamp, Cause),
 }
 
 // === impl Breaker ===
@@ -94,18 +96,18 @@ impl Breaker {
         who: &str,
         deadline: Timestamp,
         load: &Load,
-        settings: canary_policy::Breaker,
+        settings: canary_policy::BreakerSettings,
         now: Timestamp,
-    ) -> Passage {
+    ) -> BreakerAnswer {
         if !settings.enabled {
             *self = Self::default();
-            return Passage::Free;
+            return BreakerAnswer::Allow;
         }
         let window = signed(settings.window);
         let limit = limit(load.running, settings);
         self.look(who, load, limit, settings, now);
         let (Some(open_since), Some(cause)) = (self.open_since, self.cause) else {
-            return Passage::Free;
+            return BreakerAnswer::Allow;
         };
         // Those that recovered or went away keep nobody waiting.
         self.waiting.retain(|waiting, _| load.due.contains(waiting));
@@ -125,11 +127,11 @@ impl Breaker {
         if now >= turn {
             self.waiting.remove(who);
             self.paid_until = Some(later(next, pause));
-            return Passage::Free;
+            return BreakerAnswer::Allow;
         }
         // Whoever is first may be gone by then, so everybody asks again before they are forgotten.
         let until = turn.max(later(now, LEAST_PAUSE)).min(later(now, LONGEST_PAUSE));
-        Passage::Held(until, cause)
+        BreakerAnswer::Hold(until, cause)
     }
 
     /// Why it is open, if it is; looks at the clock, since it closes by itself.
@@ -139,7 +141,7 @@ impl Breaker {
     }
 
     /// Whether it opens or goes on being open.
-    fn look(&mut self, who: &str, load: &Load, limit: usize, settings: canary_policy::Breaker, now: Timestamp) {
+    fn look(&mut self, who: &str, load: &Load, limit: usize, settings: canary_policy::BreakerSettings, now: Timestamp) {
         let window = signed(settings.window);
         for due in load.due.iter().map(String::as_str).chain([who]) {
             if !self.seen.contains_key(due) {
@@ -177,7 +179,7 @@ impl Breaker {
                 self.open_since = Some(now);
                 self.cause = Some(cause);
             }
-            None => self.close(now),
+            Some(Cause::Starting) | None => self.close(now),
         }
     }
 
@@ -192,7 +194,7 @@ impl Breaker {
 }
 
 /// How many breaches within a window are no sign of trouble.
-fn limit(running: usize, settings: canary_policy::Breaker) -> usize {
+fn limit(running: usize, settings: canary_policy::BreakerSettings) -> usize {
     let share = running.saturating_mul(usize::from(settings.percent)) / 100;
     share.max(usize::try_from(settings.min).unwrap_or(usize::MAX))
 }
@@ -233,6 +235,7 @@ impl std::fmt::Display for Cause {
             Self::Controllers(Share { troubled, of }) => {
                 write!(f, "the controllers have not looked at {troubled} of {of} workloads yet")
             }
+            Self::Starting => f.write_str("not every rollout has been looked at since Curfew started"),
         }
     }
 }
@@ -241,7 +244,7 @@ impl std::fmt::Display for Cause {
 mod tests {
     use super::*;
 
-    const SETTINGS: canary_policy::Breaker = canary_policy::Breaker {
+    const SETTINGS: canary_policy::BreakerSettings = canary_policy::BreakerSettings {
         enabled: true,
         min: 20,
         percent: 50,
@@ -274,7 +277,10 @@ mod tests {
         let mut breaker = Breaker::default();
         for index in 0..20 {
             let load = load(30, index..20);
-            assert_eq!(breaker.ask(&name(index), at(0), &load, SETTINGS, at(0)), Passage::Free);
+            assert_eq!(
+                breaker.ask(&name(index), at(0), &load, SETTINGS, at(0)),
+                BreakerAnswer::Allow
+            );
         }
         assert_eq!(breaker.state(at(0)), None);
     }
@@ -283,9 +289,12 @@ mod tests {
     fn half_of_many_rollouts_may_fail_at_once() {
         let mut breaker = Breaker::default();
         let all = load(100, 0..50);
-        assert_eq!(breaker.ask(&name(0), at(0), &all, SETTINGS, at(0)), Passage::Free);
+        assert_eq!(
+            breaker.ask(&name(0), at(0), &all, SETTINGS, at(0)),
+            BreakerAnswer::Allow
+        );
         let all = load(100, 0..51);
-        let held = Passage::Held(at(300), Cause::Breaches { count: 51, limit: 50 });
+        let held = BreakerAnswer::Hold(at(300), Cause::Breaches { count: 51, limit: 50 });
         assert_eq!(breaker.ask(&name(1), at(0), &all, SETTINGS, at(0)), held);
     }
 
@@ -302,8 +311,8 @@ mod tests {
             let due = load(running, next.iter().map(|(_, other)| *other).chain([index]));
             let deadline = at(-i64::try_from(index).expect("small"));
             match breaker.ask(&name(index), deadline, &due, SETTINGS, now) {
-                Passage::Free => free.push((second, index)),
-                Passage::Held(until, _) => {
+                BreakerAnswer::Allow => free.push((second, index)),
+                BreakerAnswer::Hold(until, _) => {
                     assert!(until > now);
                     next.push((until, index));
                 }
@@ -345,7 +354,7 @@ mod tests {
         let without_the_first = load(30, 1..21);
         assert_eq!(
             breaker.ask(&name(1), at(0), &without_the_first, SETTINGS, at(300)),
-            Passage::Free
+            BreakerAnswer::Allow
         );
     }
 
@@ -355,18 +364,21 @@ mod tests {
         let all = load(30, 0..21);
         breaker.ask(&name(0), at(0), &all, SETTINGS, at(0));
         breaker.ask(&name(1), at(0), &all, SETTINGS, at(299));
-        assert_eq!(breaker.ask(&name(0), at(0), &all, SETTINGS, at(300)), Passage::Free);
+        assert_eq!(
+            breaker.ask(&name(0), at(0), &all, SETTINGS, at(300)),
+            BreakerAnswer::Allow
+        );
     }
 
     #[test]
     fn a_breaker_that_is_switched_off_holds_nobody() {
         let mut breaker = Breaker::default();
-        let off = canary_policy::Breaker {
+        let off = canary_policy::BreakerSettings {
             enabled: false,
             ..SETTINGS
         };
         let all = load(500, 0..500);
-        assert_eq!(breaker.ask(&name(0), at(0), &all, off, at(0)), Passage::Free);
+        assert_eq!(breaker.ask(&name(0), at(0), &all, off, at(0)), BreakerAnswer::Allow);
     }
 
     #[test]
@@ -387,7 +399,7 @@ mod tests {
             let passage = breaker.ask(&name(0), at(0), &troubled, SETTINGS, at(0));
             assert_eq!(
                 passage,
-                cause.map_or(Passage::Free, |cause| Passage::Held(at(300), cause))
+                cause.map_or(BreakerAnswer::Allow, |cause| BreakerAnswer::Hold(at(300), cause))
             );
         }
         let mut breaker = Breaker::default();
@@ -400,14 +412,17 @@ mod tests {
         let calm = load(10, 0..1);
         assert!(matches!(
             breaker.ask(&name(0), at(0), &calm, SETTINGS, at(400)),
-            Passage::Held(..)
+            BreakerAnswer::Hold(..)
         ));
-        assert_eq!(breaker.ask(&name(0), at(0), &calm, SETTINGS, at(600)), Passage::Free);
+        assert_eq!(
+            breaker.ask(&name(0), at(0), &calm, SETTINGS, at(600)),
+            BreakerAnswer::Allow
+        );
     }
 
     #[test]
     fn absurd_settings_do_no_harm() {
-        let absurd = canary_policy::Breaker {
+        let absurd = canary_policy::BreakerSettings {
             enabled: true,
             min: 0,
             percent: 0,
@@ -415,6 +430,6 @@ mod tests {
         };
         let mut breaker = Breaker::default();
         let passage = breaker.ask(&name(0), at(0), &load(1, 0..1), absurd, at(0));
-        assert!(matches!(passage, Passage::Held(..)));
+        assert!(matches!(passage, BreakerAnswer::Hold(..)));
     }
 }

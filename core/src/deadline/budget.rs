@@ -13,11 +13,11 @@ const PAYBACK: i32 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Course {
     /// It is not as ready as Flagger needs it, and that counts.
-    Unready,
+    Accruing,
     /// It is ready.
-    Ready,
+    Recovering,
     /// Neither counts nor pays back.
-    Frozen,
+    Paused,
 }
 
 /// Unready time spent, and how it is changing.
@@ -49,9 +49,9 @@ impl Budget {
     pub fn spent_at(&self, now: Timestamp) -> SignedDuration {
         let passed = now.duration_since(self.since).max(SignedDuration::ZERO);
         match self.course {
-            Course::Unready => self.spent.saturating_add(passed),
-            Course::Ready => self.spent.saturating_sub(passed / PAYBACK).max(SignedDuration::ZERO),
-            Course::Frozen => self.spent,
+            Course::Accruing => self.spent.saturating_add(passed),
+            Course::Recovering => self.spent.saturating_sub(passed / PAYBACK).max(SignedDuration::ZERO),
+            Course::Paused => self.spent,
         }
     }
 
@@ -72,8 +72,8 @@ impl Budget {
     #[must_use]
     pub fn reaches(&self, share: SignedDuration) -> Option<Timestamp> {
         match self.course {
-            Course::Unready => self.since.checked_add(share.saturating_sub(self.spent)).ok(),
-            Course::Ready | Course::Frozen => None,
+            Course::Accruing => self.since.checked_add(share.saturating_sub(self.spent)).ok(),
+            Course::Recovering | Course::Paused => None,
         }
     }
 }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_target_that_is_never_ready_fails_at_its_deadline() {
-        let budget = Budget::new(Course::Unready, at(100));
+        let budget = Budget::new(Course::Accruing, at(100));
         assert_eq!(budget.reaches(SECOND * 60), Some(at(160)));
         assert_eq!(budget.spent_at(at(160)), SECOND * 60);
     }
@@ -101,7 +101,7 @@ mod tests {
     fn ready_time_pays_back_a_quarter_and_never_more_than_was_spent() {
         let budget = Budget {
             spent: SECOND * 20,
-            course: Course::Ready,
+            course: Course::Recovering,
             since: at(0),
         };
         assert_eq!(budget.spent_at(at(40)), SECOND * 10);
@@ -113,29 +113,36 @@ mod tests {
     fn frozen_time_does_neither() {
         let budget = Budget {
             spent: SECOND * 20,
-            course: Course::Frozen,
+            course: Course::Paused,
             since: at(0),
         };
         assert_eq!(budget.spent_at(at(1000)), SECOND * 20);
         assert_eq!(
-            budget.turn(Course::Unready, at(1000)).reaches(SECOND * 60),
+            budget.turn(Course::Accruing, at(1000)).reaches(SECOND * 60),
             Some(at(1040))
         );
     }
 
     #[test]
     fn the_same_course_leaves_the_start_alone() {
-        let budget = Budget::new(Course::Unready, at(0));
-        assert_eq!(budget.turn(Course::Unready, at(30)), budget);
+        let budget = Budget::new(Course::Accruing, at(0));
+        assert_eq!(budget.turn(Course::Accruing, at(30)), budget);
     }
 
     #[test]
     fn flapping_more_than_a_fifth_of_the_time_reaches_any_deadline() {
         // docs/flagger.md#f5: 3 s up, 6 s down, deadline 25 s.
-        let mut budget = Budget::new(Course::Unready, at(0));
+        let mut budget = Budget::new(Course::Accruing, at(0));
         let mut now = 0;
         while budget.spent_at(at(now)) < SECOND * 25 {
-            budget = budget.turn(if now % 9 < 6 { Course::Unready } else { Course::Ready }, at(now));
+            budget = budget.turn(
+                if now % 9 < 6 {
+                    Course::Accruing
+                } else {
+                    Course::Recovering
+                },
+                at(now),
+            );
             now += 1;
             assert!(now < 60, "never reached");
         }
@@ -148,9 +155,9 @@ mod tests {
             steps in proptest::collection::vec((0u8..3, 0u32..5_000), 1..40),
             extra in 1u32..5,
         ) {
-            let course = |kind| match kind { 0 => Course::Unready, 1 => Course::Ready, _ => Course::Frozen };
+            let course = |kind| match kind { 0 => Course::Accruing, 1 => Course::Recovering, _ => Course::Paused };
             let millis = |ms: u32| SignedDuration::from_millis(i64::from(ms) * i64::from(4 * extra));
-            let (mut seldom, mut often) = (Budget::new(Course::Ready, at(0)), Budget::new(Course::Ready, at(0)));
+            let (mut seldom, mut often) = (Budget::new(Course::Recovering, at(0)), Budget::new(Course::Recovering, at(0)));
             let mut now = at(0);
             for (kind, length) in steps {
                 seldom = seldom.turn(course(kind), now);
@@ -166,10 +173,10 @@ mod tests {
         fn the_budget_is_never_negative_and_never_above_the_time_that_passed(
             steps in proptest::collection::vec((0u8..3, 0i64..100), 0..40),
         ) {
-            let mut budget = Budget::new(Course::Unready, at(0));
+            let mut budget = Budget::new(Course::Accruing, at(0));
             let mut now = 0;
             for (kind, seconds) in steps {
-                let course = match kind { 0 => Course::Unready, 1 => Course::Ready, _ => Course::Frozen };
+                let course = match kind { 0 => Course::Accruing, 1 => Course::Recovering, _ => Course::Paused };
                 budget = budget.turn(course, at(now));
                 now += seconds;
                 let spent = budget.spent_at(at(now));

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     budget::Course,
     limits::{Limit, Limits},
-    observe::{Observation, Standing, TargetSeen},
+    observe::{Lifecycle, Observation, TargetState},
     stamp::{Rollout, Stamp},
 };
 use crate::{flagger::phase::Phase, policy::canary_policy::Action};
@@ -19,7 +19,7 @@ const THROTTLED_EVENTS: SignedDuration = SignedDuration::from_secs(300);
 /// A clock of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Clock {
-    /// How long the adoption of a workload may take before it must be held.
+    /// How long the initialization of a workload may take before it must be held.
     Initialization,
     /// How long the target may be less ready than Flagger needs it to advance.
     Readiness,
@@ -96,7 +96,7 @@ impl Clock {
     #[must_use]
     pub fn read(self, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Option<Reading> {
         let Limit { action, limit } = limits.of_clock(self);
-        if action == Action::Off {
+        if action == Action::Disabled {
             return None;
         }
         let Set { deadline, warn_at } = match self {
@@ -112,7 +112,7 @@ impl Clock {
         }?;
         // The phase may allow less than the policy.
         let action = match action {
-            Action::RollBack if !seen.phase.can_roll_back() || seen.standing != Standing::Live => Action::Report,
+            Action::RollBack if !seen.phase.can_roll_back() || seen.lifecycle != Lifecycle::Live => Action::Report,
             Action::Hold if !seen.can_be_held() => Action::Report,
             action => action,
         };
@@ -140,12 +140,12 @@ fn plain(start: Timestamp, limit: SignedDuration) -> Option<Set> {
     })
 }
 
-/// Flagger fails an adoption whose primary does not get ready in time, and scales the live workload to 0
+/// Flagger fails an initialization whose primary does not get ready in time, and scales the live workload to 0
 /// (`docs/flagger.md#f8`): the deadline is before that.
 fn initialization(seen: &Observation) -> Option<Set> {
-    let adoption = seen.adoption.filter(|_| seen.is_live())?;
+    let initialization = seen.initialization.filter(|_| seen.is_live())?;
     Some(Set {
-        deadline: adoption.hold_by.or(adoption.told_at)?,
+        deadline: initialization.hold_by.or(initialization.reported_at)?,
         warn_at: None,
     })
 }
@@ -185,7 +185,7 @@ fn gate(seen: &Observation, stamp: &Stamp, limit: SignedDuration, now: Timestamp
 fn stall(seen: &Observation, stamp: &Stamp, limit: SignedDuration, limits: &Limits, now: Timestamp) -> Option<Set> {
     let rollout = stamp.rollout.as_ref()?;
     // Of a kind whose readiness nobody here can see, this is all that can be told.
-    let may_advance = seen.target == TargetSeen::Ready || seen.foreign;
+    let may_advance = seen.target == TargetState::Ready || seen.foreign;
     if !seen.is_progressing() || seen.behind_gate() || !may_advance {
         return None;
     }
@@ -198,9 +198,9 @@ fn stall(seen: &Observation, stamp: &Stamp, limit: SignedDuration, limits: &Limi
 /// and no approval was asked for.
 fn could_advance_since(seen: &Observation, rollout: &Rollout, now: Timestamp) -> Timestamp {
     let ready_since = match rollout.budget.course {
-        Course::Ready => rollout.budget.since,
-        Course::Unready | Course::Frozen if seen.foreign => rollout.progressed_at,
-        Course::Unready | Course::Frozen => now,
+        Course::Recovering => rollout.budget.since,
+        Course::Accruing | Course::Paused if seen.foreign => rollout.progressed_at,
+        Course::Accruing | Course::Paused => now,
     };
     rollout.progressed_at.max(ready_since)
 }
@@ -215,7 +215,7 @@ fn silence(seen: &Observation, limit: SignedDuration) -> Option<Set> {
 /// While the target is not ready, Flagger writes Events only, and after 25 of them about one object its client passes on
 /// no more than one in five minutes (`docs/flagger.md#signs-of-life`).
 fn silence_limit(seen: &Observation, limit: SignedDuration, limits: &Limits) -> SignedDuration {
-    if seen.target == TargetSeen::Ready {
+    if seen.target == TargetState::Ready {
         limit
     } else {
         limit.max(THROTTLED_EVENTS.saturating_add(limits.interval))
@@ -243,7 +243,7 @@ fn rollout(seen: &Observation, stamp: &Stamp, limit: SignedDuration, warn_at_per
 }
 
 fn suspended(seen: &Observation, stamp: &Stamp, limit: SignedDuration) -> Option<Set> {
-    if seen.standing != Standing::Suspended || !seen.on_canary {
+    if seen.lifecycle != Lifecycle::Suspended || !seen.on_canary {
         return None;
     }
     plain(stamp.suspended_since?, limit)

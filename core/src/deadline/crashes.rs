@@ -133,7 +133,7 @@ mod tests {
             created: None,
             ready,
             since: None,
-            trouble: None,
+            failure: None,
             containers: vec![ContainerSeen {
                 name: "app".to_owned(),
                 ready,

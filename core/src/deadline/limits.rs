@@ -8,7 +8,7 @@ use super::Clock;
 use crate::{
     flagger::{canary::Canary, duration, effective::Effective},
     policy::{
-        EnforcementPolicy, Guard, Policies, ROLLOUT_DEADLINE, Subject,
+        EnforcementPolicy, ExemptionScope, Policies, ROLLOUT_DEADLINE, Subject,
         canary_policy::{Action, Enforcement},
     },
 };
@@ -16,9 +16,9 @@ use crate::{
 /// The least time without a sign of life that counts as silence.
 const LEAST_SILENCE: SignedDuration = SignedDuration::from_mins(1);
 /// Looks that Flagger may miss before it counts as silent.
-const MISSED_LOOKS: i32 = 3;
+const MISSED_CHECKS: i32 = 3;
 /// Looks without progress before a rollout counts as stalled.
-const STALLED_LOOKS: i32 = 10;
+const STALLED_CHECKS: i32 = 10;
 
 /// The limits of one Canary's clocks and what happens at each deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +33,7 @@ pub struct Limits {
     pub crash_restarts: u32,
     /// Whether Curfew may itself end a rollout when Flagger is down.
     pub last_resort: bool,
-    /// The adoption of a workload; it measures by Flagger's own deadline.
+    /// The initialization of a workload; it measures by Flagger's own deadline.
     pub initialization: Limit,
     /// Unready time.
     pub readiness: Limit,
@@ -82,9 +82,9 @@ impl Limits {
         };
         let hook_time = signed(effective.hook_time);
         let silence = LEAST_SILENCE
-            .max(interval.saturating_mul(MISSED_LOOKS))
+            .max(interval.saturating_mul(MISSED_CHECKS))
             .saturating_add(hook_time);
-        let stall = deadline.max(interval.saturating_mul(STALLED_LOOKS));
+        let stall = deadline.max(interval.saturating_mul(STALLED_CHECKS));
         Self {
             mode: policy.mode,
             warn_at_percent: policy.warn_at_percent,
@@ -127,7 +127,7 @@ impl Limits {
         };
         let policy = policies.applying(subject);
         let limits = Self::of(canary, &policy.spec.enforcement);
-        if policy.exemption(subject, Guard::Enforcement, now).is_some() {
+        if policy.exemption(subject, ExemptionScope::Enforcement, now).is_some() {
             limits.off()
         } else {
             limits
@@ -138,7 +138,7 @@ impl Limits {
     #[must_use]
     pub fn off(self) -> Self {
         Self {
-            mode: Enforcement::Off,
+            mode: Enforcement::Disabled,
             ..self
         }
     }

@@ -3,16 +3,16 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    adoption::adoption,
+    accrual::{Gap, running, unready},
     budget::Course,
-    counted::{Gap, running, unready},
-    follow::{carry_forward, recalled_breach},
-    looks::look_margin,
+    flagger_timing::check_margin,
+    initialization::initialization,
     pods::PodSeen,
     remedy::OURS,
     revision::Revision,
     stamp::{Rollout, Stamp},
-    target::{controllers_behind, target_seen},
+    target::{controllers_behind, target_state},
+    tracking::{carry_forward, recalled_breach},
 };
 use crate::flagger::{
     canary::Canary,
@@ -23,11 +23,11 @@ use crate::flagger::{
 };
 
 /// What is given to Flagger on top of an interval to look at its target.
-pub(super) const LOOK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
+pub(super) const CHECK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// A Canary and what belongs to it, from the caches or freshly read.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene<'a> {
+pub struct Objects<'a> {
     /// The Canary.
     pub canary: &'a Canary,
     /// The workload that it targets; none if it is not there or is no Deployment or `DaemonSet`.
@@ -39,12 +39,12 @@ pub struct Scene<'a> {
     /// The last Event that Flagger wrote about the Canary, if one was seen.
     pub last_event: Option<Timestamp>,
     /// What is known beyond these.
-    pub surroundings: Surroundings,
+    pub evidence: FlaggerEvidence,
 }
 
-// === impl Scene ===
+// === impl Objects ===
 
-impl Scene<'_> {
+impl Objects<'_> {
     /// The last time that Flagger wrote the status or an Event. One from the future is some other machine's clock, or a
     /// forgery.
     #[must_use]
@@ -57,7 +57,7 @@ impl Scene<'_> {
 /// What is known of Flagger itself and of the routes. The evidence is looked up for the last resort alone, and what is not
 /// known for certain is false.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Surroundings {
+pub struct FlaggerEvidence {
     /// There is evidence that Flagger is down, and no Canary shows a sign of life.
     pub flagger_down: bool,
     /// The provider's routes were read back, and all traffic goes to the primary.
@@ -89,9 +89,9 @@ pub struct Observation {
     /// Whether its target is of a kind that Curfew does not look at, such as Knative's Service.
     pub foreign: bool,
     /// Whether the user holds it (`spec.suspend`), or it is being deleted.
-    pub standing: Standing,
+    pub lifecycle: Lifecycle,
     /// How the target is doing.
-    pub target: TargetSeen,
+    pub target: TargetState,
     /// Whether Kubernetes strips the condition that the lever on the target would set (`docs/flagger.md#l10`).
     pub no_deadline: bool,
     /// Whether the target carries the condition that Curfew set on it (`docs/flagger.md#l1`).
@@ -103,7 +103,7 @@ pub struct Observation {
     /// Whether a `confirm-traffic-increase` hook may hold the traffic.
     pub traffic_gate: bool,
     /// Whether one of Flagger's looks may be held by a hook.
-    pub hook: Hook,
+    pub hook_window: HookWindow,
     /// Whether traffic or pods are on the canary.
     pub on_canary: bool,
     /// Whether by its pods the target has long been ready, although its own status does not say so: its controller does not
@@ -117,10 +117,10 @@ pub struct Observation {
     pub primary_ready: bool,
     /// Whether a `ScaledObject` sets the target's replicas.
     pub scaled_object: bool,
-    /// How the adoption of the workload goes, while it is being adopted.
-    pub adoption: Option<Adoption>,
+    /// How the initialization of the workload goes, while it is being initialized.
+    pub initialization: Option<Initialization>,
     /// What is known beyond the Canary's own objects.
-    pub surroundings: Surroundings,
+    pub evidence: FlaggerEvidence,
 }
 
 // === impl Observation ===
@@ -129,7 +129,7 @@ impl Observation {
     /// Whether nobody holds it and it is not being deleted.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.standing == Standing::Live
+        self.lifecycle == Lifecycle::Live
     }
 
     /// Whether the clocks of the canary's pods run.
@@ -144,35 +144,35 @@ impl Observation {
         self.running && self.is_live() && self.phase == Phase::Progressing
     }
 
-    /// Whether the adoption can be held: there is something to lose, and the primary has the conditions to renew.
+    /// Whether the initialization can be held: there is something to lose, and the primary has the conditions to renew.
     #[must_use]
     pub fn can_be_held(&self) -> bool {
-        let to_hold = |adoption: Adoption| adoption.target_serves && adoption.hold_by.is_some();
-        self.kind == Some(Kind::Deployment) && self.adoption.is_some_and(to_hold)
+        let to_hold = |initialization: Initialization| initialization.target_serves && initialization.hold_by.is_some();
+        self.kind == Some(Kind::Deployment) && self.initialization.is_some_and(to_hold)
     }
 
     /// Whether a gate may hold the traffic: it has such a hook, and nothing else is in its way.
     #[must_use]
     pub fn behind_gate(&self) -> bool {
-        self.traffic_gate && self.phase == Phase::Progressing && self.target == TargetSeen::Ready
+        self.traffic_gate && self.phase == Phase::Progressing && self.target == TargetState::Ready
     }
 }
 
-/// How the adoption of a live workload goes.
+/// How the initialization of a live workload goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Adoption {
+pub struct Initialization {
     /// Whether the live workload still serves.
     pub target_serves: bool,
     /// When it must be held at the latest; none while the primary is ready, or not there.
     pub hold_by: Option<Timestamp>,
     /// When it has taken as long as the deadline, and a few of Flagger's looks on top, where nothing says that it must be held.
-    pub told_at: Option<Timestamp>,
+    pub reported_at: Option<Timestamp>,
 }
 
 /// Whether a hook may hold one of Flagger's looks, which began with a ready target and writes what it found then when the
 /// hook has answered (`docs/flagger.md#hooks`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Hook {
+pub enum HookWindow {
     /// There is none, or no look ever got as far as that.
     None,
     /// Not after this moment, if the target stays unready: Flagger calls no hook while it is.
@@ -183,7 +183,7 @@ pub enum Hook {
 
 /// Whether anybody may act on a Canary at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Standing {
+pub enum Lifecycle {
     /// It is live.
     Live,
     /// `spec.suspend`.
@@ -194,7 +194,7 @@ pub enum Standing {
 
 /// How the target stands against what Flagger needs to advance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TargetSeen {
+pub enum TargetState {
     /// Flagger would go on.
     Ready,
     /// Flagger waits for the target, and the time counts.
@@ -216,8 +216,8 @@ pub enum TargetSeen {
 ///
 /// `before` is what is remembered, or [`Stamp::recall`]ed on a first look.
 #[must_use]
-pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation, Stamp) {
-    let Scene { canary, target, .. } = scene;
+pub fn observe(objects: Objects<'_>, before: &Stamp, now: Timestamp) -> (Observation, Stamp) {
+    let Objects { canary, target, .. } = objects;
     let effective = Effective::of(canary);
     let mut stamp = before.clone();
     // Flagger always writes when it began; what does not say so is nobody's rollout.
@@ -228,41 +228,41 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
         .and_then(|promoted| promoted.rollout_started);
     let is_running = canary.status.phase.rank().is_some() && began.is_some();
     let mut synced = false;
-    let mut seen = TargetSeen::Missing;
-    let mut hook = Hook::None;
-    let mut last_sign = scene.sign_of_life(now);
-    let is_suspended = standing(canary) == Standing::Suspended;
+    let mut seen = TargetState::Missing;
+    let mut hook_window = HookWindow::None;
+    let mut last_sign = objects.sign_of_life(now);
+    let is_suspended = lifecycle(canary) == Lifecycle::Suspended;
 
     if is_running && let Some(promoted) = &canary.status.promoted {
         // While the target is not there, its template is taken to be what it was.
         let known = before.rollout.as_ref().map(|rollout| rollout.revision.template);
         let template = target.map(|target| target.template).or(known).unwrap_or_default();
         let live = Revision::of(canary, template);
-        let mut rollout = carry_forward(scene, promoted, before.rollout.as_ref(), &live, now);
+        let mut rollout = carry_forward(objects, promoted, before.rollout.as_ref(), &live, now);
         if before.rollout.is_none() {
             rollout.breach = recalled_breach(before, &rollout, &effective);
         }
         synced = rollout.revision == live;
-        let gap = Gap::found(before, &rollout, scene, synced, now);
-        rollout.looked_at = now;
+        let gap = Gap::found(before, &rollout, objects, synced, now);
+        rollout.observed_at = now;
         rollout.generation = canary.metadata.generation;
         // A lever of ours sets back what Flagger wrote (docs/flagger.md#l6).
-        rollout.last_sign = rollout.last_sign.max(scene.sign_of_life(now));
+        rollout.last_sign = rollout.last_sign.max(objects.sign_of_life(now));
         last_sign = rollout.last_sign;
-        seen = target_seen(scene, &effective, &rollout, now);
+        seen = target_state(objects, &effective, &rollout, now);
         // When since the last look it was suspended, nobody knows: the news may have been on its way for a while.
         let since = match &before.rollout {
-            Some(looked) if is_suspended && before.suspended_since.is_none() => looked.looked_at,
+            Some(looked) if is_suspended && before.suspended_since.is_none() => looked.observed_at,
             Some(_) | None => now,
         };
         let turned = if gap.is_some() { now } else { since };
-        rollout.budget = unready(&rollout, gap, scene, &effective, seen, turned);
+        rollout.budget = unready(&rollout, gap, objects, &effective, seen, turned);
         rollout.running = running(rollout.running, gap, canary, turned);
-        if let Some(pods) = scene.pods {
+        if let Some(pods) = objects.pods {
             rollout.crashes.note(pods, rollout.started_at, synced);
         }
-        hook = hook_seen(&rollout, &effective, scene.surroundings.canaries);
-        if seen == TargetSeen::Ready && !rollout.was_ready {
+        hook_window = window_of_hooks(&rollout, &effective, objects.evidence.canaries);
+        if seen == TargetState::Ready && !rollout.was_ready {
             rollout.was_ready = true;
             stamp.note_ready_after(now.duration_since(rollout.revision_since));
         }
@@ -272,79 +272,79 @@ pub fn observe(scene: Scene<'_>, before: &Stamp, now: Timestamp) -> (Observation
     let observation = Observation {
         last_sign,
         synced,
-        hook,
-        ..observation(scene, &effective, is_running, seen, now)
+        hook_window,
+        ..observation(objects, &effective, is_running, seen, now)
     };
     (observation, stamp)
 }
 
 fn observation(
-    scene: Scene<'_>,
+    objects: Objects<'_>,
     effective: &Effective,
     running: bool,
-    seen: TargetSeen,
+    seen: TargetState,
     now: Timestamp,
 ) -> Observation {
-    let Scene {
+    let Objects {
         canary,
         target,
         primary,
         pods: _,
         last_event: _,
-        surroundings,
-    } = scene;
+        evidence,
+    } = objects;
     let (spec, status) = (&canary.spec, &canary.status);
     let phase_since = status.promoted.as_ref().and_then(|promoted| promoted.phase_started);
-    let adopting = matches!(status.phase, Phase::None | Phase::Initializing);
+    let initializing = matches!(status.phase, Phase::None | Phase::Initializing);
     Observation {
         phase: status.phase.clone(),
         applied: status.last_applied_spec.clone(),
         phase_since,
         status_written: status.last_transition_time,
-        last_sign: scene.sign_of_life(now),
+        last_sign: objects.sign_of_life(now),
         running,
         kind: target.map(|target| target.kind),
         service: is_service(canary),
         foreign: !is_service(canary) && !matches!(spec.target.kind.as_str(), "Deployment" | "DaemonSet"),
-        standing: standing(canary),
+        lifecycle: lifecycle(canary),
         target: seen,
         no_deadline: target.is_some_and(Workload::has_no_deadline),
         lever_stands: target.is_some_and(lever_stands),
         synced: false,
-        hook: Hook::None,
+        hook_window: HookWindow::None,
         skip_analysis: effective.skip_analysis,
         traffic_gate: spec
             .analysis
             .as_ref()
             .is_some_and(|analysis| analysis.has_hook("confirm-traffic-increase")),
         on_canary: status.canary_weight > 0 || (running && target.is_some_and(|target| target.wanted > 0)),
-        controllers_behind: seen == TargetSeen::Unready && controllers_behind(scene, effective, now),
+        controllers_behind: seen == TargetState::Unready && controllers_behind(objects, effective, now),
         ended_by_us: status.phase == Phase::Failed
             && (status.promoted.as_ref()).is_some_and(|promoted| promoted.message.starts_with(OURS)),
         untouched: status.canary_weight == 0 && status.iterations == 0,
         primary_ready: primary
             .is_some_and(|primary| readiness(primary, effective.primary_ready_threshold) == Readiness::Ready),
         scaled_object: (spec.autoscaler.as_ref()).is_some_and(|autoscaler| autoscaler.kind == "ScaledObject"),
-        adoption: adopting.then(|| adoption(canary, target, primary, effective)),
-        surroundings,
+        initialization: initializing.then(|| initialization(canary, target, primary, effective)),
+        evidence,
     }
 }
 
 /// Until when a look that a hook holds may go on, by what is known of the target.
-fn hook_seen(rollout: &Rollout, effective: &Effective, canaries: usize) -> Hook {
+fn window_of_hooks(rollout: &Rollout, effective: &Effective, canaries: usize) -> HookWindow {
     // Under skipAnalysis a look ends before it would call a hook.
     let calls_hooks = !effective.skip_analysis && !effective.hook_time.is_zero();
-    if !calls_hooks || !(rollout.was_ready || rollout.budget.course == Course::Ready) {
-        return Hook::None;
+    if !calls_hooks || !(rollout.was_ready || rollout.budget.course == Course::Recovering) {
+        return HookWindow::None;
     }
     let held = SignedDuration::try_from(effective.hook_time).unwrap_or(SignedDuration::MAX);
     let end = rollout
         .budget
         .since
-        .checked_add(held.saturating_add(look_margin(canaries)));
+        .checked_add(held.saturating_add(check_margin(canaries)));
     match (rollout.budget.course, end) {
-        (Course::Unready, Ok(end)) => Hook::Until(end),
-        (Course::Unready, Err(_)) | (Course::Ready | Course::Frozen, _) => Hook::May,
+        (Course::Accruing, Ok(end)) => HookWindow::Until(end),
+        (Course::Accruing, Err(_)) | (Course::Recovering | Course::Paused, _) => HookWindow::May,
     }
 }
 
@@ -360,12 +360,12 @@ pub fn is_service(canary: &Canary) -> bool {
     canary.spec.target.kind == "Service" && canary.spec.target.api_version == "v1"
 }
 
-pub(super) fn standing(canary: &Canary) -> Standing {
+pub(super) fn lifecycle(canary: &Canary) -> Lifecycle {
     if canary.metadata.deletion_timestamp.is_some() {
-        Standing::Deleted
+        Lifecycle::Deleted
     } else if canary.spec.suspend {
-        Standing::Suspended
+        Lifecycle::Suspended
     } else {
-        Standing::Live
+        Lifecycle::Live
     }
 }

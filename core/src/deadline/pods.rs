@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
-use super::trouble::Trouble;
+use super::pod_failure::PodFailure;
 
 /// One pod of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,7 +17,7 @@ pub struct PodSeen {
     /// The last change of its `Ready` condition.
     pub since: Option<Timestamp>,
     /// What keeps it from being ready, if it says so; of a ready pod, how a container failed before.
-    pub trouble: Option<Trouble>,
+    pub failure: Option<PodFailure>,
     /// Its containers, for the crash clock.
     pub containers: Vec<ContainerSeen>,
 }
@@ -54,27 +54,30 @@ impl From<&Pod> for PodSeen {
         let containers = status.container_statuses.unwrap_or_default();
         let inits = status.init_container_statuses.unwrap_or_default();
         let unscheduled = condition("PodScheduled").filter(|condition| condition.status == "False");
-        let trouble = if is_ready {
-            containers.iter().filter_map(Trouble::before).max_by_key(Trouble::rank)
+        let failure = if is_ready {
+            containers
+                .iter()
+                .filter_map(PodFailure::before)
+                .max_by_key(PodFailure::rank)
         } else {
             let inits = inits.iter().filter(|init| holds_up(init));
             inits
-                .map(|init| Trouble::of_init(init, is_sidecar(pod, &init.name)))
+                .map(|init| PodFailure::of_init(init, is_sidecar(pod, &init.name)))
                 .chain(
                     containers
                         .iter()
                         .filter(|container| !container.ready)
-                        .map(Trouble::of_unready),
+                        .map(PodFailure::of_unready),
                 )
-                .max_by_key(Trouble::rank)
-                .or_else(|| unscheduled.map(|condition| Trouble::of_condition(condition, "Unscheduled")))
+                .max_by_key(PodFailure::rank)
+                .or_else(|| unscheduled.map(|condition| PodFailure::of_condition(condition, "Unscheduled")))
                 // A readiness gate, for one.
                 .or_else(|| {
                     ready
                         .filter(|it| it.reason.is_some())
-                        .map(|it| Trouble::of_condition(it, ""))
+                        .map(|it| PodFailure::of_condition(it, ""))
                 })
-                .or_else(|| status.reason.map(|reason| Trouble::of_pod(&reason, status.message)))
+                .or_else(|| status.reason.map(|reason| PodFailure::of_pod(&reason, status.message)))
         };
         Self {
             containers: containers
@@ -88,7 +91,7 @@ impl From<&Pod> for PodSeen {
             since: ready
                 .and_then(|condition| condition.last_transition_time.as_ref())
                 .map(|time| time.0),
-            trouble,
+            failure,
         }
     }
 }
@@ -263,7 +266,7 @@ pub(super) mod tests {
             created: at(0),
             ready,
             since: since.and_then(at),
-            trouble: None,
+            failure: None,
             containers: Vec::new(),
         };
         let (up, down) = (|s| seen(true, Some(s)), |s| seen(false, Some(s)));

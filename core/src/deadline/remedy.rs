@@ -5,9 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Clock,
     breaker::Cause,
-    judge::{Judgement, State},
+    evaluate::{Evaluation, RolloutState},
     limits::Limits,
-    observe::{Hook, Observation, TargetSeen},
+    observe::{HookWindow, Observation, TargetState},
     revision::Revision,
     stamp::{Breach, Stamp},
     verdict::{Outcome, RemedyName},
@@ -25,10 +25,10 @@ pub enum Remedy {
     /// Tell that a deadline has passed, and leave it at that.
     Report(Breach),
     /// A deadline has passed, but this is not the moment to act.
-    Withhold(Breach, Withheld),
+    Withhold(Breach, Guard),
     /// Hand Flagger the verdict, and hand it over again until the phase moves.
     RollBack(Breach, Levers),
-    /// Give the adoption more time, before Flagger takes the live workload away.
+    /// Give the initialization more time, before Flagger takes the live workload away.
     Hold(Breach),
     /// End the rollout in Flagger's place: it was handed the verdict, and it is down.
     LastResort(Breach),
@@ -42,14 +42,14 @@ pub enum Remedy {
 
 /// Why a breach is not acted upon yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Withheld {
+pub enum Guard {
     /// The live template is not the one that Flagger took up: a fix was pushed, and until this moment Flagger may
     /// take it up.
     FixPushed(Timestamp),
     /// The rollout was found running; until this moment Flagger may still take up another template.
     Unproven(Timestamp),
     /// Flagger does not look at the canary now, and would find the verdict when all may be well again.
-    NotLooking(TargetSeen),
+    NotLooking(TargetState),
     /// The target's pods cannot be looked at.
     Blind,
     /// What Flagger reads may not be written.
@@ -61,12 +61,12 @@ pub enum Withheld {
     /// A watch has been silent for so long.
     Stale(SignedDuration),
     /// The breaker is open, until this moment at the least; why, unless not every rollout was looked at yet.
-    Breaker(Timestamp, Option<Cause>),
+    Breaker(Timestamp, Cause),
 }
 
 /// A reason to withhold, whatever its moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WithheldKind {
+pub enum GuardKind {
     /// A fix was pushed.
     FixPushed,
     /// The rollout was found running.
@@ -110,22 +110,22 @@ pub enum TargetLever {
     Later(Option<Timestamp>),
 }
 
-/// What the judgement asks to be done. What it only asks to be told stands in [`Judgement::reports`].
+/// What the evaluation asks to be done. What it only asks to be told stands in [`Evaluation::reports`].
 #[must_use]
-pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+pub fn remedy(evaluation: &Evaluation, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
     // A lever without a verdict was left by a process that was ended between the two. It is bound to nothing
     // (docs/flagger.md#l9): unless the rollout has breached, it would fail whatever comes next.
     let orphaned = seen.running && seen.lever_stands;
     let requested = requested(stamp) || left_over(seen, stamp) || orphaned;
-    match (judgement.state, requested) {
-        (State::Breached(breach), true)
-            if wants_evidence(judgement, seen, stamp, limits, now)
-                && seen.surroundings.flagger_down
-                && seen.surroundings.routes_on_primary =>
+    match (evaluation.state, requested) {
+        (RolloutState::Breached(breach), true)
+            if wants_evidence(evaluation, seen, stamp, limits, now)
+                && seen.evidence.flagger_down
+                && seen.evidence.routes_on_primary =>
         {
             Remedy::LastResort(breach)
         }
-        (State::Breached(breach), requested) => {
+        (RolloutState::Breached(breach), requested) => {
             let wanted = roll_back(breach, seen, stamp, now);
             match wanted {
                 Remedy::RollBack(..) | Remedy::None => wanted,
@@ -136,8 +136,8 @@ pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: 
         (_, true) if seen.ended_by_us => Remedy::FinishLastResort,
         (_, true) if seen.phase == Phase::Failed => Remedy::Confirm,
         (_, true) => Remedy::Withdraw,
-        (State::Holding(breach), false) => Remedy::Hold(breach),
-        (State::Idle | State::Running | State::Frozen, false) => Remedy::None,
+        (RolloutState::Holding(breach), false) => Remedy::Hold(breach),
+        (RolloutState::Idle | RolloutState::Running | RolloutState::Paused, false) => Remedy::None,
     }
 }
 
@@ -148,13 +148,13 @@ pub fn remedy(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: 
 /// the primary serves, and nothing else would scale the target up again.
 #[must_use]
 pub fn wants_evidence(
-    judgement: &Judgement,
+    evaluation: &Evaluation,
     seen: &Observation,
     stamp: &Stamp,
     limits: &Limits,
     now: Timestamp,
 ) -> bool {
-    let (State::Breached(_), Some(silence)) = (judgement.state, limits.silence.limit) else {
+    let (RolloutState::Breached(_), Some(silence)) = (evaluation.state, limits.silence.limit) else {
         return false;
     };
     let silent_since = |moment: Option<Timestamp>| {
@@ -190,21 +190,21 @@ fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, now: Timestamp) 
     };
     if !seen.synced && !seen.service {
         let until = stamp.rollout.as_ref().and_then(|rollout| rollout.unsynced_until);
-        return Remedy::Withhold(breach, Withheld::FixPushed(until.unwrap_or(now)));
+        return Remedy::Withhold(breach, Guard::FixPushed(until.unwrap_or(now)));
     }
     let unproven_until = stamp.rollout.as_ref().and_then(|rollout| rollout.unproven_until);
     if let Some(until) = unproven_until.filter(|until| now < *until) {
-        return Remedy::Withhold(breach, Withheld::Unproven(until));
+        return Remedy::Withhold(breach, Guard::Unproven(until));
     }
     if seen.controllers_behind && breach.clock == Clock::Readiness && !requested(stamp) {
-        return Remedy::Withhold(breach, Withheld::ControllersBehind);
+        return Remedy::Withhold(breach, Guard::ControllersBehind);
     }
     match seen.target {
-        TargetSeen::Ready | TargetSeen::Unready | TargetSeen::Growing(_) => Remedy::RollBack(breach, levers),
+        TargetState::Ready | TargetState::Unready | TargetState::Growing(_) => Remedy::RollBack(breach, levers),
         // What was handed over already stays: taking it back for a moment would only delay the end.
         _ if requested(stamp) => Remedy::RollBack(breach, levers),
-        TargetSeen::Unobserved | TargetSeen::Paused | TargetSeen::PrimaryNotReady | TargetSeen::Missing => {
-            Remedy::Withhold(breach, Withheld::NotLooking(seen.target))
+        TargetState::Unobserved | TargetState::Paused | TargetState::PrimaryNotReady | TargetState::Missing => {
+            Remedy::Withhold(breach, Guard::NotLooking(seen.target))
         }
     }
 }
@@ -222,22 +222,22 @@ impl Levers {
     }
 }
 
-// === impl Withheld ===
+// === impl Guard ===
 
-impl Withheld {
+impl Guard {
     /// The reason alone.
     #[must_use]
-    pub const fn kind(self) -> WithheldKind {
+    pub const fn kind(self) -> GuardKind {
         match self {
-            Self::FixPushed(_) => WithheldKind::FixPushed,
-            Self::Unproven(_) => WithheldKind::Unproven,
-            Self::NotLooking(_) => WithheldKind::NotLooking,
-            Self::Blind => WithheldKind::Blind,
-            Self::Forbidden => WithheldKind::Forbidden,
-            Self::ControllersBehind => WithheldKind::ControllersBehind,
-            Self::Skewed(_) => WithheldKind::Skewed,
-            Self::Stale(_) => WithheldKind::Stale,
-            Self::Breaker(..) => WithheldKind::Breaker,
+            Self::FixPushed(_) => GuardKind::FixPushed,
+            Self::Unproven(_) => GuardKind::Unproven,
+            Self::NotLooking(_) => GuardKind::NotLooking,
+            Self::Blind => GuardKind::Blind,
+            Self::Forbidden => GuardKind::Forbidden,
+            Self::ControllersBehind => GuardKind::ControllersBehind,
+            Self::Skewed(_) => GuardKind::Skewed,
+            Self::Stale(_) => GuardKind::Stale,
+            Self::Breaker(..) => GuardKind::Breaker,
         }
     }
 
@@ -289,26 +289,26 @@ fn levers(breach: Breach, seen: &Observation, now: Timestamp) -> Option<Levers> 
     let about_pods = matches!(breach.clock, Clock::Readiness | Clock::Crashes);
     let target = match seen.kind {
         // Pods that are ready at this moment may not be at the next look: both levers together work either way.
-        Some(Kind::Deployment) if about_pods || seen.target != TargetSeen::Ready => {
+        Some(Kind::Deployment) if about_pods || seen.target != TargetState::Ready => {
             if seen.no_deadline {
                 return None;
             }
             TargetLever::ExceedDeadline
         }
-        Some(Kind::DaemonSet) if about_pods || seen.target != TargetSeen::Ready => TargetLever::BackdateTransition,
+        Some(Kind::DaemonSet) if about_pods || seen.target != TargetState::Ready => TargetLever::BackdateTransition,
         Some(Kind::Deployment | Kind::DaemonSet) => TargetLever::None,
         None if seen.service => TargetLever::None,
         None => return None,
     };
     // What a held look does after the lever is put there, the lever must not meet: in `Promoting` it is honoured too
     // (docs/flagger.md#l9). One that stands already was there before the look began.
-    let target = match (target, seen.hook) {
+    let target = match (target, seen.hook_window) {
         (TargetLever::ExceedDeadline, _) if seen.lever_stands => target,
-        (TargetLever::ExceedDeadline | TargetLever::BackdateTransition, Hook::Until(end)) if now < end => {
+        (TargetLever::ExceedDeadline | TargetLever::BackdateTransition, HookWindow::Until(end)) if now < end => {
             TargetLever::Later(Some(end))
         }
-        (TargetLever::ExceedDeadline | TargetLever::BackdateTransition, Hook::May) => TargetLever::Later(None),
-        (target, Hook::None | Hook::Until(_) | Hook::May) => target,
+        (TargetLever::ExceedDeadline | TargetLever::BackdateTransition, HookWindow::May) => TargetLever::Later(None),
+        (target, HookWindow::None | HookWindow::Until(_) | HookWindow::May) => target,
     };
     (fail_checks || target != TargetLever::None).then_some(Levers { fail_checks, target })
 }

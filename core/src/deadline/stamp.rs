@@ -115,7 +115,7 @@ pub struct Rollout {
     /// While the live template is not the one that Flagger took up: until when it may yet take it up.
     pub unsynced_until: Option<Timestamp>,
     /// When it was last looked at.
-    pub looked_at: Timestamp,
+    pub observed_at: Timestamp,
     /// The Canary's generation then.
     pub generation: Option<i64>,
     /// The last sign of life from Flagger that was seen.
@@ -186,8 +186,8 @@ impl Stamp {
             written.insert(PROGRESSED_AT, Some(time(rollout.progressed_at)));
             written.insert(PROGRESS, Some(rollout.progress.to_string()));
             written.insert(PROGRESS_REPLICAS, rollout.wanted.map(|wanted| wanted.to_string()));
-            written.insert(UNREADY, Some(UNREADY_WORDS.write(rollout.budget)));
-            written.insert(ELAPSED, Some(ELAPSED_WORDS.write(rollout.running)));
+            written.insert(UNREADY, Some(UNREADY_FORMAT.write(rollout.budget)));
+            written.insert(ELAPSED, Some(ELAPSED_FORMAT.write(rollout.running)));
             written.insert(
                 OBSERVED_GENERATION,
                 rollout.generation.map(|generation| generation.to_string()),
@@ -239,13 +239,13 @@ impl Rollout {
         }
         let started_at = past(STARTED_AT)?;
         let progress = Progress::parse(canary.annotation(PROGRESS)?)?;
-        let read = |key, words: Words| {
+        let read = |key, words: BudgetFormat| {
             let budget = words.read(canary.annotation(key)?)?;
             // More than the rollout lasted by then cannot have been spent.
             let lasted = budget.since.duration_since(promoted_since);
             (budget.since <= rounded_up(now) && budget.spent <= lasted && !lasted.is_negative()).then_some(budget)
         };
-        let budget = read(UNREADY, UNREADY_WORDS)?;
+        let budget = read(UNREADY, UNREADY_FORMAT)?;
         Some(Self {
             promoted_since,
             revision: revision.clone(),
@@ -253,16 +253,16 @@ impl Rollout {
             started_at,
             progressed_at,
             // Of what was ready before, it is not known when.
-            was_ready: progress.weight > 0 || progress.iterations > 0 || budget.course == Course::Ready,
+            was_ready: progress.weight > 0 || progress.iterations > 0 || budget.course == Course::Recovering,
             progress,
             wanted: canary.annotation(PROGRESS_REPLICAS).and_then(|text| text.parse().ok()),
             budget,
-            running: read(ELAPSED, ELAPSED_WORDS)?,
+            running: read(ELAPSED, ELAPSED_FORMAT)?,
             crashes: Crashes::default(),
             revision_since: progressed_at,
             unproven_until: None,
             unsynced_until: None,
-            looked_at: now,
+            observed_at: now,
             generation: canary
                 .annotation(OBSERVED_GENERATION)
                 .and_then(|text| text.parse().ok()),
@@ -339,28 +339,28 @@ pub fn rounded_up(time: Timestamp) -> Timestamp {
 }
 
 /// How a budget reads in an annotation: the word for time that counts, and for time that does not.
-struct Words {
+struct BudgetFormat {
     counts: &'static str,
     rests: (&'static str, Course),
 }
 
 /// A frozen budget pays nothing back, but after a restart less is counted, never more.
-const UNREADY_WORDS: Words = Words {
+const UNREADY_FORMAT: BudgetFormat = BudgetFormat {
     counts: "unready",
-    rests: ("ready", Course::Ready),
+    rests: ("ready", Course::Recovering),
 };
-const ELAPSED_WORDS: Words = Words {
+const ELAPSED_FORMAT: BudgetFormat = BudgetFormat {
     counts: "running",
-    rests: ("held", Course::Frozen),
+    rests: ("held", Course::Paused),
 };
 
-// === impl Words ===
+// === impl BudgetFormat ===
 
-impl Words {
+impl BudgetFormat {
     fn write(&self, budget: Budget) -> String {
         let course = match budget.course {
-            Course::Unready => self.counts,
-            Course::Ready | Course::Frozen => self.rests.0,
+            Course::Accruing => self.counts,
+            Course::Recovering | Course::Paused => self.rests.0,
         };
         let since = time(rounded_up(budget.since));
         format!("{}s, {course} since {since}", budget.spent.as_secs())
@@ -370,7 +370,7 @@ impl Words {
         let (spent, rest) = text.split_once("s, ")?;
         let (course, since) = rest.split_once(" since ")?;
         let course = if course == self.counts {
-            Course::Unready
+            Course::Accruing
         } else {
             (course == self.rests.0).then_some(self.rests.1)?
         };

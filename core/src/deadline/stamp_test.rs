@@ -24,16 +24,16 @@ fn rollout() -> Rollout {
         wanted: Some(4),
         budget: Budget {
             spent: SignedDuration::from_millis(22_900),
-            course: Course::Unready,
+            course: Course::Accruing,
             since: at("2026-11-23T14:02:49.5Z"),
         },
-        running: Budget::new(Course::Unready, at("2026-11-23T14:00:05Z")),
+        running: Budget::new(Course::Accruing, at("2026-11-23T14:00:05Z")),
         crashes: Crashes::default(),
         revision_since: at("2026-11-23T14:00:05Z"),
         was_ready: false,
         unproven_until: None,
         unsynced_until: None,
-        looked_at: at("2026-11-23T14:02:50Z"),
+        observed_at: at("2026-11-23T14:02:50Z"),
         generation: Some(3),
         last_sign: None,
         breach: None,
@@ -112,8 +112,8 @@ fn a_hold_is_recalled_as_one() {
     });
     let running = recalled.expect("recalled").running;
     assert_eq!(
-        (running.course, ELAPSED_WORDS.write(running).as_str()),
-        (Course::Frozen, held)
+        (running.course, ELAPSED_FORMAT.write(running).as_str()),
+        (Course::Paused, held)
     );
 }
 

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    observe::{Scene, TargetSeen, is_service},
+    observe::{Objects, TargetState, is_service},
     pods::PodSeen,
     stamp::Rollout,
 };
@@ -18,45 +18,50 @@ use crate::flagger::{
 const COUNTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// How the target stands, in the order in which Flagger would find out.
-pub(super) fn target_seen(scene: Scene<'_>, effective: &Effective, rollout: &Rollout, now: Timestamp) -> TargetSeen {
-    let Scene {
+pub(super) fn target_state(
+    objects: Objects<'_>,
+    effective: &Effective,
+    rollout: &Rollout,
+    now: Timestamp,
+) -> TargetState {
+    let Objects {
         canary,
         target,
         primary,
         pods,
         last_event: _,
-        surroundings: _,
-    } = scene;
+        evidence: _,
+    } = objects;
     // Flagger holds a Service for always ready.
     if is_service(canary) {
-        return TargetSeen::Ready;
+        return TargetState::Ready;
     }
     let Some(target) = target else {
-        return TargetSeen::Missing;
+        return TargetState::Missing;
     };
     if target.paused {
-        return TargetSeen::Paused;
+        return TargetState::Paused;
     }
     if target.unobserved() {
-        return TargetSeen::Unobserved;
+        return TargetState::Unobserved;
     }
     if !effective.skip_analysis {
         let Some(primary) = primary else {
-            return TargetSeen::Missing;
+            return TargetState::Missing;
         };
         let ready = readiness(primary, effective.primary_ready_threshold) == Readiness::Ready;
         if !ready || primary.deadline_exceeded() {
-            return TargetSeen::PrimaryNotReady;
+            return TargetState::PrimaryNotReady;
         }
     }
     match readiness(target, effective.canary_ready_threshold) {
-        Readiness::Unobserved => TargetSeen::Unobserved,
+        Readiness::Unobserved => TargetState::Unobserved,
         // Flagger holds none of none for ready and would promote it (docs/flagger.md#f9).
-        Readiness::Ready if target.wanted == 0 => TargetSeen::Unready,
-        Readiness::Ready => TargetSeen::Ready,
+        Readiness::Ready if target.wanted == 0 => TargetState::Unready,
+        Readiness::Ready => TargetState::Ready,
         Readiness::NotReady(_) => pods
             .and_then(|pods| growing_until(canary, target, pods, rollout, effective, now))
-            .map_or(TargetSeen::Unready, TargetSeen::Growing),
+            .map_or(TargetState::Unready, TargetState::Growing),
     }
 }
 
@@ -88,8 +93,8 @@ fn growing_until(
 }
 
 /// Whether enough pods have been ready for so long that the controller should have counted them.
-pub(super) fn controllers_behind(scene: Scene<'_>, effective: &Effective, now: Timestamp) -> bool {
-    let (Some(target), Some(pods)) = (scene.target, scene.pods) else {
+pub(super) fn controllers_behind(objects: Objects<'_>, effective: &Effective, now: Timestamp) -> bool {
+    let (Some(target), Some(pods)) = (objects.target, objects.pods) else {
         return false;
     };
     let due = SignedDuration::from_secs(target.min_ready).saturating_add(COUNTED_WITHIN);

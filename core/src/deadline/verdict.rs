@@ -34,7 +34,7 @@ pub struct Verdict {
 pub enum RemedyName {
     /// It is told.
     Report,
-    /// The adoption is held.
+    /// The initialization is held.
     Hold,
     /// Flagger is made to roll back.
     Rollback,
@@ -48,7 +48,7 @@ pub enum RemedyName {
 pub enum Outcome {
     /// It was told, and that is all.
     Reported,
-    /// The adoption waits on.
+    /// The initialization waits on.
     Held,
     /// Flagger has been handed the verdict.
     Requested,

@@ -1,7 +1,7 @@
 //! The values that Flagger will really use.
 //!
 //! One function per value, mirroring the getters of Flagger's `pkg/apis/flagger/v1beta1/canary.go`; rules, clocks and
-//! commands all ask here. `core/tests/flagger_codec.rs` compares them with the getters themselves.
+//! commands all ask here. `core/tests/flagger_codec` compares them with the getters themselves.
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use super::{
     AdmissionPolicy, CanaryPolicySpec, EnforcementPolicy, Mode,
     canary_policy::{
-        Action, Breaker, ClockPolicy, Clocks, CrashesPolicy, DeadlineBounds, Enforcement, IntervalBounds,
+        Action, BreakerSettings, ClockPolicy, Clocks, CrashesPolicy, DeadlineBounds, Enforcement, IntervalBounds,
         LimitedClockPolicy, RolloutPolicy,
     },
 };
@@ -65,7 +65,7 @@ impl Default for EnforcementPolicy {
             warn_at_percent: 80,
             clocks: Clocks::default(),
             last_resort: true,
-            breaker: Breaker::default(),
+            breaker: BreakerSettings::default(),
         }
     }
 }
@@ -115,7 +115,7 @@ impl Default for RolloutPolicy {
     }
 }
 
-impl Default for Breaker {
+impl Default for BreakerSettings {
     fn default() -> Self {
         Self {
             enabled: true,

@@ -113,7 +113,7 @@ pub struct EnforcementPolicy {
     /// Whether Curfew may itself end a rollout when Flagger is down.
     pub last_resort: bool,
     /// When many breaches at once are only reported.
-    pub breaker: Breaker,
+    pub breaker: BreakerSettings,
 }
 
 /// Whether deadlines are enforced.
@@ -124,7 +124,7 @@ pub enum Enforcement {
     /// Every breach is reported and nothing is done.
     Report,
     /// Nothing is watched.
-    Off,
+    Disabled,
 }
 
 /// What happens when a clock's deadline passes.
@@ -132,19 +132,19 @@ pub enum Enforcement {
 pub enum Action {
     /// Flagger is made to roll back.
     RollBack,
-    /// The adoption is held (the initialization clock alone).
+    /// The initialization is held (the initialization clock alone).
     Hold,
     /// An Event, a metric and a log line.
     Report,
     /// Nothing; the clock does not run.
-    Off,
+    Disabled,
 }
 
 /// The clocks' settings.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Clocks {
-    /// Adoption of a workload.
+    /// Initialization of a workload.
     pub initialization: ClockPolicy,
     /// Unready time of the canary.
     pub readiness: ClockPolicy,
@@ -218,7 +218,7 @@ pub struct RolloutPolicy {
 /// When many breaches at once are only reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub struct Breaker {
+pub struct BreakerSettings {
     /// Whether there is a breaker.
     pub enabled: bool,
     /// Fewer breaches than this never open it.

@@ -131,7 +131,7 @@ fn status() -> Value {
                                 "name": text("The Canary's name."),
                                 "rule": text("The rule that found it."),
                                 "field": text("The path of the field."),
-                                "message": text("What is wrong and how to mend it."),
+                                "message": text("What is wrong and how to fix it."),
                             },
                         },
                     },

@@ -21,8 +21,8 @@ pub struct Exemption {
     pub canaries: Option<Vec<String>>,
     /// From which of Curfew's halves. Absent: both.
     #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Vec<Guard>")]
-    pub from: Option<Vec<Guard>>,
+    #[schemars(with = "Vec<ExemptionScope>")]
+    pub from: Option<Vec<ExemptionScope>>,
     /// When it ends, in UTC. Absent: never.
     #[serde(default, with = "moment", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "moment::schema")]
@@ -34,7 +34,7 @@ pub struct Exemption {
 
 /// The halves of Curfew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
-pub enum Guard {
+pub enum ExemptionScope {
     /// The webhook.
     Admission,
     /// The enforcer.
@@ -46,12 +46,12 @@ pub enum Guard {
 impl Exemption {
     /// Whether it covers a Canary now.
     #[must_use]
-    pub fn covers(&self, namespace: &str, canary: &str, guard: Guard, now: Timestamp) -> bool {
+    pub fn covers(&self, namespace: &str, canary: &str, scope: ExemptionScope, now: Timestamp) -> bool {
         let names = |patterns: &Option<Vec<String>>, name: &str| {
             let patterns = patterns.as_ref();
             patterns.is_none_or(|patterns| patterns.iter().any(|pattern| glob(pattern, name)))
         };
-        self.from.as_ref().is_none_or(|from| from.contains(&guard))
+        self.from.as_ref().is_none_or(|from| from.contains(&scope))
             && self.until.is_none_or(|until| now < until)
             && names(&self.namespaces, namespace)
             && names(&self.canaries, canary)
@@ -110,14 +110,24 @@ mod tests {
         let exemption = Exemption {
             namespaces: Some(vec!["legacy-*".to_owned()]),
             canaries: None,
-            from: Some(vec![Guard::Enforcement]),
+            from: Some(vec![ExemptionScope::Enforcement]),
             until: "2027-01-31T00:00:00Z".parse().ok(),
             reason: "migration".to_owned(),
         };
         let at = |time: &str| time.parse::<Timestamp>().expect("a time");
-        assert!(exemption.covers("legacy-a", "web", Guard::Enforcement, at("2027-01-30T23:59:59Z")));
-        assert!(!exemption.covers("legacy-a", "web", Guard::Enforcement, at("2027-01-31T00:00:00Z")));
-        assert!(!exemption.covers("legacy-a", "web", Guard::Admission, at("2026-11-23T00:00:00Z")));
-        assert!(!exemption.covers("shop", "web", Guard::Enforcement, at("2026-11-23T00:00:00Z")));
+        assert!(exemption.covers(
+            "legacy-a",
+            "web",
+            ExemptionScope::Enforcement,
+            at("2027-01-30T23:59:59Z")
+        ));
+        assert!(!exemption.covers(
+            "legacy-a",
+            "web",
+            ExemptionScope::Enforcement,
+            at("2027-01-31T00:00:00Z")
+        ));
+        assert!(!exemption.covers("legacy-a", "web", ExemptionScope::Admission, at("2026-11-23T00:00:00Z")));
+        assert!(!exemption.covers("shop", "web", ExemptionScope::Enforcement, at("2026-11-23T00:00:00Z")));
     }
 }

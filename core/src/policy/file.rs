@@ -75,7 +75,7 @@ pub fn object(object: Value) -> Result<Checked, InvalidPolicy> {
         let field = error.path().to_string();
         let mut why = format!("{field}: {}", error.into_inner());
         if why.contains("boolean `false`") {
-            why.push_str(", which is what kubectl makes of Off without quotes: write \"Off\"");
+            why.push_str(", which is what kubectl makes of `off`: write Disabled");
         }
         let why = unreadable(&why);
         InvalidPolicy { field, why }
@@ -235,12 +235,12 @@ mod tests {
             (
                 json!({"admission": {"mode": false}}),
                 "spec.admission.mode",
-                "what kubectl makes of Off without quotes: write \"Off\"",
+                "what kubectl makes of `off`: write Disabled",
             ),
             (
                 json!({"enforcement": {"clocks": {"stall": {"action": false}}}}),
                 "spec.enforcement.clocks.stall.action",
-                "\"Off\"",
+                "write Disabled",
             ),
             (
                 json!({"exemptions": [{"namespaces": ["a"], "reason": 7}]}),
@@ -273,7 +273,7 @@ mod tests {
             (policy("{admission: {deadline: {min: -5m}}}"), "below zero"),
             (policy("{admission: {deadline: {min: 2h}}}"), "min is above max"),
             (
-                policy("{admission: {rules: {deadline: Off}}}"),
+                policy("{admission: {rules: {deadline: Disabled}}}"),
                 "there is no rule \"deadline\"",
             ),
             (policy("{admission: {mode: enforce}}"), "enforce"),

@@ -16,7 +16,7 @@ mod selection;
 mod written;
 
 pub use canary_policy::{AdmissionPolicy, CanaryPolicy, CanaryPolicySpec, EnforcementPolicy};
-pub use exemption::{Exemption, Guard};
+pub use exemption::{Exemption, ExemptionScope};
 pub use rule::{Mode, Rule};
 pub use selection::{Checked, Fault, NAMESPACE_NAME, Policies, Subject};
 

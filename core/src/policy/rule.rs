@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
     /// Not at all.
-    Off,
+    Disabled,
     /// Findings are recorded, and nobody is told at admission.
     Audit,
     /// Findings are returned as warnings.
@@ -225,6 +225,6 @@ mod tests {
 
     #[test]
     fn modes_are_ordered_by_strictness() {
-        assert!(Mode::Off < Mode::Audit && Mode::Audit < Mode::Warn && Mode::Warn < Mode::Enforce);
+        assert!(Mode::Disabled < Mode::Audit && Mode::Audit < Mode::Warn && Mode::Warn < Mode::Enforce);
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube_core::{Selector, SelectorExt};
 use serde_json::Value;
 
-use super::{CanaryPolicy, CanaryPolicySpec, Exemption, Guard, Mode};
+use super::{CanaryPolicy, CanaryPolicySpec, Exemption, ExemptionScope, Mode};
 
 /// The label that every namespace has: its name.
 pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
@@ -103,7 +103,7 @@ impl CanaryPolicy {
     #[must_use]
     pub fn default_deadline(&self, subject: Subject<'_>, now: Timestamp) -> Option<i32> {
         let admission = &self.spec.admission;
-        if admission.mode == Mode::Off || self.exemption(subject, Guard::Admission, now).is_some() {
+        if admission.mode == Mode::Disabled || self.exemption(subject, ExemptionScope::Admission, now).is_some() {
             return None;
         }
         // What Flagger's int32 cannot hold would stop it for everybody; no policy that is in force has such a default.
@@ -122,11 +122,11 @@ impl CanaryPolicy {
 
     /// The exemption that covers a Canary now, if there is one.
     #[must_use]
-    pub fn exemption(&self, subject: Subject<'_>, guard: Guard, now: Timestamp) -> Option<&Exemption> {
+    pub fn exemption(&self, subject: Subject<'_>, scope: ExemptionScope, now: Timestamp) -> Option<&Exemption> {
         self.spec
             .exemptions
             .iter()
-            .find(|exemption| exemption.covers(subject.namespace, subject.name, guard, now))
+            .find(|exemption| exemption.covers(subject.namespace, subject.name, scope, now))
     }
 }
 

@@ -26,7 +26,7 @@ pub fn find(canary: &Value) -> Option<Finding> {
         field: analysis.path("match"),
         value: Value::from(conditions.clone()).to_string(),
         message: "without iterations this is no A/B test: Flagger moves the traffic of all users by weights".to_owned(),
-        mend: "set iterations, or leave match out".to_owned(),
+        fix: "set iterations, or leave match out".to_owned(),
     })
 }
 

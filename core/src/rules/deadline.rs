@@ -37,22 +37,22 @@ fn required() -> Finding {
             "no deadline is set, so pods that never become ready are waited for {DEFAULT_PROGRESS_DEADLINE_SECONDS} s \
              at least, and longer where they crash and restart"
         ),
-        mend: "set it to a little more than your pods need to become ready, such as 180".to_owned(),
+        fix: "set it to a little more than your pods need to become ready, such as 180".to_owned(),
     }
 }
 
 fn bounds(seconds: i64, min: Duration, max: Duration) -> Option<Finding> {
-    let (wrong, mend) = if seconds <= 0 {
-        ("every rollout would fail at once".to_owned(), mend(min, max))
+    let (wrong, fix) = if seconds <= 0 {
+        ("every rollout would fail at once".to_owned(), fix(min, max))
     } else if below(seconds, min) {
         (
             format!("the cluster's policy wants at least {}", seconds_of(min)),
-            mend(min, max),
+            fix(min, max),
         )
     } else if above(seconds, max) {
         (
             format!("the cluster's policy allows at most {}", seconds_of(max)),
-            mend(min, max),
+            fix(min, max),
         )
     } else {
         return None;
@@ -64,7 +64,7 @@ fn bounds(seconds: i64, min: Duration, max: Duration) -> Option<Finding> {
         field: FIELD.to_owned(),
         value: seconds.to_string(),
         message: format!("{seconds} s: {wrong}"),
-        mend,
+        fix,
     })
 }
 
@@ -77,7 +77,7 @@ fn above(seconds: i64, max: Duration) -> bool {
 }
 
 /// What to write instead of a deadline that cannot be.
-pub(super) fn mend(min: Duration, max: Duration) -> String {
+pub(super) fn fix(min: Duration, max: Duration) -> String {
     format!(
         "write a whole number from {} to {}",
         min.as_secs_f64().ceil().max(1.0),
@@ -97,7 +97,7 @@ mod tests {
 
     fn found(spec: &Value) -> Option<(Rule, String)> {
         find(&json!({ "spec": spec }), &AdmissionPolicy::default())
-            .map(|finding| (finding.rule, format!("{}; {}", finding.message, finding.mend)))
+            .map(|finding| (finding.rule, format!("{}; {}", finding.message, finding.fix)))
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn what_is_advised_is_never_what_would_be_refused_again() {
         assert_eq!(
-            mend(Duration::ZERO, Duration::from_mins(1)),
+            fix(Duration::ZERO, Duration::from_mins(1)),
             "write a whole number from 1 to 60"
         );
     }

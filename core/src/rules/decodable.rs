@@ -21,9 +21,9 @@ pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Vec<Finding> {
                 "Flagger cannot decode {}, and while one such Canary exists it sees no new Canary in the whole cluster",
                 found.value
             ),
-            mend: if found.field == deadline::FIELD {
+            fix: if found.field == deadline::FIELD {
                 // What Flagger can decode and the policy refuses would only be refused again.
-                deadline::mend(policy.deadline.min, policy.deadline.max)
+                deadline::fix(policy.deadline.min, policy.deadline.max)
             } else {
                 format!("write {}", found.expected)
             },
@@ -51,12 +51,12 @@ mod tests {
             found[0].message,
             "Flagger cannot decode 180.5, and while one such Canary exists it sees no new Canary in the whole cluster"
         );
-        assert_eq!(found[0].mend, "write a whole number from 60 to 3600");
+        assert_eq!(found[0].fix, "write a whole number from 60 to 3600");
         let found = find(
             &json!({"spec": {"service": {"port": 80.5}}}),
             &AdmissionPolicy::default(),
         );
-        assert_eq!(found[0].mend, "write a whole number");
+        assert_eq!(found[0].fix, "write a whole number");
     }
 
     #[test]

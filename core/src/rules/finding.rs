@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::policy::{AdmissionPolicy, Mode, Rule};
 
-/// One thing wrong with a spec: where, what, and how to mend it.
+/// One thing wrong with a spec: where, what, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Finding {
     /// The rule that found it.
@@ -20,7 +20,7 @@ pub struct Finding {
     /// What is wrong and why it matters; one line.
     pub message: String,
     /// What to write instead; one line.
-    pub mend: String,
+    pub fix: String,
 }
 
 /// A fault whatever its place in a list: the same rule, the same field, the same value.
@@ -85,9 +85,9 @@ impl std::fmt::Display for Finding {
             field,
             value: _,
             message,
-            mend,
+            fix,
         } = self;
-        write!(f, "{field}: {message}; {mend} [{rule}]")
+        write!(f, "{field}: {message}; {fix} [{rule}]")
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
             field: field.to_owned(),
             value: value.to_owned(),
             message: String::new(),
-            mend: String::new(),
+            fix: String::new(),
         }
     }
 
@@ -140,7 +140,7 @@ mod tests {
     fn a_long_message_loses_its_end_and_never_what_to_do() {
         let finding = Finding {
             message: "é".repeat(100),
-            mend: "write 1".to_owned(),
+            fix: "write 1".to_owned(),
             ..finding("spec", "")
         };
         assert_eq!(finding.within(1000), finding.to_string());

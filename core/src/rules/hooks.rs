@@ -19,7 +19,7 @@ pub fn find(canary: &Value, policy: &CanaryPolicySpec) -> Vec<Finding> {
         timeout(analysis.path(&format!("webhooks[{index}].timeout")), written)
     });
     let gate = &policy.enforcement.clocks.gate;
-    let is_open = gate.limit.is_none() || gate.action == Action::Off;
+    let is_open = gate.limit.is_none() || gate.action == Action::Disabled;
     let gates = analysis.hooks().filter(|_| is_open).filter_map(|(index, hook)| {
         let kind = hook["type"].as_str().filter(|kind| kind.starts_with("confirm-"))?;
         Some(Finding {
@@ -29,7 +29,7 @@ pub fn find(canary: &Value, policy: &CanaryPolicySpec) -> Vec<Finding> {
             field: analysis.path(&format!("webhooks[{index}].type")),
             value: Value::from(kind).to_string(),
             message: format!("nobody is told however long {kind} is waited for"),
-            mend: "let the policy set spec.enforcement.clocks.gate.limit".to_owned(),
+            fix: "let the policy set spec.enforcement.clocks.gate.limit".to_owned(),
         })
     });
     timeouts.take(MOST_ALIKE).chain(gates.take(MOST_ALIKE)).collect()
@@ -55,7 +55,7 @@ fn timeout(field: String, written: &str) -> Option<Finding> {
         field,
         value: Value::from(written).to_string(),
         message: why,
-        mend: "write a Go duration such as 30s, 1m or 5m30s".to_owned(),
+        fix: "write a Go duration such as 30s, 1m or 5m30s".to_owned(),
     })
 }
 
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(found(&json!({"type": "rollout"}), &policy), []);
         policy.enforcement.clocks.gate.limit = Some(Duration::from_hours(1));
         assert_eq!(found(&gate, &policy), []);
-        policy.enforcement.clocks.gate.action = Action::Off;
+        policy.enforcement.clocks.gate.action = Action::Disabled;
         assert_eq!(found(&gate, &policy), noted);
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
     let analysis = Analysis::of(canary)?;
     let written = analysis.get("interval").as_str()?;
-    let (severity, message, mend) = judge(written, policy)?;
+    let (severity, message, fix) = judge(written, policy)?;
     Some(Finding {
         rule: Rule::Interval,
         severity,
@@ -28,7 +28,7 @@ pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
         field: analysis.path("interval"),
         value: Value::from(written).to_string(),
         message,
-        mend,
+        fix,
     })
 }
 
@@ -67,7 +67,7 @@ pub fn above_deadline(canary: &Value) -> Option<Finding> {
             written_as(interval),
             deadline.as_secs()
         ),
-        mend: "shorten it to a third of the deadline or less".to_owned(),
+        fix: "shorten it to a third of the deadline or less".to_owned(),
     })
 }
 
@@ -126,7 +126,7 @@ mod tests {
         .map(|finding| {
             (
                 finding.severity,
-                format!("{}: {}; {}", finding.field, finding.message, finding.mend),
+                format!("{}: {}; {}", finding.field, finding.message, finding.fix),
             )
         })
     }

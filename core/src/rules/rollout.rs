@@ -22,17 +22,17 @@ pub fn find(canary: &Value, policy: &CanaryPolicySpec, flaggers: Option<&str>) -
     let written = &canary["metadata"]["annotations"][ROLLOUT_DEADLINE];
     let written = written.as_str()?;
     let most = policy.enforcement.clocks.rollout.max_limit;
-    let mend = format!("write a Go duration up to {}, such as 2h", go(most));
-    let (message, mend) = match duration::parse(written).map(Duration::try_from) {
-        Err(error) => (format!("{error}, so that no deadline would hold"), mend),
-        Ok(Err(_)) => (format!("{written}: a deadline below zero would never hold"), mend),
+    let fix = format!("write a Go duration up to {}, such as 2h", go(most));
+    let (message, fix) = match duration::parse(written).map(Duration::try_from) {
+        Err(error) => (format!("{error}, so that no deadline would hold"), fix),
+        Ok(Err(_)) => (format!("{written}: a deadline below zero would never hold"), fix),
         Ok(Ok(Duration::ZERO)) => (
             format!("{written}: a deadline of zero has passed before anything begins"),
-            mend,
+            fix,
         ),
         Ok(Ok(limit)) if limit > most => (
             format!("{written}: the cluster's policy allows at most {}", go(most)),
-            mend,
+            fix,
         ),
         Ok(Ok(limit)) => {
             let least = smooth(canary, flaggers)?;
@@ -55,7 +55,7 @@ pub fn find(canary: &Value, policy: &CanaryPolicySpec, flaggers: Option<&str>) -
         field: format!("metadata.annotations[{ROLLOUT_DEADLINE}]"),
         value: Value::from(written).to_string(),
         message,
-        mend,
+        fix,
     })
 }
 
@@ -94,8 +94,7 @@ mod tests {
             "metadata": {"annotations": {ROLLOUT_DEADLINE: written}},
             "spec": {"analysis": analysis},
         });
-        find(&canary, &CanaryPolicySpec::default(), None)
-            .map(|finding| format!("{}; {}", finding.message, finding.mend))
+        find(&canary, &CanaryPolicySpec::default(), None).map(|finding| format!("{}; {}", finding.message, finding.fix))
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub fn find(canary: &Value) -> Option<Finding> {
         field: "spec.service.port".to_owned(),
         value,
         message,
-        mend: "write the port that clients use, 1 to 65535".to_owned(),
+        fix: "write the port that clients use, 1 to 65535".to_owned(),
     })
 }
 

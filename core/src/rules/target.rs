@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{
     Finding,
+    lookup::{Lookup, LookupResult},
     spec::{self, Analysis},
-    world::{Sight, World},
 };
 use crate::{
     flagger::{
@@ -27,26 +27,26 @@ const FIELD: &str = "spec.targetRef";
 
 /// Finds what the target has or lacks, as far as it can be seen.
 #[must_use]
-pub fn find(canary: &Value, namespace: &str, world: &dyn World) -> Vec<Finding> {
+pub fn find(canary: &Value, namespace: &str, lookup: &dyn Lookup) -> Vec<Finding> {
     let reference = TargetRef::of(&canary["spec"]);
-    let mut findings = match world.workload(namespace, &reference) {
-        Sight::There(target) => judge(
+    let mut findings = match lookup.workload(namespace, &reference) {
+        LookupResult::Found(target) => judge(
             canary,
             &reference,
             &target,
-            replicas(namespace, &reference, &target, world),
-            world,
+            replicas(namespace, &reference, &target, lookup),
+            lookup,
         ),
-        Sight::Missing => vec![missing(Rule::TargetMissing, FIELD, &named(&reference))],
-        Sight::Unseen(why) => vec![unseen(Rule::TargetMissing, FIELD, &named(&reference), &why)],
-        Sight::Unknown => Vec::new(),
+        LookupResult::Missing => vec![missing(Rule::TargetMissing, FIELD, &named(&reference))],
+        LookupResult::Unavailable(why) => vec![unseen(Rule::TargetMissing, FIELD, &named(&reference), &why)],
+        LookupResult::NotTracked => Vec::new(),
     };
     if let Some(scaler) = AutoscalerRef::of(&canary["spec"]) {
         let (field, name) = ("spec.autoscalerRef", format!("{} {}", scaler.kind, scaler.name));
-        match world.scaler(namespace, &scaler) {
-            Sight::Missing => findings.push(missing(Rule::ScalerMissing, field, &name)),
-            Sight::Unseen(why) => findings.push(unseen(Rule::ScalerMissing, field, &name, &why)),
-            Sight::There(()) | Sight::Unknown => {}
+        match lookup.scaler(namespace, &scaler) {
+            LookupResult::Missing => findings.push(missing(Rule::ScalerMissing, field, &name)),
+            LookupResult::Unavailable(why) => findings.push(unseen(Rule::ScalerMissing, field, &name, &why)),
+            LookupResult::Found(()) | LookupResult::NotTracked => {}
         }
     }
     findings
@@ -54,14 +54,14 @@ pub fn find(canary: &Value, namespace: &str, world: &dyn World) -> Vec<Finding> 
 
 /// How many pods a rollout will have, where anything says so: at rest the target has none, and the primary has them.
 #[must_use]
-pub(super) fn replicas(namespace: &str, reference: &TargetRef, target: &Workload, world: &dyn World) -> Option<i64> {
+pub(super) fn replicas(namespace: &str, reference: &TargetRef, target: &Workload, lookup: &dyn Lookup) -> Option<i64> {
     let primary = TargetRef {
         name: format!("{}-primary", reference.name),
         ..reference.clone()
     };
-    let of_primary = || match world.workload(namespace, &primary) {
-        Sight::There(primary) => Some(primary.wanted),
-        Sight::Missing | Sight::Unseen(_) | Sight::Unknown => None,
+    let of_primary = || match lookup.workload(namespace, &primary) {
+        LookupResult::Found(primary) => Some(primary.wanted),
+        LookupResult::Missing | LookupResult::Unavailable(_) | LookupResult::NotTracked => None,
     };
     Some(target.wanted)
         .filter(|wanted| *wanted > 0)
@@ -74,11 +74,11 @@ fn judge(
     reference: &TargetRef,
     target: &Arc<Workload>,
     replicas: Option<i64>,
-    world: &dyn World,
+    lookup: &dyn Lookup,
 ) -> Vec<Finding> {
     let name = named(reference);
     let mut findings = Vec::new();
-    findings.extend(selector(&name, target, world.selector_labels()));
+    findings.extend(selector(&name, target, lookup.selector_labels()));
     findings.extend(own_deadline(canary, &name, target));
     findings.extend(below_startup(canary, &name, target));
     findings.extend(partial(canary, &name, target, replicas));
@@ -96,7 +96,7 @@ fn selector(name: &str, target: &Workload, labels: Option<&[String]>) -> Option<
     }
     let list = known.join(", ");
     let (severity, matters) = match labels {
-        Some(_) => (Mode::Enforce, "so that Flagger refuses it and never adopts it"),
+        Some(_) => (Mode::Enforce, "so that Flagger refuses it and never initializes it"),
         None => (Mode::Warn, "so that Flagger refuses it, unless it goes by others"),
     };
     Some(Finding {
@@ -106,13 +106,13 @@ fn selector(name: &str, target: &Workload, labels: Option<&[String]>) -> Option<
         field: FIELD.to_owned(),
         value: Value::from(target.selector.as_str()).to_string(),
         message: format!("the selector of {name} has none of the labels {list}, {matters}"),
-        mend: "give its spec.selector.matchLabels one of them".to_owned(),
+        fix: "give its spec.selector.matchLabels one of them".to_owned(),
     })
 }
 
 fn own_deadline(canary: &Value, name: &str, target: &Workload) -> Option<Finding> {
     let own = target.progress_deadline?;
-    let (severity, message, mend) = if target.has_no_deadline() {
+    let (severity, message, fix) = if target.has_no_deadline() {
         (
             Mode::Enforce,
             format!(
@@ -142,7 +142,7 @@ fn own_deadline(canary: &Value, name: &str, target: &Workload) -> Option<Finding
         field: FIELD.to_owned(),
         value: own.to_string(),
         message,
-        mend,
+        fix,
     })
 }
 
@@ -157,8 +157,10 @@ fn below_startup(canary: &Value, name: &str, target: &Workload) -> Option<Findin
     if deadline >= least {
         return None;
     }
-    let adopts = match Phase::parse(canary["status"]["phase"].as_str().unwrap_or_default()) {
-        Phase::None | Phase::Initializing => ", and at the end of an adoption Flagger scales the serving pods to 0",
+    let initializes = match Phase::parse(canary["status"]["phase"].as_str().unwrap_or_default()) {
+        Phase::None | Phase::Initializing => {
+            ", and at the end of an initialization Flagger scales the serving pods to 0"
+        }
         _ => "",
     };
     Some(Finding {
@@ -168,9 +170,9 @@ fn below_startup(canary: &Value, name: &str, target: &Workload) -> Option<Findin
         field: "spec.progressDeadlineSeconds".to_owned(),
         value: deadline.to_string(),
         message: format!(
-            "{deadline} s: by its probes and minReadySeconds a pod of {name} may take {least} s, so a healthy version can fail{adopts}"
+            "{deadline} s: by its probes and minReadySeconds a pod of {name} may take {least} s, so a healthy version can fail{initializes}"
         ),
-        mend: format!("write more than {least}"),
+        fix: format!("write more than {least}"),
     })
 }
 
@@ -193,12 +195,12 @@ fn partial(canary: &Value, name: &str, target: &Workload, replicas: Option<i64>)
             "Kubernetes takes {name} for available with {missing} of {replicas} pods missing, so that Flagger alone waits for \
              ever for a pod that crashes"
         ),
-        mend: "set its maxUnavailable to 0, or leave it to Curfew".to_owned(),
+        fix: "set its maxUnavailable to 0, or leave it to Curfew".to_owned(),
     })
 }
 
 fn probes(name: &str, target: &Workload) -> Option<Finding> {
-    let (severity, value, message, mend) = if !target.startup.has_readiness_probe {
+    let (severity, value, message, fix) = if !target.startup.has_readiness_probe {
         (
             Mode::Warn,
             "readiness",
@@ -225,7 +227,7 @@ fn probes(name: &str, target: &Workload) -> Option<Finding> {
         field: FIELD.to_owned(),
         value: format!("\"{value}\""),
         message,
-        mend: mend.to_owned(),
+        fix: fix.to_owned(),
     })
 }
 
@@ -237,7 +239,7 @@ fn missing(rule: Rule, field: &str, name: &str) -> Finding {
         field: field.to_owned(),
         value: Value::from(name).to_string(),
         message: format!("{name} does not exist (yet), and until it does Flagger waits"),
-        mend: format!("create it, or correct {field}"),
+        fix: format!("create it, or correct {field}"),
     }
 }
 
@@ -250,7 +252,7 @@ pub(super) fn unseen(rule: Rule, field: &str, name: &str, why: &str) -> Finding 
         field: field.to_owned(),
         value: Value::from(name).to_string(),
         message: format!("Curfew cannot see {name}, so that nothing was judged that depends on it: {why}"),
-        mend: "tell the cluster's admins".to_owned(),
+        fix: "tell the cluster's admins".to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::rules::world::fixed::Fixed;
+use crate::rules::lookup::fixed::FixedLookup;
 
 /// A Deployment against which nothing can be said.
 fn sound() -> Value {
@@ -27,15 +27,15 @@ fn canary(deadline: i64) -> Value {
         "analysis": {"interval": "30s", "threshold": 5, "iterations": 3}}})
 }
 
-fn world(deployment: &Value) -> Fixed {
-    Fixed {
+fn lookup(deployment: &Value) -> FixedLookup {
+    FixedLookup {
         workloads: Some(vec![("web".to_owned(), Workload::deployment(deployment))]),
-        ..Fixed::default()
+        ..FixedLookup::default()
     }
 }
 
-fn found(canary: &Value, world: &Fixed) -> Vec<(Rule, Mode, String)> {
-    find(canary, "shop", world)
+fn found(canary: &Value, lookup: &FixedLookup) -> Vec<(Rule, Mode, String)> {
+    find(canary, "shop", lookup)
         .into_iter()
         .map(|finding| (finding.rule, finding.severity, finding.message))
         .collect()
@@ -43,23 +43,23 @@ fn found(canary: &Value, world: &Fixed) -> Vec<(Rule, Mode, String)> {
 
 /// The one finding about a Deployment.
 fn only(canary: &Value, deployment: &Value) -> (Rule, Mode, String) {
-    let mut found = found(canary, &world(deployment));
+    let mut found = found(canary, &lookup(deployment));
     assert_eq!(found.len(), 1, "{found:?}");
     found.remove(0)
 }
 
 #[test]
 fn a_sound_target_gives_no_cause_for_words() {
-    assert_eq!(found(&canary(180), &world(&sound())), []);
+    assert_eq!(found(&canary(180), &lookup(&sound())), []);
     // Of what nobody looks at, nothing is said.
-    assert_eq!(found(&canary(180), &Fixed::default()), []);
+    assert_eq!(found(&canary(180), &FixedLookup::default()), []);
 }
 
 #[test]
 fn a_target_that_is_not_there_is_warned_of() {
-    let nothing = Fixed {
+    let nothing = FixedLookup {
         workloads: Some(Vec::new()),
-        ..Fixed::default()
+        ..FixedLookup::default()
     };
     let (rule, mode, message) = &found(&canary(180), &nothing)[0];
     assert_eq!((*rule, *mode), (Rule::TargetMissing, Mode::Warn));
@@ -68,9 +68,9 @@ fn a_target_that_is_not_there_is_warned_of() {
 
 #[test]
 fn a_target_that_cannot_be_seen_is_a_warning_whatever_the_policy_says() {
-    let blind = Fixed {
+    let blind = FixedLookup {
         unseen: Some("forbidden".to_owned()),
-        ..Fixed::default()
+        ..FixedLookup::default()
     };
     let mut canary = canary(180);
     canary["spec"]["autoscalerRef"] = json!({"kind": "HorizontalPodAutoscaler", "name": "web"});
@@ -98,7 +98,7 @@ fn a_selector_without_flaggers_labels_is_refused_where_they_are_known() {
         "{message}"
     );
 
-    let mut known = world(&deployment);
+    let mut known = lookup(&deployment);
     known.selector_labels = Some(vec!["app".to_owned()]);
     assert_eq!(found(&canary(180), &known)[0].1, Mode::Enforce);
     known.selector_labels = Some(vec!["component".to_owned()]);
@@ -108,7 +108,7 @@ fn a_selector_without_flaggers_labels_is_refused_where_they_are_known() {
 #[test]
 fn the_targets_own_deadline_must_leave_room_for_the_canarys() {
     let own = |deadline: i64| with("/spec/progressDeadlineSeconds", json!(deadline));
-    assert_eq!(found(&canary(180), &world(&own(180))), []);
+    assert_eq!(found(&canary(180), &lookup(&own(180))), []);
     let (rule, mode, message) = only(&canary(180), &own(179));
     assert_eq!((rule, mode), (Rule::TargetDeadline, Mode::Warn));
     assert!(message.contains("failed by Kubernetes after 179 s"), "{message}");
@@ -117,43 +117,43 @@ fn the_targets_own_deadline_must_leave_room_for_the_canarys() {
 }
 
 #[test]
-fn a_deadline_below_what_the_probes_allow_is_warned_of_and_on_adoption_more_so() {
+fn a_deadline_below_what_the_probes_allow_is_warned_of_and_on_initialization_more_so() {
     let slow = with(
         "/spec/template/spec/containers",
         json!([{"readinessProbe": {}, "livenessProbe": {}, "startupProbe": {"failureThreshold": 16}}]),
     );
     // 160 s by the startup probe and 10 s by the readiness probe.
-    assert_eq!(found(&canary(170), &world(&slow)), []);
+    assert_eq!(found(&canary(170), &lookup(&slow)), []);
     let (rule, mode, message) = only(&canary(169), &slow);
     assert_eq!((rule, mode), (Rule::DeadlineBelowStartup, Mode::Warn));
     assert!(
         message.contains("may take 170 s") && message.contains("serving pods to 0"),
         "{message}"
     );
-    let mut adopted = canary(169);
-    adopted["status"] = json!({"phase": "Succeeded"});
-    let (_, _, message) = only(&adopted, &slow);
+    let mut initialized = canary(169);
+    initialized["status"] = json!({"phase": "Succeeded"});
+    let (_, _, message) = only(&initialized, &slow);
     assert!(!message.contains("serving pods"), "{message}");
     // Nobody knows what that would be.
     let mut undecodable = canary(169);
     undecodable["spec"]["progressDeadlineSeconds"] = json!(169.5);
-    assert_eq!(found(&undecodable, &world(&slow)), []);
+    assert_eq!(found(&undecodable, &lookup(&slow)), []);
     let held = with("/spec/minReadySeconds", json!(171));
     assert_eq!(only(&canary(180), &held).0, Rule::DeadlineBelowStartup);
 }
 
 #[test]
 fn pods_that_may_be_missing_without_flaggers_clock_running_are_recorded() {
-    assert_eq!(found(&canary(180), &world(&with("/spec/replicas", json!(3)))), []);
+    assert_eq!(found(&canary(180), &lookup(&with("/spec/replicas", json!(3)))), []);
     let four = with("/spec/replicas", json!(4));
     let (rule, mode, message) = only(&canary(180), &four);
     assert_eq!((rule, mode), (Rule::PartialAvailability, Mode::Audit));
     assert!(message.contains("with 1 of 4 pods missing"), "{message}");
     let mut lenient = canary(180);
     lenient["spec"]["analysis"]["canaryReadyThreshold"] = json!(75);
-    assert_eq!(found(&lenient, &world(&four)), []);
+    assert_eq!(found(&lenient, &lookup(&four)), []);
     // At rest the target has no pods, and the primary has them.
-    let mut resting = world(&with("/spec/replicas", json!(0)));
+    let mut resting = lookup(&with("/spec/replicas", json!(0)));
     assert_eq!(found(&canary(180), &resting), []);
     let primary = ("web-primary".to_owned(), Workload::deployment(&four));
     resting.workloads.get_or_insert_default().push(primary);
@@ -178,12 +178,12 @@ fn a_target_without_probes_is_told() {
 fn an_autoscaler_that_is_not_there_is_warned_of() {
     let mut canary = canary(180);
     canary["spec"]["autoscalerRef"] = json!({"kind": "HorizontalPodAutoscaler", "name": "web"});
-    let mut world = world(&sound());
-    assert_eq!(found(&canary, &world), []);
-    world.scalers = Some(vec!["web".to_owned()]);
-    assert_eq!(found(&canary, &world), []);
-    world.scalers = Some(Vec::new());
-    let (rule, mode, message) = &found(&canary, &world)[0];
+    let mut known = lookup(&sound());
+    assert_eq!(found(&canary, &known), []);
+    known.scalers = Some(vec!["web".to_owned()]);
+    assert_eq!(found(&canary, &known), []);
+    known.scalers = Some(Vec::new());
+    let (rule, mode, message) = &found(&canary, &known)[0];
     assert_eq!((*rule, *mode), (Rule::ScalerMissing, Mode::Warn));
     assert!(
         message.starts_with("HorizontalPodAutoscaler web does not exist"),

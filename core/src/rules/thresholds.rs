@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::{
     Finding,
+    lookup::{Lookup, LookupResult},
     spec::{Analysis, skips_analysis},
     target::replicas,
-    world::{Sight, World},
 };
 use crate::{
     flagger::{canary::TargetRef, effective::DEFAULT_READY_THRESHOLD, ready::share},
@@ -19,7 +19,7 @@ const CANARY: &str = "canaryReadyThreshold";
 /// Finds ready thresholds that no number of pods can meet or that none are needed for (`docs/flagger.md#f18`), those that
 /// promote what the primary cannot reach (`docs/flagger.md#f14`), and a number of failed checks that Flagger replaces.
 #[must_use]
-pub fn find(canary: &Value, namespace: &str, world: &dyn World) -> Vec<Finding> {
+pub fn find(canary: &Value, namespace: &str, lookup: &dyn Lookup) -> Vec<Finding> {
     let Some(analysis) = Analysis::of(canary) else {
         return Vec::new();
     };
@@ -42,7 +42,7 @@ pub fn find(canary: &Value, namespace: &str, world: &dyn World) -> Vec<Finding> 
         })
         .collect();
     let can_be_met = findings.is_empty();
-    findings.extend(of_no_pods(canary, analysis, namespace, world));
+    findings.extend(of_no_pods(canary, analysis, namespace, lookup));
     if skips_analysis(canary) {
         return findings;
     }
@@ -73,12 +73,12 @@ pub fn find(canary: &Value, namespace: &str, world: &dyn World) -> Vec<Finding> 
 }
 
 /// A share of the pods that Flagger rounds down to none.
-fn of_no_pods(canary: &Value, analysis: Analysis<'_>, namespace: &str, world: &dyn World) -> Vec<Finding> {
+fn of_no_pods(canary: &Value, analysis: Analysis<'_>, namespace: &str, lookup: &dyn Lookup) -> Vec<Finding> {
     let reference = TargetRef::of(&canary["spec"]);
-    let Sight::There(target) = world.workload(namespace, &reference) else {
+    let LookupResult::Found(target) = lookup.workload(namespace, &reference) else {
         return Vec::new();
     };
-    let Some(replicas) = replicas(namespace, &reference, &target, world) else {
+    let Some(replicas) = replicas(namespace, &reference, &target, lookup) else {
         return Vec::new();
     };
     [PRIMARY, CANARY]
@@ -96,7 +96,7 @@ fn of_no_pods(canary: &Value, analysis: Analysis<'_>, namespace: &str, world: &d
         .collect()
 }
 
-fn finding(severity: Mode, field: String, value: i64, matters: &str, mend: &str) -> Finding {
+fn finding(severity: Mode, field: String, value: i64, matters: &str, fix: &str) -> Finding {
     Finding {
         rule: Rule::Thresholds,
         severity,
@@ -104,7 +104,7 @@ fn finding(severity: Mode, field: String, value: i64, matters: &str, mend: &str)
         field,
         value: value.to_string(),
         message: format!("{value}: {matters}"),
-        mend: mend.to_owned(),
+        fix: fix.to_owned(),
     }
 }
 
@@ -115,14 +115,14 @@ mod tests {
     use super::*;
     use crate::{
         flagger::workload::Workload,
-        rules::world::{Unknown, fixed::Fixed},
+        rules::lookup::{NoLookup, fixed::FixedLookup},
     };
 
     fn found(mut analysis: Value) -> Vec<(Mode, String)> {
         if analysis["threshold"].is_null() {
             analysis["threshold"] = json!(5);
         }
-        find(&json!({"spec": {"analysis": analysis}}), "shop", &Unknown)
+        find(&json!({"spec": {"analysis": analysis}}), "shop", &NoLookup)
             .into_iter()
             .map(|finding| (finding.severity, format!("{} {}", finding.field, finding.message)))
             .collect()
@@ -193,7 +193,7 @@ mod tests {
             find(
                 &json!({"spec": {"skipAnalysis": true, "analysis": analysis}}),
                 "shop",
-                &Unknown,
+                &NoLookup,
             )
             .len()
         };
@@ -205,19 +205,19 @@ mod tests {
     fn a_share_that_rounds_down_to_no_pod_is_warned_of() {
         let of = |replicas: i64, threshold: i64| {
             let target = Workload::deployment(&json!({"spec": {"replicas": replicas}}));
-            let world = Fixed {
+            let lookup = FixedLookup {
                 workloads: Some(vec![("web".to_owned(), target)]),
-                ..Fixed::default()
+                ..FixedLookup::default()
             };
             let canary = json!({"spec": {"targetRef": {"name": "web"}, "skipAnalysis": true,
                 "analysis": {"threshold": 5, CANARY: threshold}}});
-            find(&canary, "shop", &world)
+            find(&canary, "shop", &lookup)
         };
         assert_eq!(of(2, 50), []);
         assert_eq!(of(3, 34), []);
         let found = of(3, 33);
         assert_eq!((found.len(), found[0].severity), (1, Mode::Warn), "{found:?}");
-        assert_eq!(found[0].mend, "write 34 or more");
+        assert_eq!(found[0].fix, "write 34 or more");
         assert_eq!(of(1, 99).len(), 1);
         // Nobody knows how many there will be.
         assert_eq!(of(0, 1), []);

@@ -93,7 +93,7 @@ fn between(least: i64) -> String {
     format!("write a whole number from {least} to 100")
 }
 
-fn finding(field: String, weight: i64, matters: &str, mend: &str) -> Finding {
+fn finding(field: String, weight: i64, matters: &str, fix: &str) -> Finding {
     Finding {
         rule: Rule::Weights,
         severity: Mode::Enforce,
@@ -101,7 +101,7 @@ fn finding(field: String, weight: i64, matters: &str, mend: &str) -> Finding {
         field,
         value: weight.to_string(),
         message: format!("{weight}: {matters}"),
-        mend: mend.to_owned(),
+        fix: fix.to_owned(),
     }
 }
 

@@ -223,7 +223,7 @@ impl Tally {
         };
         let found = undecodable(&canary);
         self.check(document, verdict.error.as_str(), &found.is_empty(), &verdict.ok);
-        // A webhook sees the document as the API server hands it on: the judgement must be the same.
+        // A webhook sees the document as the API server hands it on: the evaluation must be the same.
         let stored = undecodable(verdict.stored.as_ref().unwrap_or(&Value::Null));
         self.check(
             document,

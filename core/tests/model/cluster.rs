@@ -1,7 +1,7 @@
 //! The API server's truth: the Canary, its target and the primary, each as small as the clocks allow, and the
 //! Deployment controller.
 //!
-//! Time goes in steps of one interval. What the pure functions are given is made of this by [`scene`]: real Canaries
+//! Time goes in steps of one interval. What the pure functions are given is made of this by [`objects`]: real Canaries
 //! and Workloads with real times.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use curfew_core::{
     deadline::{
         observe,
-        observe::{Observation, Scene, Surroundings},
+        observe::{FlaggerEvidence, Objects, Observation},
         pods::PodSeen,
         stamp::Stamp,
     },
@@ -111,15 +111,15 @@ pub fn look(
     let target_object = target_object(target);
     let primary = primary_object(primary_ready);
     let pods = pods(target);
-    let scene = Scene {
+    let objects = Objects {
         canary: &object,
         target: Some(&target_object),
         primary: Some(&primary),
         pods: Some(&pods),
         last_event: Some(at(now)),
-        surroundings: Surroundings::default(),
+        evidence: FlaggerEvidence::default(),
     };
-    let (seen, mut stamp) = observe(scene, before, at(now));
+    let (seen, mut stamp) = observe(objects, before, at(now));
     // How long earlier revisions took decides nothing, and would keep equal states apart.
     stamp.ready_after.clear();
     (object, seen, stamp)
@@ -264,7 +264,7 @@ fn pods(target: &TargetState) -> Vec<PodSeen> {
         created: None,
         ready,
         since: Some(at(target.since)),
-        trouble: None,
+        failure: None,
         containers: Vec::new(),
     };
     if target.up {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use curfew_core::deadline::{
     Clock,
-    remedy::{WithheldKind, requested},
+    remedy::{GuardKind, requested},
     stamp::{Breach, Stamp},
     verdict::{Outcome, RemedyName, Verdict},
 };
@@ -18,7 +18,7 @@ pub struct Enforcer {
     pub stamp: Option<Stamp>,
     /// What the levers found.
     pub before: Option<Before>,
-    pub withheld: Option<(Clock, WithheldKind)>,
+    pub withheld: Option<(Clock, GuardKind)>,
     /// The step at which it last wrote annotations.
     pub noted: Option<u8>,
     pub doing: Doing,

@@ -4,8 +4,8 @@
 
 use curfew_core::{
     deadline::{
-        judge,
-        judge::Judgement,
+        evaluate,
+        evaluate::Evaluation,
         limits::Limits,
         observe::Observation,
         remedy,
@@ -26,8 +26,8 @@ use crate::{
 
 #[test]
 fn a_verdict_that_outlives_its_revision_is_found() {
-    fn keeps(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
-        match remedy(judgement, seen, stamp, limits, now) {
+    fn keeps(evaluation: &Evaluation, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+        match remedy(evaluation, seen, stamp, limits, now) {
             Remedy::Withdraw if seen.phase == Phase::Progressing => Remedy::None,
             other => other,
         }
@@ -46,12 +46,12 @@ fn a_verdict_that_outlives_its_revision_is_found() {
 
 #[test]
 fn a_second_rollback_is_found() {
-    fn again(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+    fn again(evaluation: &Evaluation, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
         let levers = Levers {
             fail_checks: false,
             target: TargetLever::ExceedDeadline,
         };
-        match (remedy(judgement, seen, stamp, limits, now), &stamp.verdict) {
+        match (remedy(evaluation, seen, stamp, limits, now), &stamp.verdict) {
             (Remedy::Confirm, Some(verdict)) => {
                 let breach = Breach {
                     clock: verdict.clock,
@@ -76,8 +76,8 @@ fn a_second_rollback_is_found() {
 
 #[test]
 fn levers_that_are_not_asserted_again_are_found() {
-    fn once(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
-        match remedy(judgement, seen, stamp, limits, now) {
+    fn once(evaluation: &Evaluation, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+        match remedy(evaluation, seen, stamp, limits, now) {
             Remedy::RollBack(..) if requested(stamp) => Remedy::None,
             other => other,
         }
@@ -96,10 +96,10 @@ fn levers_that_are_not_asserted_again_are_found() {
 
 #[test]
 fn a_clock_that_runs_too_fast_is_found() {
-    fn hasty(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Judgement {
+    fn hasty(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Evaluation {
         let mut limits = *limits;
         limits.readiness.limit = limits.readiness.limit.map(|limit| limit / 2);
-        judge(seen, stamp, &limits, now)
+        evaluate(seen, stamp, &limits, now)
     }
     let setup = Setup {
         deadline: 2,
@@ -133,8 +133,8 @@ fn writes_without_preconditions_are_found() {
 /// and a ticker that is behind ticks again at once, before the verdict is taken back.
 #[test]
 fn a_lever_pulled_while_a_hook_may_run_is_found() {
-    fn at_once(judgement: &Judgement, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
-        match remedy(judgement, seen, stamp, limits, now) {
+    fn at_once(evaluation: &Evaluation, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+        match remedy(evaluation, seen, stamp, limits, now) {
             Remedy::RollBack(breach, levers) if matches!(levers.target, TargetLever::Later(_)) => {
                 let target = TargetLever::ExceedDeadline;
                 Remedy::RollBack(breach, Levers { target, ..levers })

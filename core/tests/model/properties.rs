@@ -9,7 +9,7 @@ use crate::{
     world::{Setup, World},
 };
 
-/// Nothing is done to a Canary in a phase, or a standing, in which nothing must be done to it.
+/// Nothing is done to a Canary in a phase in which nothing must be done to it.
 pub const FORBIDDEN: &str = "no lever in a forbidden phase or on a held, deleted or exempt Canary";
 /// A revision that did not breach is not rolled back for one that did.
 pub const FIX: &str = "no rollback of a revision that did not breach";

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use curfew_core::{
     deadline::{
-        judge::{Judgement, Pending},
+        evaluate::{Evaluation, Pending},
         limits::Limits,
         observe::Observation,
         remedy::{Levers, Remedy, TargetLever, requested},
@@ -29,7 +29,7 @@ use crate::{
 struct Found {
     seen: Observation,
     stamp: Stamp,
-    judgement: Judgement,
+    evaluation: Evaluation,
     remedy: Remedy,
 }
 
@@ -81,12 +81,12 @@ impl World {
     fn found(&self, setup: &Setup, canary: &CanaryState, target: &TargetState, before: &Stamp) -> Found {
         let (object, seen, stamp) = look(canary, target, self.primary_ready, setup.shape(), before, self.now);
         let limits = limits(&object, self.exempt);
-        let judgement = (setup.judge)(&seen, &stamp, &limits, at(self.now));
-        let remedy = (setup.remedy)(&judgement, &seen, &stamp, &limits, at(self.now));
+        let evaluation = (setup.judge)(&seen, &stamp, &limits, at(self.now));
+        let remedy = (setup.remedy)(&evaluation, &seen, &stamp, &limits, at(self.now));
         Found {
             seen,
             stamp,
-            judgement,
+            evaluation,
             remedy,
         }
     }
@@ -116,7 +116,7 @@ impl World {
             };
         } else {
             enforcer.stamp = Some(found.stamp);
-            let pending = found.judgement.pending;
+            let pending = found.evaluation.pending;
             self.write_down_pending(setup, index, pending);
         }
     }
@@ -213,7 +213,7 @@ impl World {
             // The evidence for the last resort is never there in this world, and its reports decide nothing.
             Remedy::None | Remedy::Report(_) | Remedy::Hold(_) | Remedy::LastResort(_) | Remedy::FinishLastResort => {}
         }
-        let pending = found.judgement.pending;
+        let pending = found.evaluation.pending;
         self.write_down_pending(setup, index, pending);
     }
 
@@ -354,10 +354,10 @@ impl Found {
 /// The limits of the Canary: the readiness clock rolls back, and what would only be told is off.
 fn limits(canary: &Canary, exempt: bool) -> Limits {
     let mut policy = EnforcementPolicy::default();
-    policy.clocks.stall.action = Action::Off;
-    policy.clocks.silence.action = Action::Off;
-    policy.clocks.promotion.action = Action::Off;
-    policy.clocks.suspended.action = Action::Off;
+    policy.clocks.stall.action = Action::Disabled;
+    policy.clocks.silence.action = Action::Disabled;
+    policy.clocks.promotion.action = Action::Disabled;
+    policy.clocks.suspended.action = Action::Disabled;
     let limits = Limits::of(canary, &policy);
     if exempt { limits.off() } else { limits }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use curfew_core::{
-    deadline::{judge::Judgement, limits::Limits, observe::Observation, remedy::Remedy, stamp::Stamp},
+    deadline::{evaluate::Evaluation, limits::Limits, observe::Observation, remedy::Remedy, stamp::Stamp},
     flagger::phase::Phase,
 };
 use jiff::Timestamp;
@@ -21,10 +21,10 @@ use crate::{
     user::{Deed, Left},
 };
 
-/// The type of [`curfew_core::deadline::judge()`].
-pub type Judge = fn(&Observation, &Stamp, &Limits, Timestamp) -> Judgement;
+/// The type of [`curfew_core::deadline::evaluate()`].
+pub type Judge = fn(&Observation, &Stamp, &Limits, Timestamp) -> Evaluation;
 /// The type of [`curfew_core::deadline::remedy()`].
-pub type Prescribe = fn(&Judgement, &Observation, &Stamp, &Limits, Timestamp) -> Remedy;
+pub type Prescribe = fn(&Evaluation, &Observation, &Stamp, &Limits, Timestamp) -> Remedy;
 
 /// What a check covers: the bounds of a world, and the functions that decide in it.
 #[derive(Clone, Debug)]
@@ -169,7 +169,7 @@ impl Model for Setup {
     type Action = Event;
 
     fn init_states(&self) -> Vec<World> {
-        let adopting = self.start == Phase::Initializing;
+        let initializing = self.start == Phase::Initializing;
         vec![World {
             now: 0,
             canary: CanaryState {
@@ -186,14 +186,14 @@ impl Model for Setup {
                 notes: Arc::default(),
             },
             target: TargetState {
-                template: if adopting { 1 } else { 2 },
-                up: adopting,
+                template: if initializing { 1 } else { 2 },
+                up: initializing,
                 observed: true,
-                ready: adopting,
+                ready: initializing,
                 since: 0,
                 exceeded: false,
             },
-            primary_ready: !adopting,
+            primary_ready: !initializing,
             exempt: false,
             gates_open: self.left.gates == 0,
             flagger: Flagger::default(),

@@ -17,7 +17,7 @@ pub fn quiet(name: &'static str) -> Setup {
         enforcers: 1,
         left: Left::default(),
         patience: 2,
-        judge: deadline::judge,
+        judge: deadline::evaluate,
         remedy: deadline::remedy,
         preconditions: true,
     }
@@ -112,7 +112,7 @@ fn with_one_process() -> Vec<Setup> {
                 pushes: 1,
                 ..none
             },
-            ..quiet("an adoption, and a primary that falls")
+            ..quiet("an initialization, and a primary that falls")
         },
         Setup {
             horizon: 6,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use curfew_core::{
     flagger::{canary::whole_number, decode::undecodable, duration},
     policy::{CanaryPolicySpec, Mode, Subject, file},
-    rules::{self, Finding, world::Unknown},
+    rules::{self, Finding, lookup::NoLookup},
 };
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ pub fn spec(json: &[u8]) {
         return;
     };
     let policy = CanaryPolicySpec::default();
-    let findings = rules::findings(&canary, "shop", &policy, &Unknown);
+    let findings = rules::findings(&canary, "shop", &policy, &NoLookup);
     assert!(findings.is_sorted_by_key(|finding| finding.rule), "{findings:?}");
     for finding in &findings {
         is_one_line(&finding.to_string());

@@ -21,13 +21,13 @@ pub fn github(report: &Report, broken: &[Broken], strict: bool) -> String {
 
 fn found(found: &Found) -> String {
     let name = match found.mode {
-        Mode::Audit | Mode::Off => "notice",
+        Mode::Audit | Mode::Disabled => "notice",
         Mode::Warn | Mode::Enforce => level(found.mode),
     };
     let finding = &found.finding;
     let message = format!(
         "{}/{} {}: {}; {}",
-        found.namespace, found.name, finding.field, finding.message, finding.mend
+        found.namespace, found.name, finding.field, finding.message, finding.fix
     );
     let title = format!("curfew {}", finding.rule);
     let place = place(&found.file, Some((found.at.line, found.at.column)));

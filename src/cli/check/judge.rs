@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use super::{
     document::Place,
+    lookup::Given,
     object::{Kind, Object},
-    world::Given,
 };
 use crate::{
     policy::{Mode, NAMESPACE_NAME, Policies, Subject},
     rules::{
         Finding,
-        judged::{Case, labels},
+        case::{Case, labels},
     },
 };
 
@@ -51,7 +51,7 @@ pub struct Found {
 
 /// Judges every Canary of the objects by the policy that applies to it.
 #[must_use]
-pub fn judge(objects: &[Object], policies: &Policies, world: &Given, now: Timestamp) -> Report {
+pub fn judge(objects: &[Object], policies: &Policies, lookup: &Given, now: Timestamp) -> Report {
     let namespaces: BTreeMap<_, _> = objects
         .iter()
         .filter(|object| object.kind == Kind::Namespace)
@@ -80,7 +80,7 @@ pub fn judge(objects: &[Object], policies: &Policies, world: &Given, now: Timest
             canary: &stored,
             ..case
         };
-        for (finding, mode) in case.judge(policies, world, now).findings {
+        for (finding, mode) in case.judge(policies, lookup, now).findings {
             report.findings.push(Found {
                 at: canary.node.place(&finding.field),
                 finding,
@@ -160,12 +160,17 @@ spec:
         let policy =
             format!("apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: p}}\nspec: {policy}\n");
         let policies = file::parse(&policy).expect("a policy");
-        let world = Given::new(&all, None, None);
-        judge(&all, &policies, &world, "2026-11-24T00:00:00Z".parse().expect("a time"))
-            .findings
-            .into_iter()
-            .map(|found| (found.finding.rule, found.mode, found.at.line))
-            .collect()
+        let lookup = Given::new(&all, None, None);
+        judge(
+            &all,
+            &policies,
+            &lookup,
+            "2026-11-24T00:00:00Z".parse().expect("a time"),
+        )
+        .findings
+        .into_iter()
+        .map(|found| (found.finding.rule, found.mode, found.at.line))
+        .collect()
     }
 
     #[test]
@@ -176,11 +181,17 @@ spec:
         ];
         assert_eq!(found("", "{}"), both);
         assert_eq!(
-            found("", "{admission: {rules: {deadline-bounds: Off, undecodable: Audit}}}"),
+            found(
+                "",
+                "{admission: {rules: {deadline-bounds: Disabled, undecodable: Audit}}}"
+            ),
             [(Rule::Undecodable, Mode::Audit, 7)]
         );
         assert_eq!(
-            found("", "{canarySelector: {matchLabels: {a: b}}, admission: {mode: Off}}"),
+            found(
+                "",
+                "{canarySelector: {matchLabels: {a: b}}, admission: {mode: Disabled}}"
+            ),
             both
         );
     }
@@ -223,7 +234,7 @@ spec:
 
     #[test]
     fn namespaces_have_the_labels_that_were_given_and_their_name() {
-        let off = "admission: {mode: Off}";
+        let off = "admission: {mode: Disabled}";
         let by_label = format!("{{namespaceSelector: {{matchLabels: {{env: test}}}}, {off}}}");
         let namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {env: test}}}";
         assert_eq!(found(namespace, &by_label), []);

@@ -7,12 +7,12 @@
 mod document;
 mod github;
 mod judge;
+mod lookup;
 mod object;
 mod print;
 mod sarif;
 mod scalar;
 mod source;
-mod world;
 mod yaml;
 
 use std::{
@@ -27,8 +27,8 @@ use clap::{ValueEnum, builder::NonEmptyStringValueParser};
 
 use self::{
     judge::{Report, judge},
+    lookup::Given,
     object::{Kind, Object, objects},
-    world::Given,
 };
 use super::BAD_START;
 use crate::{
@@ -119,8 +119,8 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::from(BAD_START);
         }
     };
-    let world = Given::new(&objects, flagger_mesh_provider, flagger_selector_labels);
-    let report = judge(&objects, &policies, &world, clock::now());
+    let lookup = Given::new(&objects, flagger_mesh_provider, flagger_selector_labels);
+    let report = judge(&objects, &policies, &lookup, clock::now());
     let text = match output {
         Format::Text => print::text(&report, strict),
         Format::Json => print::json(&report),

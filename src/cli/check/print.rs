@@ -8,7 +8,7 @@ use crate::policy::{GROUP, Mode, Rule};
 /// So many namespaces are named in one line.
 const MOST_NAMED: usize = 5;
 
-/// What was found, one line each: `FILE:LINE: error[RULE] NS/NAME FIELD: MESSAGE; MEND`.
+/// What was found, one line each: `FILE:LINE: error[RULE] NS/NAME FIELD: MESSAGE; FIX`.
 #[must_use]
 pub fn text(report: &Report, strict: bool) -> String {
     report.told(strict).map(line).collect()
@@ -32,7 +32,7 @@ fn line(found: &Found) -> String {
         name.escape_debug(),
         finding.field,
         finding.message,
-        finding.mend
+        finding.fix
     )
 }
 
@@ -42,7 +42,7 @@ pub const fn level(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "error",
         Mode::Warn => "warning",
-        Mode::Audit | Mode::Off => "note",
+        Mode::Audit | Mode::Disabled => "note",
     }
 }
 
@@ -116,7 +116,7 @@ struct JsonFinding<'a> {
     object: Named<'a>,
     field: &'a str,
     message: &'a str,
-    mend: &'a str,
+    fix: &'a str,
     file: &'a str,
     line: usize,
 }
@@ -160,7 +160,7 @@ impl<'a> JsonFinding<'a> {
             },
             field: &finding.field,
             message: &finding.message,
-            mend: &finding.mend,
+            fix: &finding.fix,
             file: &found.file,
             line: found.at.line,
         }

@@ -41,7 +41,7 @@ fn rule(rule: Rule) -> Value {
     json!({
         "id": rule.name(),
         "shortDescription": {"text": about.finds},
-        "help": {"text": about.mend},
+        "help": {"text": about.fix},
     })
 }
 
@@ -52,7 +52,7 @@ fn result(found: &Found) -> Value {
         "ruleId": finding.rule.name(),
         "ruleIndex": Rule::ALL.iter().position(|rule| *rule == finding.rule),
         "level": level(found.mode),
-        "message": {"text": format!("{object} {}: {}; {}", finding.field, finding.message, finding.mend)},
+        "message": {"text": format!("{object} {}: {}; {}", finding.field, finding.message, finding.fix)},
         "locations": [{
             "physicalLocation": {
                 "artifactLocation": {"uri": uri(&found.file)},

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    recording::{Change, Kind, State, workload_kind},
+    recording::{Change, Kind, ObjectState, workload_kind},
     stage::Name,
 };
 use crate::flagger::canary::Canary;
@@ -45,7 +45,7 @@ impl Span {
             let (namespace, name) = (&change.key.namespace, &change.key.name);
             match (change.key.kind, change.state.as_deref()) {
                 (Kind::Pod, _) => (Kind::Pod, namespace.clone(), String::new()),
-                (Kind::Event, Some(State::Sign((namespace, name), _))) => {
+                (Kind::Event, Some(ObjectState::Sign((namespace, name), _))) => {
                     (Kind::Event, namespace.clone(), name.clone())
                 }
                 (kind, _) => (kind, namespace.clone(), name.clone()),
@@ -147,7 +147,7 @@ mod tests {
                     namespace: (*namespace).to_owned(),
                     name: (*name).to_owned(),
                 },
-                state: Some(Arc::new(State::Namespace(BTreeMap::new()))),
+                state: Some(Arc::new(ObjectState::Namespace(BTreeMap::new()))),
             })
             .collect();
         Span::new(at(end), &changes)

@@ -7,13 +7,13 @@
 //! [`report`] is what comes of it, and [`mod@print`] writes that down.
 
 mod coverage;
+mod describe;
 mod print;
 mod recording;
 mod report;
 mod run;
 mod stage;
 mod stream;
-mod tell;
 mod times;
 
 use std::{

@@ -26,11 +26,11 @@ pub fn text(report: &Report) -> String {
         let (at, namespace, name) = (written(event.at), &event.namespace, &event.name);
         let _ = writeln!(text, "{at} {offset:>7}  {namespace}/{name}  {}", happened(event));
     }
-    // An adoption of which there is nothing to say is not worth a line.
-    let told = |course: &&Course| {
+    // An initialization of which there is nothing to say is not worth a line.
+    let described = |course: &&Course| {
         course.kind == CourseKind::Rollout || course.verdict.is_some() || !course.reports.is_empty() || !course.judged
     };
-    let courses: Vec<_> = report.rollouts.iter().filter(told).collect();
+    let courses: Vec<_> = report.rollouts.iter().filter(described).collect();
     if !courses.is_empty() {
         text.push('\n');
     }
@@ -66,7 +66,7 @@ fn happened(event: &Event) -> String {
 fn summary(course: &Course) -> String {
     let what = match course.kind {
         CourseKind::Rollout => "rollout",
-        CourseKind::Adoption => "adoption",
+        CourseKind::Initialization => "initialization",
     };
     let (how, at) = match &course.end {
         Some(End { at, how }) => (how.as_str(), *at),

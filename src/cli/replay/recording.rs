@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     deadline::{pods::PodSeen, stamp::PREFIX},
-    enforcer::{fresh, watch::sign_of_life},
+    enforcer::{snapshot, watch::sign_of_life},
     flagger::{canary::Canary, workload::Workload},
     policy::ROLLOUT_DEADLINE,
 };
@@ -67,7 +67,7 @@ pub enum Kind {
 
 /// What is kept of an object.
 #[derive(Debug, PartialEq)]
-pub enum State {
+pub enum ObjectState {
     /// A namespace's labels.
     Namespace(BTreeMap<String, String>),
     /// A Deployment or `DaemonSet`, and which pods are its own.
@@ -90,7 +90,7 @@ pub struct Change {
     /// Of what.
     pub key: Key,
     /// What it is since; none: it is gone.
-    pub state: Option<Arc<State>>,
+    pub state: Option<Arc<ObjectState>>,
 }
 
 /// Everything that was recorded.
@@ -121,7 +121,7 @@ pub struct Recorder {
     empty: Vec<String>,
     last: HashMap<Key, Last>,
     recording: Recording,
-    canaries: BTreeMap<(String, String), Arc<State>>,
+    canaries: BTreeMap<(String, String), Arc<ObjectState>>,
     ignored_kinds: BTreeMap<String, u64>,
     with_curfew: bool,
     unheard: bool,
@@ -132,7 +132,7 @@ pub struct Recorder {
 /// What was last read of an object.
 #[derive(Debug)]
 struct Last {
-    state: Arc<State>,
+    state: Arc<ObjectState>,
     /// The newest time that it carried.
     own_time: Option<Timestamp>,
 }
@@ -251,13 +251,13 @@ impl Recorder {
         Some(Change { at, before, key, state })
     }
 
-    fn note(&mut self, key: &Key, state: &State, object: &Value) {
+    fn note(&mut self, key: &Key, state: &ObjectState, object: &Value) {
         match state {
-            State::Pod(..) => drop(self.recording.pods_in.insert(key.namespace.clone())),
-            State::Sign(..) => self.recording.has_signs = true,
-            State::Namespace(_) => self.has_namespaces = true,
-            State::Workload(..) => {}
-            State::Canary(_) => {
+            ObjectState::Pod(..) => drop(self.recording.pods_in.insert(key.namespace.clone())),
+            ObjectState::Sign(..) => self.recording.has_signs = true,
+            ObjectState::Namespace(_) => self.has_namespaces = true,
+            ObjectState::Workload(..) => {}
+            ObjectState::Canary(_) => {
                 let annotations = object["metadata"]["annotations"].as_object();
                 self.with_curfew |=
                     annotations.is_some_and(|annotations| annotations.keys().any(|key| is_curfews(key)));
@@ -354,7 +354,7 @@ impl Recorder {
     }
 }
 
-impl State {
+impl ObjectState {
     /// The Canary, if it is one.
     #[must_use]
     pub fn canary(&self) -> Option<&Canary> {
@@ -402,10 +402,10 @@ fn is_curfews(annotation: &str) -> bool {
 }
 
 /// What matters of an object; nothing if its kind does not.
-fn distilled(object: &Value) -> Option<(Key, State)> {
+fn distilled(object: &Value) -> Option<(Key, ObjectState)> {
     let group = object["apiVersion"].as_str()?;
     let (kind, state) = match (group, object["kind"].as_str()?) {
-        ("v1", "Namespace") => (Kind::Namespace, State::Namespace(labels(object))),
+        ("v1", "Namespace") => (Kind::Namespace, ObjectState::Namespace(labels(object))),
         ("apps/v1", "Deployment") => (Kind::Deployment, workload(Workload::deployment(object), object)),
         ("apps/v1", "DaemonSet") => (Kind::DaemonSet, workload(Workload::daemon_set(object), object)),
         ("v1", "Pod") => (Kind::Pod, pod(object)?),
@@ -413,7 +413,7 @@ fn distilled(object: &Value) -> Option<(Key, State)> {
             let event: Event = serde_json::from_value(object.clone()).ok()?;
             let (canary, at) =
                 sign_of_life(&event).filter(|_| event.involved_object.kind.as_deref() == Some("Canary"))?;
-            (Kind::Event, State::Sign(canary, at))
+            (Kind::Event, ObjectState::Sign(canary, at))
         }
         (group, "Canary") if group.starts_with("flagger.app/") => {
             let mut canary = Canary::from_json(object.clone());
@@ -421,7 +421,7 @@ fn distilled(object: &Value) -> Option<(Key, State)> {
             if let Some(annotations) = &mut canary.metadata.annotations {
                 annotations.retain(|key, _| !is_curfews(key));
             }
-            (Kind::Canary, State::Canary(Box::new(canary)))
+            (Kind::Canary, ObjectState::Canary(Box::new(canary)))
         }
         _ => return None,
     };
@@ -434,18 +434,18 @@ fn distilled(object: &Value) -> Option<(Key, State)> {
     Some((key, state))
 }
 
-fn workload(mut workload: Workload, object: &Value) -> State {
+fn workload(mut workload: Workload, object: &Value) -> ObjectState {
     workload.metadata.resource_version = None;
     let selector = serde_json::from_value(object["spec"]["selector"].clone()).ok();
     // One that no API server takes selects nothing.
     let selector = selector.filter(|selector: &LabelSelector| Selector::try_from(selector.clone()).is_ok());
-    State::Workload(Box::new(workload), selector)
+    ObjectState::Workload(Box::new(workload), selector)
 }
 
-fn pod(object: &Value) -> Option<State> {
+fn pod(object: &Value) -> Option<ObjectState> {
     let pod: Pod = serde_json::from_value(object.clone()).ok()?;
-    let seen = fresh::counts(&pod).then(|| Box::new(PodSeen::from(&pod)));
-    Some(State::Pod(pod.metadata.labels.unwrap_or_default(), seen))
+    let seen = snapshot::counts(&pod).then(|| Box::new(PodSeen::from(&pod)));
+    Some(ObjectState::Pod(pod.metadata.labels.unwrap_or_default(), seen))
 }
 
 fn labels(object: &Value) -> BTreeMap<String, String> {

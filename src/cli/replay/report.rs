@@ -23,7 +23,7 @@ pub struct Report {
     pub summary: Summary,
     /// What should be known about the recording.
     pub notes: Vec<String>,
-    /// The rollouts and adoptions, in the order in which they began.
+    /// The rollouts and initializations, in the order in which they began.
     pub rollouts: Vec<Course>,
     /// Everything, in the order of time.
     pub events: Vec<Event>,
@@ -39,7 +39,7 @@ pub struct Summary {
     pub ignored: u64,
     /// Canaries.
     pub canaries: usize,
-    /// Rollouts and adoptions.
+    /// Rollouts and initializations.
     pub rollouts: usize,
     /// Those of them that cannot be judged.
     pub unjudged: usize,
@@ -53,7 +53,7 @@ pub struct Summary {
     pub to: Option<Timestamp>,
 }
 
-/// A rollout of one revision, or the adoption of a workload.
+/// A rollout of one revision, or the initialization of a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Course {
@@ -73,7 +73,7 @@ pub struct Course {
     pub judged: bool,
     /// What Curfew would have ended it with, or held it with.
     pub verdict: Option<Finding>,
-    /// What it would have told besides.
+    /// What else it would have reported.
     pub reports: Vec<Finding>,
     /// How it ended without Curfew; none: it had not when the recording of it ended.
     pub end: Option<End>,
@@ -91,8 +91,8 @@ pub struct Course {
 pub enum CourseKind {
     /// A rollout.
     Rollout,
-    /// The adoption of a live workload.
-    Adoption,
+    /// The initialization of a live workload.
+    Initialization,
 }
 
 /// A deadline that passed, and what Curfew would have done.
@@ -132,7 +132,7 @@ pub struct Event {
     /// When.
     #[serde(serialize_with = "second")]
     pub at: Timestamp,
-    /// Seconds since the rollout or the adoption began.
+    /// Seconds since the rollout or the initialization began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_seconds: Option<i64>,
     /// The Canary's namespace.
@@ -165,15 +165,15 @@ pub enum What {
     Deleted,
     /// Curfew would have announced a deadline.
     DeadlineApproaching,
-    /// It would have told that the rollout stands still, its time does not count, and why.
+    /// It would have reported that the rollout stands still, its time does not count, and why.
     StandsStill,
-    /// It would have given the adoption more time.
+    /// It would have given the initialization more time.
     WouldHold,
     /// It would have handed Flagger the verdict.
     WouldRollBack,
-    /// It would have told of a deadline that passed.
+    /// It would have reported a deadline that passed.
     WouldReport,
-    /// It would have told of it, and why it does nothing yet.
+    /// It would have reported it, and why it does nothing yet.
     WouldWithhold,
 }
 

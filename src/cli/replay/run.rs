@@ -1,8 +1,8 @@
-//! Letting time pass over a recording: at every change, and at every moment at which the judgement wants to look again,
+//! Letting time pass over a recording: at every change, and at every moment at which the evaluation wants to look again,
 //! the pure functions are asked as the enforcer asks them.
 //!
 //! Nothing is ever done: after the moment at which Curfew would have handed over its verdict, the recording goes on without
-//! it. So of each rollout the first verdict is told, and after that only what Flagger did.
+//! it. So of each rollout the first verdict is reported, and after that only what Flagger did.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,17 +10,17 @@ use jiff::Timestamp;
 
 use super::{
     coverage::Coverage,
+    describe::{Described, Step, describe},
     recording::{Kind, Recording},
     report::{Course, CourseKind, End, Event, Report, Summary, What, seconds_between},
     stage::{Cast, Name, Stage},
-    tell::{Look, Told, tell},
 };
 use crate::{
     deadline::{
-        judge,
+        evaluate,
         limits::Limits,
         observe,
-        observe::{Observation, Scene},
+        observe::{Objects, Observation},
         remedy,
         stamp::Stamp,
     },
@@ -129,13 +129,13 @@ struct Followed {
 struct Following {
     index: usize,
     identity: Identity,
-    told: Told,
+    described: Described,
 }
 
 /// What tells courses apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Identity {
-    Adoption,
+    Initialization,
     /// A rollout by its start, and a revision by its own.
     Rollout(Timestamp, Timestamp),
 }
@@ -182,29 +182,30 @@ impl Player<'_> {
             return;
         }
         let Some(cast) = self.stage.cast(name) else { return };
-        let Some(scene) = cast.scene() else { return };
+        let Some(objects) = cast.objects() else { return };
         if self
             .followed
             .get(name)
-            .is_some_and(|it| it.uid != scene.canary.metadata.uid)
+            .is_some_and(|it| it.uid != objects.canary.metadata.uid)
         {
             // Another one of the same name.
             self.gone(name, now);
         }
         let mut followed = self.followed.remove(name).unwrap_or_else(|| Followed {
-            uid: scene.canary.metadata.uid.clone(),
+            uid: objects.canary.metadata.uid.clone(),
             ..Followed::default()
         });
         if let Some(next) = followed.next.take() {
             self.due.remove(&(next, name.clone()));
         }
-        let limits = self.limits(&cast, scene, now);
-        let look = look(scene, &followed.stamp, &limits, now);
+        let limits = self.limits(&cast, objects, now);
+        let look = look(objects, &followed.stamp, &limits, now);
         self.follow(&mut followed, name, &look, now);
         if let Some(following) = &mut followed.course
             && let Some(course) = self.courses.get_mut(following.index)
         {
-            self.events.extend(tell(course, &mut following.told, &look, now));
+            self.events
+                .extend(describe(course, &mut following.described, &look, now));
         }
         followed.next = look.next(now);
         if let Some(next) = followed.next {
@@ -214,17 +215,17 @@ impl Player<'_> {
         self.followed.insert(name.clone(), followed);
     }
 
-    fn limits(&self, cast: &Cast, scene: Scene<'_>, now: Timestamp) -> Limits {
-        let mut limits = Limits::in_force(scene.canary, &cast.namespace_labels, self.policies, now);
+    fn limits(&self, cast: &Cast, objects: Objects<'_>, now: Timestamp) -> Limits {
+        let mut limits = Limits::in_force(objects.canary, &cast.namespace_labels, self.policies, now);
         // While its target is not ready, Events are all that Flagger writes: without them nothing is known.
         if !self.has_signs {
-            limits.silence.action = Action::Off;
+            limits.silence.action = Action::Disabled;
         }
         limits
     }
 
     /// Keeps the book about phases and courses.
-    fn follow(&mut self, followed: &mut Followed, name: &Name, look: &Look<'_>, now: Timestamp) {
+    fn follow(&mut self, followed: &mut Followed, name: &Name, look: &Step<'_>, now: Timestamp) {
         let phase = look.seen.phase.clone();
         let identity = identity(&look.seen, &look.stamp);
         let known = followed.course.as_ref().map(|course| course.identity);
@@ -244,7 +245,7 @@ impl Player<'_> {
                 Following {
                     index: self.courses.len() - 1,
                     identity,
-                    told: Told::default(),
+                    described: Described::default(),
                 }
             });
         }
@@ -261,27 +262,27 @@ impl Player<'_> {
 }
 
 /// Looks as the enforcer does.
-fn look<'a>(scene: Scene<'a>, before: &Stamp, limits: &Limits, now: Timestamp) -> Look<'a> {
+fn look<'a>(objects: Objects<'a>, before: &Stamp, limits: &Limits, now: Timestamp) -> Step<'a> {
     let mut before = before.clone();
     if let Some(rollout) = &mut before.rollout {
         // The enforcer looks at a running rollout once a minute at least. Between two changes those looks find nothing new.
-        rollout.looked_at = now;
+        rollout.observed_at = now;
     }
-    let (seen, stamp) = observe(scene, &before, now);
-    let judgement = judge(&seen, &stamp, limits, now);
-    let remedy = remedy(&judgement, &seen, &stamp, limits, now);
-    Look {
-        scene,
+    let (seen, stamp) = observe(objects, &before, now);
+    let evaluation = evaluate(&seen, &stamp, limits, now);
+    let remedy = remedy(&evaluation, &seen, &stamp, limits, now);
+    Step {
+        objects,
         seen,
         stamp,
-        judgement,
+        evaluation,
         remedy,
     }
 }
 
 fn identity(seen: &Observation, stamp: &Stamp) -> Option<Identity> {
     match (&seen.phase, &stamp.rollout) {
-        (Phase::None | Phase::Initializing, _) => Some(Identity::Adoption),
+        (Phase::None | Phase::Initializing, _) => Some(Identity::Initialization),
         (_, Some(rollout)) if seen.running => Some(Identity::Rollout(rollout.promoted_since, rollout.revision_since)),
         _ => None,
     }
@@ -289,13 +290,13 @@ fn identity(seen: &Observation, stamp: &Stamp) -> Option<Identity> {
 
 fn course(
     (namespace, name): &Name,
-    look: &Look<'_>,
+    look: &Step<'_>,
     identity: Identity,
     now: Timestamp,
     recorded_until: Timestamp,
 ) -> Course {
     let created = look
-        .scene
+        .objects
         .canary
         .metadata
         .creation_timestamp
@@ -303,7 +304,7 @@ fn course(
         .map(|time| time.0);
     let rollout = look.stamp.rollout.as_ref();
     let (kind, started_at) = match identity {
-        Identity::Adoption => (CourseKind::Adoption, created),
+        Identity::Initialization => (CourseKind::Initialization, created),
         Identity::Rollout(..) => (CourseKind::Rollout, rollout.map(|rollout| rollout.started_at)),
     };
     Course {

@@ -8,10 +8,10 @@ use std::{
 use jiff::Timestamp;
 use kube::core::{Selector, SelectorExt as _};
 
-use super::recording::{Change, Key, Kind, State, workload_kind};
+use super::recording::{Change, Key, Kind, ObjectState, workload_kind};
 use crate::{
     deadline::{
-        observe::{Scene, Surroundings},
+        observe::{FlaggerEvidence, Objects},
         pods::PodSeen,
     },
     flagger::{canary::Canary, workload::Workload},
@@ -23,7 +23,7 @@ pub type Name = (String, String);
 /// Everything that is there now.
 #[derive(Debug, Default)]
 pub struct Stage {
-    objects: BTreeMap<Key, Arc<State>>,
+    objects: BTreeMap<Key, Arc<ObjectState>>,
     /// When Flagger last wrote an Event about a Canary.
     signs: BTreeMap<Name, Timestamp>,
     /// The namespaces of which pods were recorded.
@@ -33,9 +33,9 @@ pub struct Stage {
 /// A Canary and what belongs to it now.
 #[derive(Clone, Debug)]
 pub struct Cast {
-    canary: Arc<State>,
-    target: Option<Arc<State>>,
-    primary: Option<Arc<State>>,
+    canary: Arc<ObjectState>,
+    target: Option<Arc<ObjectState>>,
+    primary: Option<Arc<ObjectState>>,
     pods: Option<Vec<PodSeen>>,
     last_event: Option<Timestamp>,
     /// The labels of its namespace.
@@ -67,7 +67,7 @@ impl Stage {
             Kind::Deployment | Kind::DaemonSet | Kind::Pod => self.canaries_in(&key.namespace),
             Kind::Namespace => self.canaries_in(&key.name),
             Kind::Event => {
-                let Some(State::Sign(canary, at)) = state.as_deref() else {
+                let Some(ObjectState::Sign(canary, at)) = state.as_deref() else {
                     return Vec::new();
                 };
                 // Of Events only the last one matters.
@@ -90,7 +90,7 @@ impl Stage {
             .collect()
     }
 
-    fn of_kind(&self, kind: Kind, namespace: &str) -> impl Iterator<Item = (&Key, &Arc<State>)> {
+    fn of_kind(&self, kind: Kind, namespace: &str) -> impl Iterator<Item = (&Key, &Arc<ObjectState>)> {
         let first = key(kind, namespace, "");
         let rest = self.objects.range(first.clone()..);
         rest.take_while(move |(key, _)| (key.kind, &key.namespace) == (kind, &first.namespace))
@@ -107,7 +107,7 @@ impl Stage {
         let workload = |name: &str| found(kind?, name, namespace);
         let target = workload(&canary.spec.target.name);
         let namespace_labels = match found(Kind::Namespace, namespace, "").as_deref() {
-            Some(State::Namespace(labels)) => labels.clone(),
+            Some(ObjectState::Namespace(labels)) => labels.clone(),
             // The one that every namespace has.
             _ => BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), namespace.clone())]),
         };
@@ -122,17 +122,17 @@ impl Stage {
     }
 
     /// The target's pods, where the enforcer would list them; none if none were recorded.
-    fn pods(&self, canary: &Canary, target: Option<&State>) -> Option<Vec<PodSeen>> {
+    fn pods(&self, canary: &Canary, target: Option<&ObjectState>) -> Option<Vec<PodSeen>> {
         let namespace = canary.namespace();
         if !canary.status.phase.can_roll_back() || !self.pods_in.contains(namespace) {
             return None;
         }
-        let Some(State::Workload(_, Some(selector))) = target else {
+        let Some(ObjectState::Workload(_, Some(selector))) = target else {
             return None;
         };
         let selector = Selector::try_from(selector.clone()).ok()?;
         let pods = self.of_kind(Kind::Pod, namespace).filter_map(|(_, pod)| match &**pod {
-            State::Pod(labels, Some(pod)) if selector.matches(labels) => Some((**pod).clone()),
+            ObjectState::Pod(labels, Some(pod)) if selector.matches(labels) => Some((**pod).clone()),
             _ => None,
         });
         Some(pods.collect())
@@ -150,14 +150,14 @@ impl Cast {
 
     /// What there is to observe.
     #[must_use]
-    pub fn scene(&self) -> Option<Scene<'_>> {
-        Some(Scene {
+    pub fn objects(&self) -> Option<Objects<'_>> {
+        Some(Objects {
             canary: self.canary()?,
             target: workload(self.target.as_deref()),
             primary: workload(self.primary.as_deref()),
             pods: self.pods.as_deref(),
             last_event: self.last_event,
-            surroundings: Surroundings::default(),
+            evidence: FlaggerEvidence::default(),
         })
     }
 }
@@ -170,9 +170,9 @@ fn key(kind: Kind, namespace: &str, name: &str) -> Key {
     }
 }
 
-fn workload(state: Option<&State>) -> Option<&Workload> {
+fn workload(state: Option<&ObjectState>) -> Option<&Workload> {
     match state? {
-        State::Workload(workload, _) => Some(workload),
-        State::Namespace(_) | State::Canary(_) | State::Pod(..) | State::Sign(..) => None,
+        ObjectState::Workload(workload, _) => Some(workload),
+        ObjectState::Namespace(_) | ObjectState::Canary(_) | ObjectState::Pod(..) | ObjectState::Sign(..) => None,
     }
 }

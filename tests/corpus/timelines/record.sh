@@ -121,7 +121,7 @@ f5() {
   whole f5
 }
 
-# The first adoption of a live workload, whose primary takes longer than the deadline.
+# The first initialization of a live workload, whose primary takes longer than the deadline.
 f8() {
   kubectl create namespace f8
   local app=(f8 2 ready-after:50 '

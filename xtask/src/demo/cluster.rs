@@ -95,7 +95,7 @@ impl Namespace {
     /// Pushes the next version of an application, and says what becomes of its pods.
     pub async fn push(&self, app: &str, outcome: &str) -> Result<()> {
         let template = json!({
-            "metadata": {"annotations": {plane::OUTCOME: outcome}},
+            "metadata": {"annotations": {testbed::OUTCOME: outcome}},
             "spec": {"containers": [{"name": "app", "image": format!("{app}:2")}]},
         });
         let patch = Patch::Strategic(json!({"spec": {"template": template}}));
@@ -112,7 +112,7 @@ impl Namespace {
             .into_iter()
             .find(|pod| pod.metadata.deletion_timestamp.is_none())
             .context("there is no pod to break")?;
-        let patch = Patch::Merge(json!({"metadata": {"annotations": {plane::OUTCOME: "crash"}}}));
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {testbed::OUTCOME: "crash"}}}));
         api.patch(&pod.name_any(), &PatchParams::default(), &patch).await?;
         Ok(pod.name_any())
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use plane::{CurfewOptions, Options, Plane};
+use testbed::{CurfewOptions, Options, Plane};
 
 use super::observation::{Scene, Side};
 
@@ -98,7 +98,7 @@ impl Stage {
     /// # Errors
     /// When Curfew does not answer.
     pub async fn metrics(&self) -> Result<String> {
-        let (status, text) = plane::get(&format!("{}/metrics", self.guarded.curfew_admin_url())).await?;
+        let (status, text) = testbed::get(&format!("{}/metrics", self.guarded.curfew_admin_url())).await?;
         if status != 200 {
             bail!("Curfew answered {status}: {text}");
         }

@@ -11,17 +11,17 @@ use fastrand::Rng;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Client, Error};
-use plane::OUTCOME;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use testbed::OUTCOME;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::facts::{CONTAINER, Canary};
 use super::record::{Latest, Record};
 
-/// How long an adoption may take among hundreds.
-const ADOPTION: Duration = Duration::from_mins(5);
+/// How long an initialization may take among hundreds.
+const INITIALIZATION: Duration = Duration::from_mins(5);
 /// How long a request is tried again while something is broken.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How soon.
@@ -86,7 +86,7 @@ impl Team {
             },
         });
         create(&self.deployments, &deployment).await?;
-        self.adopt().await
+        self.initialize().await
     }
 
     /// Rolls out for as long as nobody drops it.
@@ -99,7 +99,7 @@ impl Team {
         }
     }
 
-    async fn adopt(&mut self) -> Result<()> {
+    async fn initialize(&mut self) -> Result<()> {
         let canary = json!({
             "apiVersion": "flagger.app/v1beta1",
             "kind": "Canary",
@@ -112,9 +112,9 @@ impl Team {
             },
         });
         create(&self.canaries, &canary).await?;
-        self.phase(ADOPTION, |canary| canary.phase == "Initialized")
+        self.phase(INITIALIZATION, |canary| canary.phase == "Initialized")
             .await
-            .with_context(|| format!("{} was not adopted", self.app))
+            .with_context(|| format!("{} was not initialized", self.app))
     }
 
     /// One push, what happens to it, and its end.
@@ -191,7 +191,7 @@ impl Team {
             .context("a Canary was not deleted")?;
         self.patch(&json!({"spec": {"replicas": self.replicas}})).await?;
         self.push("ready").await?;
-        self.adopt().await
+        self.initialize().await
     }
 
     /// Something that gets ready.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use fastrand::Rng;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
-use plane::{Component, Mode, Plane};
+use testbed::{Component, Mode, Plane};
 use tokio::time::sleep;
 
 use super::facts::Seconds;
@@ -37,7 +37,7 @@ impl Faults {
     }
 }
 
-/// How long before the end nothing is broken any more: every fault must be mended, and written down, by then.
+/// How long before the end nothing is broken any more: every fault must be fixed, and written down, by then.
 const QUIET: Seconds = 15.0;
 
 /// Breaks things until `end` is near. Until `restarts_until` Curfew is restarted too; then the same process goes on, so

@@ -40,7 +40,7 @@ pub enum Kind {
 pub struct Fault {
     pub kind: Kind,
     pub start: Seconds,
-    /// When it was mended; a Curfew: when it was ready again.
+    /// When it was fixed; a Curfew: when it was ready again.
     pub end: Seconds,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plane::{Component, Plane};
+use testbed::{Component, Plane};
 
 use super::facts::Seconds;
 use super::record::Record;

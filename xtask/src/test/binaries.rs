@@ -53,7 +53,7 @@ impl Kind {
             (_, "test", "e2e") => Self::EndToEnd,
             (_, "test", "faults") => Self::Faults,
             (_, "test", "model") => Self::Model,
-            ("plane" | "xtask", "test", _) => Self::Plane,
+            ("testbed" | "xtask", "test", _) => Self::Plane,
             (_, "test", _) => Self::Integration,
             _ => Self::Unit,
         }
@@ -161,7 +161,7 @@ impl Binaries {
 /// When that cannot be found out.
 pub fn obstacle() -> Result<Option<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(plane::obstacle()))
+    Ok(runtime.block_on(testbed::obstacle()))
 }
 
 /// The name of the package of an id of Cargo's: `path+file:///FOLDER/NAME#VERSION`, or `path+file:///FOLDER#NAME@VERSION`
@@ -183,8 +183,8 @@ mod tests {
         let artifact = |manifest: &str, kind: &str, name: &str, test: bool, executable: Option<&str>| {
             let id = match manifest {
                 // A checkout may have any name, that of a member too.
-                "/plane/Cargo.toml" => "path+file:///plane#canary-curfew@0.1.0",
-                _ => "path+file:///plane/plane#0.1.0",
+                "/testbed/Cargo.toml" => "path+file:///testbed#canary-curfew@0.1.0",
+                _ => "path+file:///testbed/testbed#0.1.0",
             };
             serde_json::json!({
                 "reason": "compiler-artifact", "manifest_path": manifest, "package_id": id,
@@ -194,13 +194,19 @@ mod tests {
         };
         let mut found = Binaries::default();
         for message in [
-            artifact("/plane/Cargo.toml", "lib", "curfew", false, None),
-            artifact("/plane/Cargo.toml", "lib", "curfew", true, Some("/t/deps/curfew-1")),
-            artifact("/plane/Cargo.toml", "bin", "curfew", false, Some("/t/curfew")),
-            artifact("/plane/Cargo.toml", "test", "e2e", true, Some("/t/deps/e2e-1")),
-            artifact("/plane/Cargo.toml", "test", "clocks", true, Some("/t/deps/clocks-1")),
+            artifact("/testbed/Cargo.toml", "lib", "curfew", false, None),
+            artifact("/testbed/Cargo.toml", "lib", "curfew", true, Some("/t/deps/curfew-1")),
+            artifact("/testbed/Cargo.toml", "bin", "curfew", false, Some("/t/curfew")),
+            artifact("/testbed/Cargo.toml", "test", "e2e", true, Some("/t/deps/e2e-1")),
             artifact(
-                "/plane/plane/Cargo.toml",
+                "/testbed/Cargo.toml",
+                "test",
+                "scenarios",
+                true,
+                Some("/t/deps/scenarios-1"),
+            ),
+            artifact(
+                "/testbed/testbed/Cargo.toml",
                 "test",
                 "plane",
                 true,
@@ -218,10 +224,10 @@ mod tests {
             [
                 ("curfew", Kind::Unit),
                 ("e2e", Kind::EndToEnd),
-                ("clocks", Kind::Integration),
+                ("scenarios", Kind::Integration),
                 ("plane", Kind::Plane),
             ]
         );
-        assert_eq!(found.tests[3].folder, Path::new("/plane/plane"));
+        assert_eq!(found.tests[3].folder, Path::new("/testbed/testbed"));
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use plane::{Component, Plane};
 use serde_json::Value;
+use testbed::{Component, Plane};
 
 use super::{EVERY, SETTING_UP, until};
 use crate::demo::cluster::{Look, Namespace, Told};

@@ -5,8 +5,8 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use plane::{Component, Plane};
 use serde_json::{Value, json};
+use testbed::{Component, Plane};
 use tokio::process::Command;
 
 use super::{EVERY, SETTING_UP, begin, end, until};

@@ -1,0 +1,257 @@
+//! The messages about a rollout: what comes, what passed, why, and why nothing is done about it. The enforcer publishes
+//! them, and a replay of what was recorded prints the same.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Clock,
+    breaker::Cause,
+    evaluate::{Evaluation, Pending},
+    limits::Limits,
+    observe::{Objects, Observation, TargetState, is_service},
+    pod_failure,
+    remedy::Guard,
+    stamp::{Breach, Stamp, rounded_up, time},
+};
+use crate::flagger::workload::Workload;
+
+/// What is told while Flagger waits for the primary (`docs/flagger.md#f13`).
+pub const PRIMARY_NOT_READY: &str =
+    "the primary is not ready: Flagger does not look at the canary, and its time does not count";
+
+/// What is told while Flagger waits for a target that is paused (`docs/flagger.md#f17`).
+pub const PAUSED: &str = "the target is paused: Flagger waits until its owner ends that, and the time does not count";
+
+/// Which limit was reached, and why.
+#[must_use]
+pub fn exceeded(breach: &Breach, why: &str) -> String {
+    match breach.clock {
+        Clock::Crashes => format!(
+            "the failed exits of one container reached the policy's limit within {} s: {why}",
+            breach.limit.as_secs()
+        ),
+        Clock::Initialization => format!(
+            "the initialization is not done, and its deadline of {} s is near or past: {why}",
+            breach.limit.as_secs()
+        ),
+        clock => format!(
+            "the {} deadline of {} s has passed: {why}",
+            clock.name(),
+            breach.limit.as_secs()
+        ),
+    }
+}
+
+/// Why a clock ran out, in one line.
+#[must_use]
+pub fn why(objects: Objects<'_>, clock: Clock) -> String {
+    match clock {
+        Clock::Crashes => failure(objects)
+            .or_else(|| pod_failure::failed_before(objects.pods.unwrap_or_default()))
+            .unwrap_or_else(|| unready(objects)),
+        Clock::Rollout if is_ready(objects) => {
+            failure(objects).unwrap_or_else(|| "the target is ready, but the rollout is not done".to_owned())
+        }
+        Clock::Readiness | Clock::Rollout => unready(objects),
+        Clock::Gate => "an approval is waited for".to_owned(),
+        Clock::Stall => "the target is ready and Flagger looks at it, but nothing advances".to_owned(),
+        Clock::Silence => {
+            "no sign of life from Flagger on this Canary: it is down, stuck, or does not watch it".to_owned()
+        }
+        Clock::Initialization | Clock::Promotion => primary(objects.primary),
+        Clock::Suspended => "the rollout is suspended with traffic or pods on the canary".to_owned(),
+    }
+}
+
+/// Why an initialization is held.
+#[must_use]
+pub fn held(objects: Objects<'_>) -> String {
+    let why = primary(objects.primary);
+    format!("{why}; Flagger would give up and scale the live workload to 0")
+}
+
+/// Why nothing is done about a breach yet.
+#[must_use]
+pub fn withheld(why: Guard) -> String {
+    let said = match why {
+        Guard::Skewed(offset) => {
+            return format!(
+                "this machine's clock and the API server's are {} s apart, so that nobody knows what time it is; \
+                 set the clocks right (NTP)",
+                offset.abs().as_secs()
+            );
+        }
+        Guard::Stale(age) => {
+            return format!(
+                "a watch has been silent for {} s, so that nobody knows what goes on; the log says which and why",
+                age.as_secs()
+            );
+        }
+        Guard::Breaker(_, Cause::Starting) => "not every rollout has been looked at since Curfew started",
+        Guard::Breaker(_, cause) => {
+            return format!("the breaker is open: {cause}; it lets go later, one after the other, each judged again");
+        }
+        Guard::ControllersBehind => {
+            "by its pods the target is ready, but its status has not said so for long: kube-controller-manager does \
+             not keep up"
+        }
+        Guard::FixPushed(_) => {
+            "the pod template is not the one that this rollout began with; Flagger will look at the new one"
+        }
+        Guard::Unproven(_) => {
+            "the rollout was found running; waiting one interval to be sure that Flagger saw its template"
+        }
+        Guard::NotLooking(TargetState::PrimaryNotReady) => {
+            "Flagger waits for the primary, which is not ready, and does not look at the canary"
+        }
+        Guard::NotLooking(TargetState::Paused) => "the target is paused, which only its owner should end",
+        Guard::Forbidden => "a permission is missing to write what Flagger reads; the log says which",
+        Guard::Blind => "the target's pods cannot be looked at; the log says why",
+        Guard::NotLooking(_) => "Flagger cannot judge the target now",
+    };
+    said.to_owned()
+}
+
+fn primary(primary: Option<&Workload>) -> String {
+    match primary {
+        Some(primary) => format!(
+            "{} of {} pods of the primary are available",
+            primary.available, primary.wanted
+        ),
+        None => "the primary is not there".to_owned(),
+    }
+}
+
+/// Why the target is not ready.
+fn unready(objects: Objects<'_>) -> String {
+    if let Some(failure) = failure(objects) {
+        return failure;
+    }
+    match objects.target {
+        Some(target) if target.wanted == 0 => {
+            "the target wants 0 replicas, so that nothing can become ready".to_owned()
+        }
+        Some(target) => format!("{} of {} pods are available", target.available, target.wanted),
+        None => "the target is not there".to_owned(),
+    }
+}
+
+/// What is wrong with the target's pods: those that are not ready, and those that cannot even be created.
+fn failure(objects: Objects<'_>) -> Option<String> {
+    let not_ready = pod_failure::reason(objects.pods.unwrap_or_default());
+    let failure = objects
+        .target
+        .and_then(|target| target.replica_failure.as_ref())
+        .filter(|failure| failure.status == "True")
+        .map(|failure| format!("pods cannot be created: {}", pod_failure::shortened(&failure.message)));
+    match (failure, not_ready) {
+        (Some(failure), Some(not_ready)) => Some(format!("{failure}; {not_ready}")),
+        (failure, not_ready) => failure.or(not_ready),
+    }
+}
+
+/// Whether everything that is wanted is available; a Service always is, to Flagger.
+fn is_ready(objects: Objects<'_>) -> bool {
+    let available = |target: &Workload| target.wanted > 0 && target.available >= target.wanted;
+    is_service(objects.canary) || objects.target.is_some_and(available)
+}
+
+/// How long a primary may be unready before it is told. Flagger makes it so itself when it promotes, a moment before
+/// the phase says that it does.
+pub const PRIMARY_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
+
+/// Whose deadline is to be announced, and what it counts from: once for a rollout, or for each progress.
+#[must_use]
+pub fn announcement(evaluation: &Evaluation, stamp: &Stamp) -> Option<(Clock, Timestamp)> {
+    let pending = evaluation.pending.filter(|pending| pending.approaching)?;
+    let rollout = stamp.rollout.as_ref()?;
+    let since = if pending.clock == Clock::Rollout {
+        rollout.started_at
+    } else {
+        rollout.progressed_at
+    };
+    Some((pending.clock, since))
+}
+
+/// The words of an announcement, and what ails the pods, if that is known.
+#[must_use]
+pub fn approaching(pending: Pending, ails: Option<&str>) -> String {
+    let deadline = time(rounded_up(pending.deadline));
+    let note = format!("the {} deadline passes at {deadline}", pending.clock.name());
+    match ails {
+        Some(ails) => format!("{note}: {ails}"),
+        None => note,
+    }
+}
+
+/// The deadlines that people set for a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Deadlines {
+    /// Which rollout: when it began.
+    rollout: Timestamp,
+    /// Of unready time.
+    readiness: Option<SignedDuration>,
+    /// Of the whole rollout.
+    whole: Option<SignedDuration>,
+}
+
+// === impl Deadlines ===
+
+impl Deadlines {
+    /// Those of a running rollout.
+    #[must_use]
+    pub fn of(seen: &Observation, stamp: &Stamp, limits: &Limits) -> Option<Self> {
+        let rollout = stamp.rollout.as_ref().filter(|_| seen.running)?;
+        Some(Self {
+            rollout: rollout.promoted_since,
+            readiness: limits.readiness.limit,
+            whole: limits.rollout.limit,
+        })
+    }
+
+    /// What is to be put on record when somebody changed them in mid-rollout.
+    #[must_use]
+    pub fn changed_since(self, before: Self) -> Option<String> {
+        if before.rollout != self.rollout || before == self {
+            return None;
+        }
+        let change = |what: &str, before: Option<SignedDuration>, now: Option<SignedDuration>| {
+            (before != now).then(|| format!("{what} is {} now, and was {}", written(now), written(before)))
+        };
+        let changes: Vec<_> = [
+            change("the deadline for readiness", before.readiness, self.readiness),
+            change("the deadline for the whole rollout", before.whole, self.whole),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let changes = changes.join("; ");
+        Some(format!("{changes}; in mid-rollout, counted from where each began"))
+    }
+}
+
+fn written(deadline: Option<SignedDuration>) -> String {
+    deadline.map_or_else(|| "none".to_owned(), |deadline| format!("{} s", deadline.as_secs()))
+}
+
+/// From when on a primary that is not ready is worth a word, while it is what a rollout waits for.
+#[must_use]
+pub fn primary_told_at(seen: &Observation, stamp: &Stamp) -> Option<Timestamp> {
+    let waits = seen.running && seen.phase.can_roll_back() && seen.target == TargetState::PrimaryNotReady;
+    let rollout = stamp.rollout.as_ref().filter(|_| waits)?;
+    rollout.budget.since.checked_add(PRIMARY_PATIENCE).ok()
+}
+
+/// From when on it is worth a word that a rollout stands still without its time counting, and which word.
+#[must_use]
+pub fn standstill(seen: &Observation, stamp: &Stamp) -> Option<(Timestamp, &'static str)> {
+    if seen.target == TargetState::Paused {
+        let rollout = stamp.rollout.as_ref().filter(|_| seen.counts())?;
+        return Some((rollout.budget.since, PAUSED));
+    }
+    primary_told_at(seen, stamp).map(|moment| (moment, PRIMARY_NOT_READY))
+}
+
+#[cfg(test)]
+#[path = "messages_test.rs"]
+mod tests;

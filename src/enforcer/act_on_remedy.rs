@@ -1,0 +1,373 @@
+//! Acting: what the evaluation on fresh objects asks for is done, told and remembered.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Context, Error,
+    apply::{self, ApplyOutcome},
+    events::EventReason,
+    reconcile::{Reconciliation, breaker_of},
+    snapshot::Snapshot,
+    state::CanaryState,
+};
+use crate::{
+    deadline::{
+        Clock,
+        breaker::BreakerAnswer,
+        messages::{exceeded, held, why, withheld},
+        remedy::{Guard, Levers, Remedy, requested},
+        revision::Revision,
+        stamp::Breach,
+        verdict::{Outcome, RemedyName, Verdict},
+    },
+    flagger::phase::Phase,
+};
+
+/// How long something that speaks against acting is believed to last.
+const RESTRAINED: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long kubelets are given to tell what happened while the API server was gone: that pods got ready meanwhile, for
+/// one. What they could not tell they try again once in so long (`syncPeriod` in `pkg/kubelet/status`). What a controller
+/// tells later than that is not waited for, since the pods speak for themselves.
+const NEWS: Duration = Duration::from_secs(10);
+
+/// How often an initialization that is held is told of.
+const HOLD_SELDOM: Duration = Duration::from_mins(1);
+
+/// Does what the evaluation on fresh objects asks for. Answers whether anything was written.
+pub(super) async fn act_on_remedy(
+    context: &Context,
+    fresh: &Snapshot,
+    reconciliation: &Reconciliation,
+    state: &mut CanaryState,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    // The fresh reads took their time.
+    context.must_lead()?;
+    if let Some(wait) = news_due(context).filter(|_| needs_news(reconciliation, state)) {
+        let (namespace, name) = (fresh.canary.namespace(), fresh.canary.name());
+        tracing::info!(
+            namespace,
+            name,
+            ?wait,
+            "the API server was gone: waiting for what kubelets have to tell"
+        );
+        state.restrained_until = now.checked_add(wait).ok();
+        return Ok(false);
+    }
+    let mut wrote = false;
+    for breach in &reconciliation.evaluation.reports {
+        wrote |= report(context, fresh, *breach, state, now);
+    }
+    wrote |= match reconciliation.remedy.clone() {
+        Remedy::None => false,
+        Remedy::Report(breach) => report(context, fresh, breach, state, now),
+        Remedy::Withhold(breach, why) => withhold(context, breach, RemedyName::Rollback, why, state, now),
+        // Without the pods nobody can say why, and something is wrong that is not the rollout's fault.
+        Remedy::RollBack(breach, _) if fresh.pods.is_none() && !requested(&state.stamp) => {
+            state.applied_at = Some(Instant::now());
+            state.refusals = state.refusals.saturating_add(1);
+            withhold(context, breach, RemedyName::Rollback, Guard::Blind, state, now)
+        }
+        Remedy::RollBack(breach, _) if let Some(why) = restraint(context, fresh, breach, state, now) => {
+            state.restrained_until = retry_at(why, now);
+            withhold(context, breach, RemedyName::Rollback, why, state, now)
+        }
+        Remedy::Hold(breach) if let Some(why) = doubt(context) => {
+            state.restrained_until = retry_at(why, now);
+            withhold(context, breach, RemedyName::Hold, why, state, now)
+        }
+        Remedy::LastResort(_) if let Some(why) = doubt(context) => {
+            state.restrained_until = retry_at(why, now);
+            false
+        }
+        Remedy::RollBack(breach, levers) => roll_back(context, fresh, breach, levers, state, now).await?,
+        Remedy::Hold(breach) => hold(context, fresh, breach, state, now).await?,
+        Remedy::LastResort(breach) => last_resort(context, fresh, breach, state, now).await?,
+        Remedy::FinishLastResort => finish_last_resort(context, fresh, state).await?,
+        Remedy::Withdraw => {
+            withdraw(context, fresh, state).await?;
+            true
+        }
+        Remedy::Confirm => confirm(context, fresh, state),
+    };
+    Ok(wrote)
+}
+
+/// What speaks against a rollback that is not about the rollout itself.
+fn restraint(
+    context: &Context,
+    fresh: &Snapshot,
+    breach: Breach,
+    state: &CanaryState,
+    now: Timestamp,
+) -> Option<Guard> {
+    // What was handed over already is not taken back for it.
+    if requested(&state.stamp) {
+        return None;
+    }
+    if let Some(why) = doubt(context) {
+        return Some(why);
+    }
+    let canary = &fresh.canary;
+    let (policy, settings) = breaker_of(context, canary);
+    let answer = context
+        .rollouts
+        .check_breaker(canary, &policy, settings, breach.deadline, &context.watches, now);
+    match answer {
+        BreakerAnswer::Allow => None,
+        BreakerAnswer::Hold(until, cause) => Some(Guard::Breaker(until, cause)),
+    }
+}
+
+/// Whether what time it is, or what goes on, is in doubt.
+fn doubt(context: &Context) -> Option<Guard> {
+    let skew = context.api_health.skew();
+    if skew.is_too_much() {
+        return Some(Guard::Skewed(skew.offset()));
+    }
+    let (what, age) = context.api_health.stale_watch()?;
+    tracing::warn!(what, ?age, "nothing is done while this watch is silent");
+    Some(Guard::Stale(
+        SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX),
+    ))
+}
+
+/// For how long it must still be waited for what happened while the API server was gone.
+fn news_due(context: &Context) -> Option<Duration> {
+    NEWS.checked_sub(context.api_health.back_for()?)
+        .filter(|wait| !wait.is_zero())
+}
+
+/// Whether that may change what is done or told. An initialization is held at once, and what was begun is ended.
+fn needs_news(reconciliation: &Reconciliation, state: &CanaryState) -> bool {
+    match reconciliation.remedy {
+        Remedy::RollBack(..) | Remedy::Report(_) => !requested(&state.stamp),
+        Remedy::LastResort(_) => true,
+        Remedy::None => reconciliation
+            .evaluation
+            .reports
+            .iter()
+            .any(|breach| !state.is_reported(breach)),
+        Remedy::Withhold(..) | Remedy::Hold(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => false,
+    }
+}
+
+fn retry_at(why: Guard, now: Timestamp) -> Option<Timestamp> {
+    why.until().or_else(|| now.checked_add(RESTRAINED).ok())
+}
+
+/// Tells once that a lever may not be written. What is in place already stays: it is true, and the rest is tried again.
+fn forbidden(context: &Context, breach: Breach, state: &mut CanaryState, now: Timestamp) {
+    let why = Guard::Forbidden;
+    if !requested(&state.stamp) {
+        withhold(context, breach, RemedyName::Rollback, why, state, now);
+    } else if !state.is_withheld(&breach, why) {
+        state.notified.withheld = Some((breach.clock, why.kind()));
+        state.say(EventReason::ActionWithheld, exceeded(&breach, &withheld(why)));
+    }
+}
+
+/// Tells once that a deadline has passed and why nothing is done about it.
+fn withhold(
+    context: &Context,
+    breach: Breach,
+    remedy: RemedyName,
+    why: Guard,
+    state: &mut CanaryState,
+    now: Timestamp,
+) -> bool {
+    if state.is_withheld(&breach, why) {
+        return false;
+    }
+    state.notified.withheld = Some((breach.clock, why.kind()));
+    state.count(context, breach.clock);
+    context.metrics.acted(breach.clock, remedy, Outcome::Withheld);
+    let reason = withheld(why);
+    state.give_verdict(breach, remedy, Outcome::Withheld, &reason, now);
+    state.say(EventReason::ActionWithheld, exceeded(&breach, &reason));
+    true
+}
+
+/// Tells of a deadline that has passed, once.
+fn report(context: &Context, fresh: &Snapshot, breach: Breach, state: &mut CanaryState, now: Timestamp) -> bool {
+    if state.is_reported(&breach) {
+        return false;
+    }
+    let reason = why(fresh.objects(), breach.clock);
+    state.notified.reported.insert(breach.clock);
+    state.count(context, breach.clock);
+    context
+        .metrics
+        .acted(breach.clock, RemedyName::Report, Outcome::Reported);
+    state.give_verdict(breach, RemedyName::Report, Outcome::Reported, &reason, now);
+    state.say(topic(breach.clock), exceeded(&breach, &reason));
+    true
+}
+
+fn confirm(context: &Context, fresh: &Snapshot, state: &mut CanaryState) -> bool {
+    state.saved = None;
+    state.refusals = 0;
+    let Some(verdict) = &mut state.stamp.verdict else {
+        return false;
+    };
+    verdict.result = Outcome::Confirmed;
+    context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Confirmed);
+    let note = rolled_back(verdict, &fresh.canary.status.last_applied_spec);
+    state.say(EventReason::RollbackConfirmed, note);
+    true
+}
+
+/// What is told of a rollback. A version that is pushed while Flagger rolls back is written down as the one that failed
+/// (`docs/flagger.md#swallowed`).
+fn rolled_back(verdict: &Verdict, applied: &str) -> String {
+    let note = format!("Flagger rolled back after the verdict of {}", verdict.at);
+    if Revision::is_applied(&verdict.revision, applied) {
+        note
+    } else {
+        format!(
+            "{note}. It wrote down a version as failed that was pushed meanwhile: if that is not rolled out, change the \
+             template once more"
+        )
+    }
+}
+
+/// Gives an initialization more time; tells of it once a minute at most.
+async fn hold(
+    context: &Context,
+    fresh: &Snapshot,
+    breach: Breach,
+    state: &mut CanaryState,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    apply::hold(context, fresh).await?;
+    if state.held_at.is_some_and(|held| held.elapsed() < HOLD_SELDOM) {
+        return Ok(true);
+    }
+    if state.held_at.is_none() {
+        state.count(context, breach.clock);
+        context.metrics.acted(breach.clock, RemedyName::Hold, Outcome::Held);
+    }
+    state.held_at = Some(Instant::now());
+    let reason = held(fresh.objects());
+    state.give_verdict(breach, RemedyName::Hold, Outcome::Held, &reason, now);
+    let note = format!("gave the initialization more time: {reason}");
+    state.say(EventReason::InitializationExtended, note);
+    Ok(true)
+}
+
+async fn roll_back(
+    context: &Context,
+    fresh: &Snapshot,
+    breach: Breach,
+    levers: Levers,
+    state: &mut CanaryState,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let reason = why(fresh.objects(), breach.clock);
+    state.latch(breach);
+    state.restrained_until = None;
+    let mut first = None;
+    let pulled = apply::apply(context, fresh, levers, &reason, &mut state.saved, &mut first).await;
+    state.asserted(&pulled);
+    state.applied_when_ready = fresh.is_target_ready();
+    // Whatever of it got there, by this request or by one whose answer was lost, Flagger has been told something: that
+    // must not be forgotten.
+    let is_told = first.is_some() || matches!(pulled, Ok(ApplyOutcome::InPlace));
+    if is_told && !requested(&state.stamp) {
+        let first = first.unwrap_or(now);
+        state.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, &reason, now);
+        state.count(context, breach.clock);
+        context
+            .metrics
+            .acted(breach.clock, RemedyName::Rollback, Outcome::Requested);
+        // Of an exit it is only known to the second when it was.
+        if breach.clock != Clock::Crashes {
+            context.metrics.lagged(first.duration_since(breach.deadline));
+        }
+        let note = exceeded(&breach, &reason);
+        state.say(topic(breach.clock), note);
+        let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
+        state.say(EventReason::RollbackRequested, note);
+    }
+    if pulled.as_ref().is_err_and(Error::is_forbidden) {
+        forbidden(context, breach, state, now);
+    }
+    if pulled? == ApplyOutcome::MovedOn {
+        let fresh = Snapshot::read(context, &fresh.canary).await?;
+        withdraw(context, &fresh, state).await?;
+        return Ok(true);
+    }
+    Ok(first.is_some())
+}
+
+/// Ends a rollout in Flagger's place. First the phase, then the replicas: the other way round Flagger would promote what
+/// was scaled to zero (`docs/flagger.md#l4`).
+async fn last_resort(
+    context: &Context,
+    fresh: &Snapshot,
+    breach: Breach,
+    state: &mut CanaryState,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let reason = why(fresh.objects(), breach.clock);
+    // A phase without its end would be neither Flagger's rollback nor ours.
+    apply::may_scale_to_zero(context, fresh).await?;
+    apply::fail(context, fresh, &reason).await?;
+    state.give_verdict(breach, RemedyName::LastResort, Outcome::Requested, &reason, now);
+    let note = format!("Flagger is down and did not react: ended the rollout in its place. {reason}");
+    state.say(EventReason::LastResort, note);
+    // Should anything fail from here on, it is done at the next reconciliation, which finds the phase that was written.
+    let fresh = Snapshot::read(context, &fresh.canary).await?;
+    if fresh.canary.status.phase == Phase::Failed {
+        finish_last_resort(context, &fresh, state).await?;
+    }
+    Ok(true)
+}
+
+async fn finish_last_resort(context: &Context, fresh: &Snapshot, state: &mut CanaryState) -> Result<bool, Error> {
+    apply::scale_to_zero(context, fresh).await?;
+    state.saved = None;
+    state.refusals = 0;
+    if let Some(verdict) = &mut state.stamp.verdict {
+        // The answer to the write of the phase may have been lost, and the verdict with it.
+        verdict.remedy = RemedyName::LastResort;
+        verdict.result = Outcome::Confirmed;
+        context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Confirmed);
+    }
+    Ok(true)
+}
+
+async fn withdraw(context: &Context, fresh: &Snapshot, state: &mut CanaryState) -> Result<(), Error> {
+    apply::withdraw(context, fresh, state.saved.as_ref()).await?;
+    state.saved = None;
+    state.refusals = 0;
+    // Should its reason come back, it is a new breach.
+    if let Some(rollout) = &mut state.stamp.rollout {
+        rollout.breach = None;
+    }
+    // A lever that a killed process left behind has no verdict of its own: an older one stays what it was.
+    if let Some(verdict) = &mut state.stamp.verdict
+        && verdict.result == Outcome::Requested
+    {
+        verdict.result = Outcome::Withheld;
+        context.metrics.acted(verdict.clock, verdict.remedy, Outcome::Withheld);
+    }
+    let note = "took the verdict back: the rollout moved on or its limits changed";
+    state.say(EventReason::ActionWithheld, note.to_owned());
+    Ok(())
+}
+
+fn topic(clock: Clock) -> EventReason {
+    if clock == Clock::Crashes {
+        EventReason::CrashLimitExceeded
+    } else {
+        EventReason::DeadlineExceeded
+    }
+}
+
+#[cfg(test)]
+#[path = "act_on_remedy_test.rs"]
+mod tests;

@@ -1,0 +1,269 @@
+//! What is remembered of each Canary between two looks: more than the stamp on it says, and believed before it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{Error, annotations, apply::SavedStatus, events::EventReason, notified::NotifiedState};
+use crate::{
+    deadline::{pods::PodSeen, stamp::Stamp},
+    flagger::canary::Canary,
+};
+
+/// The states of all Canaries, by namespace and name.
+#[derive(Debug, Default)]
+pub struct CanaryStates {
+    kept: Mutex<Kept>,
+    /// What the levers found on the targets of Canaries that are gone, by namespace.
+    left: Mutex<Vec<(String, SavedStatus)>>,
+    more_left: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    states: HashMap<(String, String), CanaryState>,
+    /// How often everything was forgotten.
+    forgotten: u64,
+    /// Until when whoever led before certainly wrote down every edit that there was.
+    watched_until: Option<Timestamp>,
+}
+
+/// What is remembered of a Canary.
+#[derive(Debug)]
+pub struct CanaryState {
+    /// Which object it is about: a Canary of the same name may be another one.
+    uid: Option<String>,
+    /// How often everything had been forgotten when it began.
+    forgotten: u64,
+    /// Its stamp, exact.
+    pub stamp: Stamp,
+    /// The target's pods, and when they were listed.
+    pub pods: Option<(Instant, Vec<PodSeen>)>,
+    /// The version of the target for which they were listed.
+    pub pods_of: Option<String>,
+    /// What the levers found before they moved anything.
+    pub saved: Option<SavedStatus>,
+    /// How often in a row annotations were refused.
+    pub refused_stamps: u32,
+    /// Not before this it is tried again.
+    pub stamp_again_at: Option<Timestamp>,
+    /// When annotations were last written.
+    pub written_at: Option<Timestamp>,
+    /// The newest state of the Canary that was seen.
+    seen_version: Option<u128>,
+    /// When the levers were last asserted.
+    pub applied_at: Option<Instant>,
+    /// Whether the target was ready then: the lever on it does not last while it is.
+    pub applied_when_ready: bool,
+    /// How often in a row that was refused, or could not be tried.
+    pub refusals: u32,
+    /// Until when something that is not about the rollout speaks against acting, so that it is not even looked at afresh.
+    pub restrained_until: Option<Timestamp>,
+    /// When evidence that Flagger is down was last looked for.
+    pub evidence_at: Option<Instant>,
+    /// Words for the user that wait until what they tell of is written.
+    pub words: Vec<(EventReason, String)>,
+    /// How often in a row looking after it failed.
+    pub failures: u32,
+    /// Whether the API server did not answer when it was last asked.
+    unanswered: bool,
+    /// When the initialization was last held, as it was told.
+    pub held_at: Option<Instant>,
+    /// The annotations as last written, until the watch shows them.
+    pub written: BTreeMap<&'static str, Option<String>>,
+    /// What was told already.
+    pub notified: NotifiedState,
+}
+
+// === impl CanaryStates ===
+
+impl CanaryStates {
+    /// Takes out what is remembered of a Canary; of one that is new, what it carries itself.
+    #[must_use]
+    pub fn take(&self, canary: &Canary, now: Timestamp) -> CanaryState {
+        let (known, forgotten, watched_until) = {
+            let mut kept = self.kept.lock();
+            (kept.states.remove(&key(canary)), kept.forgotten, kept.watched_until)
+        };
+        let (known, other) = match known {
+            Some(state) if state.uid == canary.metadata.uid => (Some(state), None),
+            other => (None, other),
+        };
+        self.leave(canary, other.and_then(|state| state.saved));
+        known.unwrap_or_else(|| CanaryState {
+            uid: canary.metadata.uid.clone(),
+            forgotten,
+            stamp: Stamp::recall(canary, watched_until, now),
+            pods: None,
+            pods_of: None,
+            saved: None,
+            seen_version: None,
+            applied_at: None,
+            applied_when_ready: false,
+            refusals: 0,
+            restrained_until: None,
+            evidence_at: None,
+            words: Vec::new(),
+            failures: 0,
+            unanswered: false,
+            held_at: None,
+            refused_stamps: 0,
+            stamp_again_at: None,
+            written_at: None,
+            written: BTreeMap::new(),
+            notified: NotifiedState::default(),
+        })
+    }
+
+    /// Puts it back, unless everything was forgotten meanwhile.
+    pub fn keep(&self, canary: &Canary, state: CanaryState) {
+        let mut kept = self.kept.lock();
+        if state.forgotten == kept.forgotten {
+            kept.states.insert(key(canary), state);
+        }
+    }
+
+    /// Forgets everything, for one that begins to lead: another may have led in between, and what it did stands in the
+    /// stamps alone. It led until then, and a stamp may be a little older.
+    pub fn clear(&self, led_until: Option<Timestamp>) {
+        let mut kept = self.kept.lock();
+        kept.states.clear();
+        kept.forgotten += 1;
+        kept.watched_until = led_until.and_then(|until| until.checked_sub(annotations::SELDOM).ok());
+    }
+
+    /// How often in a row looking after a Canary failed.
+    #[must_use]
+    pub fn failures(&self, canary: &Canary) -> u32 {
+        self.kept
+            .lock()
+            .states
+            .get(&key(canary))
+            .map_or(0, |state| state.failures)
+    }
+
+    /// Forgets a Canary that is gone, but not a lever on its target.
+    pub fn forget(&self, canary: &Canary) {
+        let known = self.kept.lock().states.remove(&key(canary));
+        self.leave(canary, known.and_then(|state| state.saved));
+    }
+
+    /// Notes what the levers found on the target of a Canary that is gone.
+    pub fn leave(&self, canary: &Canary, before: Option<SavedStatus>) {
+        if let Some(before) = before.filter(SavedStatus::is_on_target) {
+            self.left.lock().push((canary.namespace().to_owned(), before));
+            self.more_left.notify_one();
+        }
+    }
+
+    /// The next lever that is to be taken off the target of a Canary that is gone: its namespace, and what was there.
+    pub async fn next_left(&self) -> (String, SavedStatus) {
+        loop {
+            let next = self.left.lock().pop();
+            match next {
+                Some(next) => return next,
+                None => self.more_left.notified().await,
+            }
+        }
+    }
+}
+
+// === impl CanaryState ===
+
+impl CanaryState {
+    /// Notes that this state of the Canary was seen.
+    pub fn saw(&mut self, canary: &Canary) {
+        self.seen_version = self.seen_version.max(version(canary));
+    }
+
+    /// Notes whether looking after it failed.
+    pub fn note_outcome<T>(&mut self, done: &Result<T, Error>) {
+        let unanswered = done.as_ref().is_err_and(Error::is_unanswered);
+        let was_unanswered = std::mem::replace(&mut self.unanswered, unanswered);
+        self.failures = match done {
+            Ok(_) => 0,
+            // One that answers again may refuse at first; how long it did not answer has nothing to do with that.
+            Err(_) if was_unanswered != unanswered => 1,
+            Err(_) => self.failures.saturating_add(1),
+        };
+    }
+
+    /// Whether something that is not about the rollout speaks against acting.
+    #[must_use]
+    pub fn is_restrained(&self, now: Timestamp) -> bool {
+        self.restrained_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether the watch has yet to catch up with what was read: its older state would look like another rollout.
+    #[must_use]
+    pub fn is_older_than_known(&self, canary: &Canary) -> bool {
+        version(canary) < self.seen_version
+    }
+}
+
+/// An object's resource version, which supported API servers count up.
+fn version(canary: &Canary) -> Option<u128> {
+    canary.metadata.resource_version.as_ref()?.parse().ok()
+}
+
+fn key(canary: &Canary) -> (String, String) {
+    (canary.namespace().to_owned(), canary.name().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_forgotten_does_not_come_back() {
+        let canary = Canary::from_json(json!({"metadata": {"namespace": "shop", "name": "web", "uid": "1"}}));
+        let (states, now) = (CanaryStates::default(), Timestamp::UNIX_EPOCH);
+        let mut state = states.take(&canary, now);
+        state.refusals = 3;
+        states.keep(&canary, state);
+        let state = states.take(&canary, now);
+        assert_eq!(state.refusals, 3);
+        // It is being looked after while another term begins.
+        states.clear(None);
+        states.keep(&canary, state);
+        assert_eq!(states.take(&canary, now).refusals, 0);
+        let mut state = states.take(&canary, now);
+        state.refusals = 1;
+        states.keep(&canary, state);
+        assert_eq!(states.take(&canary, now).refusals, 1);
+    }
+
+    #[test]
+    fn failures_are_counted_anew_when_the_api_server_answers_again_or_does_not_any_more() {
+        let silent = || Err::<(), _>(Error::Timeout("read the Canary", std::time::Duration::from_secs(10)));
+        let refused = || {
+            Err(Error::Api(
+                "read the Canary",
+                kube::Error::Api(Status::failure("no", "Forbidden").boxed()),
+            ))
+        };
+        let canary = Canary::from_json(serde_json::json!({"metadata": {"name": "web"}}));
+        let mut state = CanaryStates::default().take(&canary, Timestamp::UNIX_EPOCH);
+        for (outcome, failures) in [
+            (silent(), 1),
+            (silent(), 2),
+            (silent(), 3),
+            (refused(), 1),
+            (refused(), 2),
+            (silent(), 1),
+            (Ok(()), 0),
+            (silent(), 1),
+        ] {
+            state.note_outcome(&outcome);
+            assert_eq!(state.failures, failures, "{outcome:?}");
+        }
+    }
+}
