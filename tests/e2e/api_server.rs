@@ -53,7 +53,8 @@ async fn hanging(plane: &Plane, story: &str) -> Stage {
 async fn set_out(hangs: &Stage, slow: &Stage) {
     tokio::join!(hangs.push("crash-one"), slow.push("crash-one"));
     tokio::join!(hangs.phase("Progressing", 30), slow.phase("Progressing", 30));
-    slow.replicas_available(APP, 3).await;
+    // A canary with fewer Flagger fails by itself, by the time at which it last had enough.
+    tokio::join!(hangs.replicas_available(APP, 3), slow.replicas_available(APP, 3));
     let unready = slow.unready_pod().await;
     tokio::join!(hangs.set_deadline(DEADLINE), slow.set_deadline(DEADLINE));
     slow.turn(&unready, "ready-after:8").await;
