@@ -19,7 +19,10 @@ use super::{
     review::{Answer, Operation, Request},
 };
 use crate::{
-    deadline::stamp::{self, STARTED_AT},
+    deadline::{
+        stamp::{self, STARTED_AT},
+        timestamps,
+    },
     policy::{Policies, ROLLOUT_DEADLINE, Subject},
     rules::case::labels,
 };
@@ -94,7 +97,7 @@ fn started_at(object: &Value, now: Timestamp) -> String {
         let age = now.duration_since(*stamped);
         age < SAME_REQUEST && age > -SignedDuration::from_secs(1)
     });
-    stamp::time(ours.unwrap_or(now))
+    timestamps::time(ours.unwrap_or(now))
 }
 
 /// The deadline that is filled in, where there is none and the policy in force has one for those. Who leaves the spec

@@ -5,21 +5,27 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Context, Error,
     apply::{self, ApplyOutcome},
+    context::Context,
     events::EventReason,
-    reconcile::{Reconciliation, breaker_of},
+    in_force::breaker_of,
+    read::read,
+    reconciliation::Reconciliation,
+    request::Error,
     snapshot::Snapshot,
     state::CanaryState,
 };
 use crate::{
     deadline::{
         Clock,
+        breach::Breach,
         breaker::BreakerAnswer,
+        guard::Guard,
+        levers::Levers,
         messages::{exceeded, held, why, withheld},
-        remedy::{Guard, Levers, Remedy, requested},
+        remedy::Remedy,
         revision::Revision,
-        stamp::Breach,
+        stamp::requested,
         verdict::{Outcome, RemedyName, Verdict},
     },
     flagger::phase::Phase,
@@ -183,7 +189,7 @@ fn withhold(
         return false;
     }
     state.notified.withheld = Some((breach.clock, why.kind()));
-    state.count(context, breach.clock);
+    state.count(&context.metrics, breach.clock);
     context.metrics.acted(breach.clock, remedy, Outcome::Withheld);
     let reason = withheld(why);
     state.give_verdict(breach, remedy, Outcome::Withheld, &reason, now);
@@ -198,7 +204,7 @@ fn report(context: &Context, fresh: &Snapshot, breach: Breach, state: &mut Canar
     }
     let reason = why(fresh.objects(), breach.clock);
     state.notified.reported.insert(breach.clock);
-    state.count(context, breach.clock);
+    state.count(&context.metrics, breach.clock);
     context
         .metrics
         .acted(breach.clock, RemedyName::Report, Outcome::Reported);
@@ -247,7 +253,7 @@ async fn hold(
         return Ok(true);
     }
     if state.held_at.is_none() {
-        state.count(context, breach.clock);
+        state.count(&context.metrics, breach.clock);
         context.metrics.acted(breach.clock, RemedyName::Hold, Outcome::Held);
     }
     state.held_at = Some(Instant::now());
@@ -279,7 +285,7 @@ async fn roll_back(
     if is_told && !requested(&state.stamp) {
         let first = first.unwrap_or(now);
         state.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, &reason, now);
-        state.count(context, breach.clock);
+        state.count(&context.metrics, breach.clock);
         context
             .metrics
             .acted(breach.clock, RemedyName::Rollback, Outcome::Requested);
@@ -296,7 +302,7 @@ async fn roll_back(
         forbidden(context, breach, state, now);
     }
     if pulled? == ApplyOutcome::MovedOn {
-        let fresh = Snapshot::read(context, &fresh.canary).await?;
+        let fresh = read(context, &fresh.canary).await?;
         withdraw(context, &fresh, state).await?;
         return Ok(true);
     }
@@ -320,7 +326,7 @@ async fn last_resort(
     let note = format!("Flagger is down and did not react: ended the rollout in its place. {reason}");
     state.say(EventReason::LastResort, note);
     // Should anything fail from here on, it is done at the next reconciliation, which finds the phase that was written.
-    let fresh = Snapshot::read(context, &fresh.canary).await?;
+    let fresh = read(context, &fresh.canary).await?;
     if fresh.canary.status.phase == Phase::Failed {
         finish_last_resort(context, &fresh, state).await?;
     }

@@ -4,11 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     deadline::{
-        evaluate,
-        limits::Limits,
-        observe,
-        observe::{FlaggerEvidence, Objects},
-        remedy::TargetLever,
+        evaluate, levers::TargetLever, limits::Limits, objects::Objects, observation::FlaggerEvidence, observe,
     },
     enforcer::state::CanaryStates,
     flagger::canary::Canary,

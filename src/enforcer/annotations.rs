@@ -9,7 +9,11 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Context, Error, FIELD_MANAGER, state::CanaryState};
+use super::{
+    context::Context,
+    request::{Error, FIELD_MANAGER},
+    state::{CanaryState, STAMP_EVERY},
+};
 use crate::{
     deadline::{Clock, stamp::VERDICT},
     flagger::canary::Canary,
@@ -17,9 +21,6 @@ use crate::{
 
 /// When to try again after the Canary turned out to be newer than it was thought.
 const BEHIND: Duration = Duration::from_secs(1);
-
-/// The least time between two stamps of one Canary.
-pub(super) const SELDOM: SignedDuration = SignedDuration::from_secs(10);
 
 /// Notes that a stamp was refused, and answers how long to wait. Deadlines hold whether or not they can be written down,
 /// so that nothing else waits for it.
@@ -58,7 +59,9 @@ pub async fn write(
     let urgent = changes.contains_key(VERDICT);
     // What was just written, the watch may not show yet.
     let just_written = state.written == wanted;
-    if let Some(wait) = state.written_at.map(|written| SELDOM - now.duration_since(written))
+    if let Some(wait) = state
+        .written_at
+        .map(|written| STAMP_EVERY - now.duration_since(written))
         && wait.is_positive()
         && (!urgent || just_written)
     {

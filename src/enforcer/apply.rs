@@ -15,16 +15,20 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    Context, Error, FIELD_MANAGER,
-    snapshot::{Snapshot, read_canary, workload},
+    conditions::{is_ours, progressing},
+    context::Context,
+    read::{read_canary, workload},
+    request::{Error, FIELD_MANAGER},
+    saved_status::SavedStatus,
+    snapshot::Snapshot,
 };
 use crate::{
     deadline::{
         checks_ended_at,
-        observe::Objects,
-        remedy::{Levers, OURS, TargetLever, requested},
+        levers::{Levers, OURS, TargetLever},
+        objects::Objects,
         revision::Revision,
-        stamp::{self, Stamp},
+        timestamps,
     },
     flagger::{
         canary::Canary,
@@ -47,19 +51,6 @@ const CLEAR_UP_AGAIN: [Duration; 6] = [
     Duration::from_mins(1),
     Duration::from_mins(2),
 ];
-
-/// What the levers found before they moved anything.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SavedStatus {
-    /// The target whose `Progressing` condition was set, by its name, and the condition that it had.
-    progressing: Option<(String, Option<Value>)>,
-    /// The Canary's count of failed checks.
-    failed_checks: Option<i64>,
-    /// When it was raised.
-    raised_at: Option<Timestamp>,
-    /// The Canary's `lastTransitionTime`, as it was and as it was put.
-    transition: Option<(Timestamp, Timestamp)>,
-}
 
 /// What came of pulling the levers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +95,12 @@ pub async fn apply(
     {
         let found = canary.status.last_transition_time.unwrap_or(backdated);
         before.get_or_insert_default().transition = Some((found, backdated));
-        patch_status(context, &written, json!({"lastTransitionTime": stamp::time(backdated)})).await?;
+        patch_status(
+            context,
+            &written,
+            json!({"lastTransitionTime": timestamps::time(backdated)}),
+        )
+        .await?;
         first.get_or_insert_with(|| context.now());
     }
     if let Some((target, object)) = fresh
@@ -116,7 +112,7 @@ pub async fn apply(
     {
         let name = canary.spec.target.name.clone();
         before.get_or_insert_default().progressing = Some((name, progressing(object).cloned()));
-        let now = stamp::time(context.now());
+        let now = timestamps::time(context.now());
         let exceeded = json!({
             "type": "Progressing",
             "status": "False",
@@ -166,7 +162,7 @@ pub async fn withdraw(context: &Context, fresh: &Snapshot, before: Option<&Saved
             .last_transition_time
             .is_some_and(|stands| stands.as_second() == put.as_second())
     {
-        canary = patch_status(context, &canary, json!({"lastTransitionTime": stamp::time(found)})).await?;
+        canary = patch_status(context, &canary, json!({"lastTransitionTime": timestamps::time(found)})).await?;
     }
     // What the count was before is forgotten by a restart; Flagger counts on from none.
     let failed_checks = before.map_or(Some(0), |before| before.failed_checks);
@@ -219,48 +215,6 @@ async fn put_back_on(context: &Context, object: &Value, known: Known<'_>) -> Res
     patch_progressing(context, object, found.unwrap_or_else(|| neutral(context.now()))).await
 }
 
-// === impl SavedStatus ===
-
-impl SavedStatus {
-    /// What may be ours on a rollout that is looked at for the first time: levers that were pulled before a restart. What
-    /// stood there before them is forgotten.
-    #[must_use]
-    pub fn found(fresh: &Snapshot, stamp: &Stamp, now: Timestamp) -> Option<Self> {
-        let canary = &fresh.canary;
-        let failed =
-            canary.status.phase.can_roll_back() && canary.status.failed_checks >= Effective::of(canary).threshold;
-        let target = fresh.target.as_ref().map(|(_, object)| object);
-        let exceeded = target.and_then(progressing).is_some_and(is_ours);
-        // Flagger has not written since, so what stands there is as old as the verdict wanted it.
-        let asked = stamp
-            .verdict
-            .as_ref()
-            .filter(|_| requested(stamp))
-            .map(|verdict| verdict.at);
-        let backdated = canary.status.last_transition_time.filter(|stands| {
-            let by_status = fresh
-                .target
-                .as_ref()
-                .is_some_and(|(target, _)| target.kind == Kind::DaemonSet);
-            by_status && canary.status.phase.can_roll_back() && asked.is_some_and(|asked| *stands < asked)
-        });
-        let found = Self {
-            progressing: exceeded.then(|| (canary.spec.target.name.clone(), None)),
-            // Flagger counts on from none.
-            failed_checks: failed.then_some(0),
-            raised_at: failed.then_some(asked.unwrap_or(now)),
-            transition: backdated.map(|stands| (now, stands)),
-        };
-        (found != Self::default()).then_some(found)
-    }
-
-    /// Whether a target carries a condition of ours.
-    #[must_use]
-    pub fn is_on_target(&self) -> bool {
-        self.progressing.is_some()
-    }
-}
-
 /// Whether the Canary is not any more in the phase and revision that were judged. That it failed is what was wanted.
 fn moved_on(judged: &Canary, now: &Canary) -> bool {
     let revision = |canary| Revision::of(canary, TemplateHash::default());
@@ -287,7 +241,7 @@ pub async fn hold(context: &Context, fresh: &Snapshot) -> Result<(), Error> {
     let Some((_, object)) = &fresh.primary else {
         return Ok(());
     };
-    let now = stamp::time(context.now());
+    let now = timestamps::time(context.now());
     let mut conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
     for condition in &mut conditions {
         let waits = (condition["type"] == "Available" && condition["status"] == "False")
@@ -305,7 +259,7 @@ pub async fn hold(context: &Context, fresh: &Snapshot) -> Result<(), Error> {
 /// # Errors
 /// The write was refused; with a conflict, the Canary changed since it was read.
 pub async fn fail(context: &Context, fresh: &Snapshot, reason: &str) -> Result<(), Error> {
-    let now = stamp::time(context.now());
+    let now = timestamps::time(context.now());
     let promoted = json!({
         "type": "Promoted",
         "status": "False",
@@ -417,21 +371,10 @@ async fn patch_conditions(context: &Context, deployment: &Value, conditions: &[V
         .map(|_| ())
 }
 
-fn progressing(deployment: &Value) -> Option<&Value> {
-    let conditions = deployment["status"]["conditions"].as_array()?;
-    conditions.iter().find(|condition| condition["type"] == "Progressing")
-}
-
-fn is_ours(condition: &Value) -> bool {
-    condition["message"]
-        .as_str()
-        .is_some_and(|message| message.starts_with(OURS))
-}
-
 /// What stands in for the condition that was there before, when a restart forgot it. It is what a target has that
 /// Flagger scaled up (`docs/flagger.md#f2`), and the one from which Kubernetes does not count a deadline.
 fn neutral(now: Timestamp) -> Value {
-    let now = stamp::time(now);
+    let now = timestamps::time(now);
     json!({
         "type": "Progressing",
         "status": "True",

@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{
     Context, Error, ask,
-    events::{self, EventReason},
+    events::EventReason,
     findings::{FindingStore, Key, Summary},
     lookup::CachedLookup,
     policies::PolicyState,
@@ -378,11 +378,8 @@ impl Audit {
         news.retain(|finding| is_told(finding));
         if !news.is_empty() {
             let told: Vec<_> = news.iter().map(ToString::to_string).collect();
-            events::publish(
-                &self.context,
-                &canary,
-                vec![(EventReason::PolicyFinding, told.join(" | "))],
-            );
+            let event = (EventReason::PolicyFinding, told.join(" | "));
+            self.context.publisher.publish(&canary, vec![event]);
         }
         news.iter().any(|finding| finding.rule == Rule::Undecodable)
     }

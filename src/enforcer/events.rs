@@ -9,10 +9,10 @@ use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
-use kube::{Api, Resource, api::PostParams};
+use kube::{Api, Client, Resource, api::PostParams};
 use tokio::sync::Semaphore;
 
-use super::{Context, ask};
+use super::{api_health::ApiHealth, leadership::Leadership, request::ask};
 use crate::flagger::canary::Canary;
 
 /// Who reports, as Events name it.
@@ -29,8 +29,16 @@ const WAITING: usize = 1000;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Writes Events beside everything else, so that nothing waits for them.
-#[derive(Clone, Debug)]
-pub struct EventPublisher(Arc<Semaphore>);
+#[derive(Clone)]
+pub struct EventPublisher {
+    client: Client,
+    /// Under which name Events are reported.
+    instance: String,
+    /// The one that leads publishes.
+    leadership: Leadership,
+    api_health: ApiHealth,
+    waiting: Arc<Semaphore>,
+}
 
 /// What an Event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,17 +67,86 @@ pub enum EventReason {
 
 // === impl EventPublisher ===
 
-impl Default for EventPublisher {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(WAITING)))
-    }
-}
-
 impl EventPublisher {
-    /// Waits until everything that was told is written, but not for long.
+    /// One that publishes with this client, under this name, while `leadership` says that it leads.
+    #[must_use]
+    pub fn new(client: Client, instance: String, leadership: Leadership, api_health: ApiHealth) -> Self {
+        Self {
+            client,
+            instance,
+            leadership,
+            api_health,
+            waiting: Arc::new(Semaphore::new(WAITING)),
+        }
+    }
+
+    /// Publishes Events about a Canary, one after the other. One that cannot be written is logged, and nothing waits for
+    /// it.
+    pub fn publish(&self, canary: &Canary, events: Vec<(EventReason, String)>) {
+        if !self.leadership.is_leader() {
+            return;
+        }
+        let events: Vec<_> = events
+            .into_iter()
+            .map(|(reason, note)| self.event(canary, reason, &note))
+            .collect();
+        if events.is_empty() {
+            return;
+        }
+        let (namespace, name) = (canary.namespace().to_owned(), canary.name().to_owned());
+        let Ok(permit) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            tracing::warn!(
+                namespace,
+                name,
+                "Events were not written: too many wait for the API server already"
+            );
+            return;
+        };
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        let leadership = self.leadership.clone();
+        tokio::spawn(async move {
+            // As with everything that is written, whoever does not lead any more is quiet.
+            for event in events.iter().take_while(|_| leadership.is_leader()) {
+                let reason = event.reason.as_deref().unwrap_or_default();
+                if let Err(error) = ask("write an Event", api.create(&PostParams::default(), event)).await {
+                    tracing::warn!(namespace, name, reason, %error, "an Event was not written");
+                }
+            }
+            drop(permit);
+        });
+    }
+
+    /// Waits until everything that was published is written, but not for long.
     pub async fn finish(&self) {
         let all = u32::try_from(WAITING).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(LAST_WORDS, self.0.acquire_many(all)).await;
+        let _ = tokio::time::timeout(LAST_WORDS, self.waiting.acquire_many(all)).await;
+    }
+
+    fn event(&self, canary: &Canary, reason: EventReason, note: &str) -> Event {
+        let (namespace, name) = (canary.namespace(), canary.name());
+        let note = fitting(note);
+        tracing::info!(namespace, name, reason = reason.reason(), note, "published event");
+        let now = self.api_health.now();
+        Event {
+            metadata: ObjectMeta {
+                // As client-go names them, so that tools sort and show them alike.
+                name: Some(format!("{name}.{:x}", now.as_nanosecond())),
+                namespace: Some(namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(now)),
+            type_: Some(reason.kind().to_owned()),
+            reason: Some(reason.reason().to_owned()),
+            action: Some(reason.action().to_owned()),
+            note: Some(note.to_owned()),
+            regarding: Some(ObjectReference {
+                resource_version: None,
+                ..canary.object_ref(&())
+            }),
+            reporting_controller: Some(REPORTER.to_owned()),
+            reporting_instance: Some(self.instance.clone()),
+            ..Event::default()
+        }
     }
 }
 
@@ -116,70 +193,6 @@ impl EventReason {
             | Self::ActionWithheld
             | Self::PolicyFinding => "Warning",
         }
-    }
-}
-
-/// Tells something about a Canary, one thing after the other. An Event that cannot be written is logged, and nothing waits
-/// for it.
-pub fn publish(context: &Context, canary: &Canary, words: Vec<(EventReason, String)>) {
-    // The one that leads tells it.
-    if !context.leadership.is_leader() {
-        return;
-    }
-    let events: Vec<_> = words
-        .into_iter()
-        .map(|(topic, note)| event(context, canary, topic, &note))
-        .collect();
-    if events.is_empty() {
-        return;
-    }
-    let (namespace, name) = (canary.namespace().to_owned(), canary.name().to_owned());
-    let Ok(permit) = Arc::clone(&context.publisher.0).try_acquire_owned() else {
-        tracing::warn!(
-            namespace,
-            name,
-            "Events were not written: too many wait for the API server already"
-        );
-        return;
-    };
-    let api: Api<Event> = Api::namespaced(context.client.clone(), &namespace);
-    let leadership = context.leadership.clone();
-    tokio::spawn(async move {
-        // As with everything that is written, whoever does not lead any more is quiet.
-        for event in events.iter().take_while(|_| leadership.is_leader()) {
-            let reason = event.reason.as_deref().unwrap_or_default();
-            if let Err(error) = ask("write an Event", api.create(&PostParams::default(), event)).await {
-                tracing::warn!(namespace, name, reason, %error, "an Event was not written");
-            }
-        }
-        drop(permit);
-    });
-}
-
-fn event(context: &Context, canary: &Canary, topic: EventReason, note: &str) -> Event {
-    let (namespace, name, reason) = (canary.namespace(), canary.name(), topic.reason());
-    let note = fitting(note);
-    tracing::info!(namespace, name, reason, note, "told");
-    let now = context.now();
-    Event {
-        metadata: ObjectMeta {
-            // As client-go names them, so that tools sort and show them alike.
-            name: Some(format!("{name}.{:x}", now.as_nanosecond())),
-            namespace: Some(namespace.to_owned()),
-            ..ObjectMeta::default()
-        },
-        event_time: Some(MicroTime(now)),
-        type_: Some(topic.kind().to_owned()),
-        reason: Some(reason.to_owned()),
-        action: Some(topic.action().to_owned()),
-        note: Some(note.to_owned()),
-        regarding: Some(ObjectReference {
-            resource_version: None,
-            ..canary.object_ref(&())
-        }),
-        reporting_controller: Some(REPORTER.to_owned()),
-        reporting_instance: Some(context.instance.clone()),
-        ..Event::default()
     }
 }
 

@@ -15,9 +15,12 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{Context, Error, ask};
+use super::{
+    context::Context,
+    request::{Error, ask},
+};
 use crate::{
-    deadline::observe::FlaggerEvidence,
+    deadline::observation::FlaggerEvidence,
     flagger::{canary::Canary, routes, routes::Provider},
 };
 

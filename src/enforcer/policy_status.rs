@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Context, Error, FIELD_MANAGER, ask, findings::Summary, policies::PolicyState};
 use crate::{
-    deadline::stamp::time,
+    deadline::timestamps::time,
     policy::{
         GROUP,
         crd::{KIND, VERSION},

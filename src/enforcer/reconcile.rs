@@ -9,32 +9,34 @@ use jiff::{SignedDuration, Timestamp};
 use kube::runtime::{controller::Action, reflector::ObjectRef};
 
 use super::{
-    Context, Error,
     act_on_remedy::act_on_remedy,
-    annotations,
-    apply::{self, SavedStatus},
-    events::{EventReason, publish},
+    annotations, apply,
+    context::Context,
+    events::EventReason,
     flagger_health,
-    snapshot::{self, Snapshot},
+    in_force::{self, breaker_of, until_no_longer_exempt},
+    read,
+    reconciliation::Reconciliation,
+    request::Error,
+    saved_status::SavedStatus,
     state::CanaryState,
 };
 use crate::{
     deadline::{
-        check_time, evaluate,
-        evaluate::{Evaluation, Pending},
+        check_time,
+        evaluate::Pending,
+        guard::Guard,
+        levers::TargetLever,
         limits::Limits,
         messages::{Deadlines, announcement, approaching, standstill},
-        observe,
-        observe::{Objects, Observation, TargetState},
-        pod_failure, remedy,
-        remedy::{Guard, Remedy, TargetLever, requested, wants_evidence},
-        stamp::Stamp,
+        objects::Objects,
+        observation::{Observation, TargetState},
+        remedy::{Remedy, wants_evidence},
+        stamp::requested,
+        unready_pods,
     },
     flagger::{canary::Canary, effective::Effective, workload::Workload},
-    policy::{
-        CanaryPolicy, ExemptionScope, Subject,
-        canary_policy::{BreakerSettings, Enforcement},
-    },
+    policy::canary_policy::Enforcement,
 };
 
 /// The longest time between two looks at a running rollout: time is compared, never slept through.
@@ -53,14 +55,6 @@ const REASSERT: Duration = Duration::from_secs(1);
 
 /// How often it is looked for evidence that Flagger is down.
 const EVIDENCE_SELDOM: Duration = Duration::from_secs(20);
-
-/// One look: what was seen, what the clocks say, and what to do.
-pub(super) struct Reconciliation {
-    pub(super) seen: Observation,
-    pub(super) stamp: Stamp,
-    pub(super) evaluation: Evaluation,
-    pub(super) remedy: Remedy,
-}
 
 /// Looks after a Canary; answers when to look again.
 ///
@@ -104,7 +98,7 @@ async fn look_after(
     state: &mut CanaryState,
     now: Timestamp,
 ) -> Result<Action, Error> {
-    let limits = limits(context, canary, now);
+    let limits = in_force::limits(context, canary, now);
     if limits.mode == Enforcement::Disabled && !requested(&state.stamp) {
         // An exemption ends by itself, and a namespace may get other labels.
         let running = canary.status.phase.rank().is_some();
@@ -114,7 +108,9 @@ async fn look_after(
             context.rollouts.forget(canary);
         }
         return Ok(if running {
-            Action::requeue(until_no_longer_exempt(context, canary, now))
+            Action::requeue(
+                until_no_longer_exempt(context, canary, now).map_or(LONGEST_SLEEP, |left| left.min(LONGEST_SLEEP)),
+            )
         } else {
             Action::await_change()
         });
@@ -136,19 +132,19 @@ async fn look_after(
         canary,
         &breaker_of(context, canary).0,
         &reconciliation.evaluation,
-        state,
+        requested(&state.stamp),
     );
     let mut canary = canary.clone();
     if reconciliation.is_another_rollout(&state.stamp) || !is_settled(&reconciliation, objects, &limits, state, now) {
-        let mut fresh = Snapshot::read(context, &canary).await?;
+        let mut fresh = read::read(context, &canary).await?;
         let now = context.now();
         state.saw(&fresh.canary);
-        let limits = self::limits(context, &fresh.canary, now);
+        let limits = in_force::limits(context, &fresh.canary, now);
         reconciliation = Reconciliation::at(fresh.objects(), &state.stamp, &limits, now);
         if let Some(silence) = limits
             .silence
             .limit
-            .filter(|_| reconciliation.wants_evidence(&limits, state, now))
+            .filter(|_| is_time_for_evidence(&reconciliation, &limits, state, now))
         {
             state.evidence_at = Some(Instant::now());
             match flagger_health::gather(context, &fresh.canary, silence, now).await {
@@ -178,7 +174,7 @@ async fn look_after(
         // them failed, what was done must be written down.
         canary = match acted {
             Ok(false) => fresh.canary,
-            Ok(true) | Err(_) => snapshot::read_canary(context, &canary).await?,
+            Ok(true) | Err(_) => read::read_canary(context, &canary).await?,
         };
         if acted.is_err() {
             write_and_publish(context, &canary, &reconciliation, state).await?;
@@ -209,7 +205,7 @@ async fn write_and_publish(
     let pending = reconciliation.evaluation.pending;
     let pending = pending.map(|Pending { clock, deadline, .. }| (clock, deadline));
     let written = annotations::write(context, canary, state, pending, context.now()).await;
-    publish(context, canary, std::mem::take(&mut state.words));
+    context.publisher.publish(canary, std::mem::take(&mut state.events));
     written
 }
 
@@ -221,7 +217,7 @@ fn announce(reconciliation: &Reconciliation, state: &mut CanaryState, limits: &L
         .zip(before)
         .and_then(|(now, before)| now.changed_since(before))
     {
-        state.words.push((EventReason::DeadlineChanged, note));
+        state.events.push((EventReason::DeadlineChanged, note));
     }
     let Some(rollout) = &reconciliation.stamp.rollout else {
         return;
@@ -231,16 +227,16 @@ fn announce(reconciliation: &Reconciliation, state: &mut CanaryState, limits: &L
         && state.notified.approaching != Some(announcement)
     {
         state.notified.approaching = Some(announcement);
-        let ails = state.pods.as_ref().and_then(|(_, pods)| pod_failure::reason(pods));
+        let ails = state.pods.as_ref().and_then(|(_, pods)| unready_pods::reason(pods));
         let note = approaching(pending, ails.as_deref());
-        state.words.push((EventReason::DeadlineApproaching, note));
+        state.events.push((EventReason::DeadlineApproaching, note));
     }
     if let Some((moment, note)) = standstill(&reconciliation.seen, &reconciliation.stamp)
         && moment <= now
         && state.notified.standstill != Some((note, rollout.progressed_at))
     {
         state.notified.standstill = Some((note, rollout.progressed_at));
-        state.words.push((EventReason::ActionWithheld, note.to_owned()));
+        state.events.push((EventReason::ActionWithheld, note.to_owned()));
     }
 }
 
@@ -280,7 +276,7 @@ fn is_settled(
                 let just_pulled = rests(state, &reconciliation.seen, objects.canary, now);
                 let restrained = !requested(&state.stamp) && state.is_restrained(now);
                 let in_place =
-                    requested(&state.stamp) && in_place && !reconciliation.wants_evidence(limits, state, now);
+                    requested(&state.stamp) && in_place && !is_time_for_evidence(reconciliation, limits, state, now);
                 restrained || just_pulled || in_place
             }
             Remedy::Hold(_) => state.is_restrained(now),
@@ -335,7 +331,7 @@ async fn list_pods(
     if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
         return Some(wait);
     }
-    match snapshot::pods(context, target).await {
+    match read::pods(context, target).await {
         Ok(pods) => {
             state.pods = Some((Instant::now(), pods));
             state.pods_of.clone_from(&target.metadata.resource_version);
@@ -403,76 +399,19 @@ fn cached(canary: &Canary, context: &Context) -> (Option<Arc<Workload>>, Option<
     (workload(&canary.spec.target.name), workload(&canary.primary_name()))
 }
 
-fn limits(context: &Context, canary: &Canary, now: Timestamp) -> Limits {
-    let namespace_labels = context.watches.namespaces.labels(canary.namespace());
-    Limits::in_force(canary, &namespace_labels, &context.policies.current(), now)
+/// Whether it is time to look for evidence that Flagger is down.
+fn is_time_for_evidence(reconciliation: &Reconciliation, limits: &Limits, state: &CanaryState, now: Timestamp) -> bool {
+    let just_looked = state.evidence_at.is_some_and(|at| at.elapsed() < EVIDENCE_SELDOM);
+    !just_looked
+        && wants_evidence(
+            &reconciliation.evaluation,
+            &reconciliation.seen,
+            &reconciliation.stamp,
+            limits,
+            now,
+        )
 }
 
-/// The name and the breaker's settings of the policy that applies to a Canary.
-pub(super) fn breaker_of(context: &Context, canary: &Canary) -> (String, BreakerSettings) {
-    under_policy(context, canary, |policy, _| {
-        (policy.name.clone(), policy.spec.enforcement.breaker)
-    })
-}
-
-/// When to look again at a Canary that nobody watches: when its exemption ends, if it has one that does.
-fn until_no_longer_exempt(context: &Context, canary: &Canary, now: Timestamp) -> Duration {
-    let until = under_policy(context, canary, |policy, subject| {
-        policy.exemption(subject, ExemptionScope::Enforcement, now)?.until
-    });
-    let left = until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
-    // A timer may fire a little early.
-    left.map_or(LONGEST_SLEEP, |left| LONGEST_SLEEP.min(left + Duration::from_millis(1)))
-}
-
-fn under_policy<T>(context: &Context, canary: &Canary, look: impl FnOnce(&CanaryPolicy, Subject<'_>) -> T) -> T {
-    let namespace_labels = context.watches.namespaces.labels(canary.namespace());
-    let labels = canary.metadata.labels.clone().unwrap_or_default();
-    let subject = Subject {
-        namespace: canary.namespace(),
-        namespace_labels: &namespace_labels,
-        name: canary.name(),
-        labels: &labels,
-    };
-    look(context.policies.current().applying(subject), subject)
-}
-
-// === impl Reconciliation ===
-
-impl Reconciliation {
-    fn at(objects: Objects<'_>, before: &Stamp, limits: &Limits, now: Timestamp) -> Self {
-        let (seen, stamp) = observe(objects, before, now);
-        let evaluation = evaluate(&seen, &stamp, limits, now);
-        let remedy = remedy(&evaluation, &seen, &stamp, limits, now);
-        Self {
-            seen,
-            stamp,
-            evaluation,
-            remedy,
-        }
-    }
-
-    /// Whether it is time to look for evidence that Flagger is down.
-    fn wants_evidence(&self, limits: &Limits, state: &CanaryState, now: Timestamp) -> bool {
-        let just_looked = state.evidence_at.is_some_and(|at| at.elapsed() < EVIDENCE_SELDOM);
-        !just_looked && wants_evidence(&self.evaluation, &self.seen, &self.stamp, limits, now)
-    }
-
-    /// Whether this is the first look at a rollout or at a revision. What belongs together then is read afresh: a
-    /// watch may show the new status before the new template.
-    fn is_another_rollout(&self, before: &Stamp) -> bool {
-        let identity = |stamp: &Stamp| {
-            stamp.rollout.as_ref().map(|rollout| {
-                (
-                    rollout.promoted_since,
-                    rollout.revision.applied.clone(),
-                    rollout.revision.configs,
-                )
-            })
-        };
-        self.seen.running && identity(&self.stamp) != identity(before)
-    }
-}
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -481,10 +420,12 @@ mod tests {
     use crate::{
         deadline::{
             Clock,
+            breach::Breach,
             messages::{self, PRIMARY_PATIENCE},
-            observe::FlaggerEvidence,
-            stamp,
-            stamp::Breach,
+            observation::FlaggerEvidence,
+            observe,
+            stamp::Stamp,
+            timestamps,
             verdict::{Outcome, RemedyName},
         },
         enforcer::state::CanaryStates,
@@ -498,7 +439,7 @@ mod tests {
             "metadata": {"name": "web"},
             "spec": {"analysis": {"interval": "10s"}},
             "status": {"phase": "Progressing", "conditions": [{"type": "Promoted", "status": "Unknown",
-                "lastTransitionTime": stamp::time(at(-60)), "lastUpdateTime": stamp::time(at(-60))}]},
+                "lastTransitionTime": timestamps::time(at(-60)), "lastUpdateTime": timestamps::time(at(-60))}]},
         }));
         let objects = Objects {
             canary: &canary,
@@ -558,7 +499,7 @@ mod tests {
     #[test]
     fn a_primary_that_is_just_being_promoted_is_not_worth_a_word() {
         let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).expect("a time");
-        let time = |seconds| stamp::time(at(seconds));
+        let time = |seconds| timestamps::time(at(seconds));
         let canary = |phase: &str| {
             Canary::from_json(json!({
                 "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "progressDeadlineSeconds": 60,

@@ -8,13 +8,12 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::{state::CanaryState, watch::Watches};
+use super::watch::Watches;
 use crate::{
     deadline::{
         Clock,
         breaker::{Breaker, BreakerAnswer, Cause, Load, Share},
         evaluate::Evaluation,
-        remedy::requested,
     },
     flagger::{
         canary::Canary,
@@ -62,7 +61,7 @@ struct Rollout {
 
 impl Rollouts {
     /// Notes what a look at a Canary found.
-    pub fn note(&self, canary: &Canary, policy: &str, evaluation: &Evaluation, canary_state: &CanaryState) {
+    pub fn note(&self, canary: &Canary, policy: &str, evaluation: &Evaluation, is_requested: bool) {
         let mut inner = self.0.lock();
         let key = key(canary);
         if canary.status.phase.rank().is_none() {
@@ -72,7 +71,7 @@ impl Rollouts {
         let rollout = Rollout {
             policy: policy.to_owned(),
             next: evaluation.pending.map(|pending| (pending.clock, pending.deadline)),
-            rolls_back_at: evaluation.rolls_back_at.filter(|_| !requested(&canary_state.stamp)),
+            rolls_back_at: evaluation.rolls_back_at.filter(|_| !is_requested),
         };
         inner.known.insert(key, rollout);
     }

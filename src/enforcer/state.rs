@@ -5,15 +5,34 @@ use std::{
     time::Instant,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{Error, annotations, apply::SavedStatus, events::EventReason, notified::NotifiedState};
+use super::{
+    events::EventReason, metrics::Metrics, notified::NotifiedState, reconciliation::Reconciliation, request::Error,
+    saved_status::SavedStatus,
+};
 use crate::{
-    deadline::{pods::PodSeen, stamp::Stamp},
+    deadline::{
+        Clock,
+        breach::Breach,
+        guard::Guard,
+        pods::PodSeen,
+        remedy::Remedy,
+        stamp::Stamp,
+        stamp::requested,
+        verdict::{Outcome, RemedyName, Verdict},
+    },
     flagger::canary::Canary,
 };
+
+/// The least time between two stamps of one Canary.
+pub(super) const STAMP_EVERY: SignedDuration = SignedDuration::from_secs(10);
+
+/// A deadline that was written and one that is computed anew are the same if they are so close together: what is written is
+/// in whole seconds, and so are the times that it is computed from.
+const SAME_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
 
 /// The states of all Canaries, by namespace and name.
 #[derive(Debug, Default)]
@@ -67,7 +86,7 @@ pub struct CanaryState {
     /// When evidence that Flagger is down was last looked for.
     pub evidence_at: Option<Instant>,
     /// Words for the user that wait until what they tell of is written.
-    pub words: Vec<(EventReason, String)>,
+    pub events: Vec<(EventReason, String)>,
     /// How often in a row looking after it failed.
     pub failures: u32,
     /// Whether the API server did not answer when it was last asked.
@@ -108,7 +127,7 @@ impl CanaryStates {
             refusals: 0,
             restrained_until: None,
             evidence_at: None,
-            words: Vec::new(),
+            events: Vec::new(),
             failures: 0,
             unanswered: false,
             held_at: None,
@@ -134,7 +153,7 @@ impl CanaryStates {
         let mut kept = self.kept.lock();
         kept.states.clear();
         kept.forgotten += 1;
-        kept.watched_until = led_until.and_then(|until| until.checked_sub(annotations::SELDOM).ok());
+        kept.watched_until = led_until.and_then(|until| until.checked_sub(STAMP_EVERY).ok());
     }
 
     /// How often in a row looking after a Canary failed.
@@ -203,6 +222,93 @@ impl CanaryState {
     #[must_use]
     pub fn is_older_than_known(&self, canary: &Canary) -> bool {
         version(canary) < self.seen_version
+    }
+
+    /// Remembers a breach until its reason goes away.
+    pub(super) fn latch(&mut self, breach: Breach) {
+        if let Some(rollout) = &mut self.stamp.rollout {
+            rollout.breach = Some(breach);
+        }
+    }
+
+    /// Notes that the levers were asserted, so that it is waited before they are asserted again. That somebody else wrote at
+    /// the same moment is no reason to wait: it is judged again at once.
+    pub(super) fn asserted<T>(&mut self, applied: &Result<T, Error>) {
+        if applied.as_ref().is_err_and(Error::is_conflict) {
+            return;
+        }
+        self.applied_at = Some(Instant::now());
+        self.refusals = if applied.is_err() {
+            self.refusals.saturating_add(1)
+        } else {
+            0
+        };
+    }
+
+    /// Keeps words for the user until what they tell of stands on the Canary.
+    pub(super) fn say(&mut self, reason: EventReason, note: String) {
+        self.events.push((reason, note));
+    }
+
+    /// Whether it was told already that nothing is done about this, and why.
+    pub(super) fn is_withheld(&self, breach: &Breach, why: Guard) -> bool {
+        self.notified.withheld == Some((breach.clock, why.kind()))
+    }
+
+    /// Keeps a verdict, to be written down.
+    pub(super) fn give_verdict(
+        &mut self,
+        breach: Breach,
+        remedy: RemedyName,
+        result: Outcome,
+        reason: &str,
+        now: Timestamp,
+    ) {
+        // A verdict that Flagger was handed must be confirmed or taken back; what is only told must not displace it.
+        if remedy == RemedyName::Report && requested(&self.stamp) {
+            return;
+        }
+        let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
+        self.stamp.verdict = Some(Verdict::new(
+            now,
+            revision.unwrap_or_default(),
+            breach,
+            remedy,
+            result,
+            reason.to_owned(),
+        ));
+    }
+
+    /// Counts a breach, once for each rollout and clock whatever comes of it.
+    pub(super) fn count(&mut self, metrics: &Metrics, clock: Clock) {
+        if self.notified.counted.insert(clock) {
+            metrics.breached(clock);
+        }
+    }
+
+    /// Whether this breach was told already, before a restart perhaps.
+    pub(super) fn is_reported(&self, breach: &Breach) -> bool {
+        let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
+        let written = self.stamp.verdict.as_ref().is_some_and(|verdict| {
+            verdict.remedy == RemedyName::Report
+                && verdict.clock == breach.clock
+                && verdict.revision == revision.unwrap_or_default()
+                && verdict.deadline.duration_since(breach.deadline).abs() <= SAME_DEADLINE
+        });
+        written || self.notified.reported.contains(&breach.clock)
+    }
+
+    /// Forgets what was told of deadlines that are not passed any more: should they pass again, that is news.
+    pub(super) fn forget_reports(&mut self, reconciliation: &Reconciliation) {
+        let stands = |clock: &Clock| {
+            let reported = reconciliation
+                .evaluation
+                .reports
+                .iter()
+                .any(|breach| breach.clock == *clock);
+            reported || matches!(reconciliation.remedy, Remedy::Report(breach) if breach.clock == *clock)
+        };
+        self.notified.reported.retain(stands);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tower::{BoxError, util::MapErrLayer};
 
-use super::one_line;
+use super::error::one_line;
 
 /// No answer came.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use super::{one_line, readiness::Readiness, register::Registration};
+use super::{error::one_line, readiness::Readiness, register::Registration};
 use crate::enforcer::policies::InForce;
 
 /// How long to wait before the API server is asked again.

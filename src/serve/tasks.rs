@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::{sync::oneshot, task::JoinSet};
 
-use super::{Error, readiness::Readiness};
+use super::{error::Error, readiness::Readiness};
 use crate::enforcer::{self, election::Election, watch::Queue};
 
 /// The task that answers reviews.

@@ -9,7 +9,7 @@ use kube::{Client, Config};
 
 use crate::layout::{Description, Layout};
 use crate::plain_http;
-use crate::proxy::{self, Mode};
+use crate::proxy::Mode;
 
 /// The variable by which a command tells the tests that it runs which plane they share.
 pub const SHARED_PLANE: &str = "CURFEW_TEST_PLANE";
@@ -117,7 +117,7 @@ impl Handle {
     /// # Errors
     /// When the plane is gone.
     pub async fn set_proxy(&self, mode: Mode) -> Result<()> {
-        let path = format!("/{}", proxy::mode_name(mode));
+        let path = format!("/{}", mode.name());
         let (status, body) = plain_http::request("POST", self.description.ports.proxy_control, &path).await?;
         if status != 200 {
             bail!("the proxy answered {status}: {body}");

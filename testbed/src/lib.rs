@@ -43,10 +43,5 @@ pub use plain_http::get;
 pub use plane::{Component, Instance, Plane};
 pub use proxy::{Mode, Proxy};
 pub use record::Recording;
+pub use tools::obstacle;
 pub use versions::Kubernetes;
-
-/// Why no plane can start on this machine, as far as can be told without trying: the tools are not built, and Go is
-/// missing or too old. A test suite that leaves its planes out says so with this sentence.
-pub async fn obstacle() -> Option<String> {
-    tools::Tools::obstacle().await.err().map(|error| format!("{error:#}"))
-}

@@ -92,6 +92,12 @@ impl Enforcer {
             mesh_provider: None,
             selector_labels: None,
         };
+        let publisher = EventPublisher::new(
+            client.clone(),
+            "scripted".to_owned(),
+            leadership.clone(),
+            api_health.clone(),
+        );
         let context = Arc::new(Context {
             client,
             policies: InForce::new(file::parse(stage.policy).expect("policies")),
@@ -101,8 +107,7 @@ impl Enforcer {
             rollouts,
             metrics: Metrics::new(&mut prometheus_client::registry::Registry::default()),
             leadership,
-            instance: "scripted".to_owned(),
-            publisher: EventPublisher::default(),
+            publisher,
         });
         let never = futures::future::pending::<()>;
         Self {

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     budget::{Budget, Course},
-    observe::{Lifecycle, Objects, TargetState, lifecycle},
+    objects::{Objects, lifecycle},
+    observation::{Lifecycle, TargetState},
     pods::{self, PodSeen},
     stamp::{Rollout, Stamp},
     target::enough,

@@ -3,10 +3,13 @@
 use jiff::Timestamp;
 
 use super::{
-    clock::{Clock, Reading},
+    Clock,
+    breach::Breach,
+    clocks::Reading,
+    flagger_timing::CHECK_MARGIN,
     limits::Limits,
-    observe::{CHECK_MARGIN, Observation, TargetState},
-    stamp::{Breach, Stamp},
+    observation::{Observation, TargetState},
+    stamp::Stamp,
 };
 use crate::policy::canary_policy::{Action, Enforcement};
 

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::observe::Initialization;
+use super::observation::Initialization;
 use crate::flagger::{
     canary::Canary,
     effective::Effective,

@@ -5,13 +5,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Clock,
+    breach::Breach,
     breaker::Cause,
     evaluate::{Evaluation, Pending},
+    guard::Guard,
     limits::Limits,
-    observe::{Objects, Observation, TargetState, is_service},
+    objects::{Objects, is_service},
+    observation::{Observation, TargetState},
     pod_failure,
-    remedy::Guard,
-    stamp::{Breach, Stamp, rounded_up, time},
+    stamp::Stamp,
+    timestamps::{rounded_up, time},
+    unready_pods,
 };
 use crate::flagger::workload::Workload;
 
@@ -47,7 +51,7 @@ pub fn exceeded(breach: &Breach, why: &str) -> String {
 pub fn why(objects: Objects<'_>, clock: Clock) -> String {
     match clock {
         Clock::Crashes => failure(objects)
-            .or_else(|| pod_failure::failed_before(objects.pods.unwrap_or_default()))
+            .or_else(|| unready_pods::failed_before(objects.pods.unwrap_or_default()))
             .unwrap_or_else(|| unready(objects)),
         Clock::Rollout if is_ready(objects) => {
             failure(objects).unwrap_or_else(|| "the target is ready, but the rollout is not done".to_owned())
@@ -138,7 +142,7 @@ fn unready(objects: Objects<'_>) -> String {
 
 /// What is wrong with the target's pods: those that are not ready, and those that cannot even be created.
 fn failure(objects: Objects<'_>) -> Option<String> {
-    let not_ready = pod_failure::reason(objects.pods.unwrap_or_default());
+    let not_ready = unready_pods::reason(objects.pods.unwrap_or_default());
     let failure = objects
         .target
         .and_then(|target| target.replica_failure.as_ref())

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    deadline::{observe::FlaggerEvidence, pod_failure::PodFailure, pods::PodSeen},
+    deadline::{observation::FlaggerEvidence, pod_failure::PodFailure, pods::PodSeen},
     flagger::canary::Canary,
 };
 

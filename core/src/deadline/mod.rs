@@ -6,15 +6,21 @@
 //! freshly read ones before it does it.
 
 mod accrual;
+pub mod breach;
 pub mod breaker;
 pub mod budget;
 pub mod clock;
+mod clocks;
 pub mod crashes;
 pub mod evaluate;
 mod flagger_timing;
+pub mod guard;
 mod initialization;
+pub mod levers;
 pub mod limits;
 pub mod messages;
+pub mod objects;
+pub mod observation;
 pub mod observe;
 pub mod pod_failure;
 pub mod pods;
@@ -22,7 +28,9 @@ pub mod remedy;
 pub mod revision;
 pub mod stamp;
 mod target;
+pub mod timestamps;
 mod tracking;
+pub mod unready_pods;
 pub mod verdict;
 
 pub use clock::Clock;

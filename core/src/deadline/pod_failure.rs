@@ -1,15 +1,11 @@
-//! What keeps pods from being ready, in one line that an application team can act on.
+//! What keeps a pod from being ready, in words that an application team can act on.
 
-use std::{collections::BTreeMap, fmt, fmt::Write as _};
+use std::fmt;
 
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition};
 
-use super::pods::PodSeen;
-
 /// How much of a container's or scheduler's message a reason quotes, in characters.
 const LONGEST_MESSAGE: usize = 160;
-/// How many different failures a reason names.
-const MOST_FAILURES: usize = 3;
 
 /// What is said of a container that runs and keeps its pod from being ready.
 const UNREADY: (&str, &str) = ("NotReady", "running, but its readiness probe does not pass");
@@ -111,7 +107,7 @@ impl PodFailure {
     }
 
     /// Which of several failures is told: one that names a failure before one that only waits.
-    fn weight(&self) -> u8 {
+    pub(super) fn weight(&self) -> u8 {
         match self.reason.as_str() {
             "PodInitializing" | "ContainerCreating" => 0,
             "NotReady" | "Initializing" | "Completed" => 1,
@@ -150,59 +146,6 @@ impl fmt::Display for PodFailure {
     }
 }
 
-/// Why a target is not ready, in one line: its unready pods, those with the same failure together.
-#[must_use]
-pub fn reason(pods: &[PodSeen]) -> Option<String> {
-    let unready: Vec<_> = pods.iter().filter(|pod| !pod.ready).collect();
-    if unready.is_empty() {
-        return None;
-    }
-    // Together are those who say the same of the same container, whatever their restarts.
-    let mut groups: BTreeMap<(Option<&str>, &str), Vec<&PodSeen>> = BTreeMap::new();
-    for pod in &unready {
-        let key = pod
-            .failure
-            .as_ref()
-            .map_or((None, "not ready"), |it| (it.container.as_deref(), it.reason.as_str()));
-        groups.entry(key).or_default().push(pod);
-    }
-    let mut groups: Vec<_> = groups.into_values().collect();
-    groups.sort_by_key(|pods| std::cmp::Reverse((pods[0].failure.as_ref().map(PodFailure::weight), pods.len())));
-
-    let mut text = format!("{} of {} pods not ready: ", unready.len(), pods.len());
-    for (index, group) in groups.iter().take(MOST_FAILURES).enumerate() {
-        let worst = group
-            .iter()
-            .max_by_key(|pod| pod.failure.as_ref().map(|failure| failure.restarts));
-        let Some(worst) = worst else { continue };
-        if index > 0 {
-            text.push_str("; ");
-        }
-        text.push_str(&worst.name);
-        if group.len() > 1 {
-            let _ = write!(text, " and {} more", group.len() - 1);
-        }
-        match &worst.failure {
-            Some(failure) => {
-                let _ = write!(text, " {failure}");
-            }
-            None => text.push_str(" not ready"),
-        }
-    }
-    if groups.len() > MOST_FAILURES {
-        let _ = write!(text, "; and {} more kinds", groups.len() - MOST_FAILURES);
-    }
-    Some(text)
-}
-
-/// Which container failed, where every pod is ready again at this moment.
-#[must_use]
-pub fn failed_before(pods: &[PodSeen]) -> Option<String> {
-    let failed = pods.iter().filter_map(|pod| Some((pod, pod.failure.as_ref()?)));
-    let (worst, failure) = failed.max_by_key(|(_, failure)| failure.rank())?;
-    Some(format!("{} {failure}", worst.name))
-}
-
 /// The beginning of a message, on one line.
 #[must_use]
 pub fn shortened(message: &str) -> String {
@@ -212,7 +155,3 @@ pub fn shortened(message: &str) -> String {
         None => line,
     }
 }
-
-#[cfg(test)]
-#[path = "pod_failure_test.rs"]
-mod tests;

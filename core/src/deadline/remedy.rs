@@ -1,21 +1,20 @@
 //! What to do now, if anything.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     Clock,
-    breaker::Cause,
+    breach::Breach,
     evaluate::{Evaluation, RolloutState},
+    guard::Guard,
+    levers::{Levers, TargetLever},
     limits::Limits,
-    observe::{HookWindow, Observation, TargetState},
+    observation::{HookWindow, Observation, TargetState},
     revision::Revision,
-    stamp::{Breach, Stamp},
+    stamp::{Stamp, requested},
     verdict::{Outcome, RemedyName},
 };
 use crate::flagger::{phase::Phase, workload::Kind};
-
-/// What the message of our own condition on a target begins with, so that it can be told from Kubernetes' own.
-pub const OURS: &str = "Curfew: ";
 
 /// What to do about a Canary now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,76 +37,6 @@ pub enum Remedy {
     Withdraw,
     /// Flagger rolled back.
     Confirm,
-}
-
-/// Why a breach is not acted upon yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Guard {
-    /// The live template is not the one that Flagger took up: a fix was pushed, and until this moment Flagger may
-    /// take it up.
-    FixPushed(Timestamp),
-    /// The rollout was found running; until this moment Flagger may still take up another template.
-    Unproven(Timestamp),
-    /// Flagger does not look at the canary now, and would find the verdict when all may be well again.
-    NotLooking(TargetState),
-    /// The target's pods cannot be looked at.
-    Blind,
-    /// What Flagger reads may not be written.
-    Forbidden,
-    /// By its pods the target is ready, but its controller does not say so.
-    ControllersBehind,
-    /// Our clock and the API server's are this far apart.
-    Skewed(SignedDuration),
-    /// A watch has been silent for so long.
-    Stale(SignedDuration),
-    /// The breaker is open, until this moment at the least; why, unless not every rollout was looked at yet.
-    Breaker(Timestamp, Cause),
-}
-
-/// A reason to withhold, whatever its moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum GuardKind {
-    /// A fix was pushed.
-    FixPushed,
-    /// The rollout was found running.
-    Unproven,
-    /// Flagger does not look at the canary.
-    NotLooking,
-    /// The pods cannot be looked at.
-    Blind,
-    /// What Flagger reads may not be written.
-    Forbidden,
-    /// The controller does not keep up.
-    ControllersBehind,
-    /// Nobody knows what time it is.
-    Skewed,
-    /// A watch is silent.
-    Stale,
-    /// The breaker is open.
-    Breaker,
-}
-
-/// Which levers make Flagger roll back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Levers {
-    /// Raise the Canary's failed checks to the threshold (`docs/flagger.md#l2`).
-    pub fail_checks: bool,
-    /// What is done to the target's own clock.
-    pub target: TargetLever,
-}
-
-/// How Flagger is told that the target's deadline has passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TargetLever {
-    /// Not at all: the pods are ready, and the failed checks suffice.
-    None,
-    /// Set the Deployment's `Progressing` condition to `ProgressDeadlineExceeded` (`docs/flagger.md#l1`).
-    ExceedDeadline,
-    /// Set the Canary's `lastTransitionTime` back, from which Flagger counts for a `DaemonSet` (`docs/flagger.md#l6`).
-    BackdateTransition,
-    /// Not yet: a look that a hook holds may still promote, and would find the lever afterwards. After this moment, if it
-    /// is known.
-    Later(Option<Timestamp>),
 }
 
 /// What the evaluation asks to be done. What it only asks to be told stands in [`Evaluation::reports`].
@@ -206,67 +135,6 @@ fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, now: Timestamp) 
         TargetState::Unobserved | TargetState::Paused | TargetState::PrimaryNotReady | TargetState::Missing => {
             Remedy::Withhold(breach, Guard::NotLooking(seen.target))
         }
-    }
-}
-
-// === impl Levers ===
-
-impl Levers {
-    /// From when on the target's lever may be pulled, if that is later.
-    #[must_use]
-    pub const fn later(self) -> Option<Timestamp> {
-        match self.target {
-            TargetLever::Later(until) => until,
-            TargetLever::None | TargetLever::ExceedDeadline | TargetLever::BackdateTransition => None,
-        }
-    }
-}
-
-// === impl Guard ===
-
-impl Guard {
-    /// The reason alone.
-    #[must_use]
-    pub const fn kind(self) -> GuardKind {
-        match self {
-            Self::FixPushed(_) => GuardKind::FixPushed,
-            Self::Unproven(_) => GuardKind::Unproven,
-            Self::NotLooking(_) => GuardKind::NotLooking,
-            Self::Blind => GuardKind::Blind,
-            Self::Forbidden => GuardKind::Forbidden,
-            Self::ControllersBehind => GuardKind::ControllersBehind,
-            Self::Skewed(_) => GuardKind::Skewed,
-            Self::Stale(_) => GuardKind::Stale,
-            Self::Breaker(..) => GuardKind::Breaker,
-        }
-    }
-
-    /// The moment from which it does not hold any more, if that is known.
-    #[must_use]
-    pub const fn until(self) -> Option<Timestamp> {
-        match self {
-            Self::FixPushed(until) | Self::Unproven(until) | Self::Breaker(until, _) => Some(until),
-            Self::NotLooking(_)
-            | Self::Blind
-            | Self::Forbidden
-            | Self::ControllersBehind
-            | Self::Skewed(_)
-            | Self::Stale(_) => None,
-        }
-    }
-}
-
-/// Whether Flagger was handed a verdict on the rollout that the stamp is about, and has not yet reacted.
-#[must_use]
-pub fn requested(stamp: &Stamp) -> bool {
-    match (&stamp.verdict, &stamp.rollout) {
-        (Some(verdict), Some(rollout)) => {
-            matches!(verdict.remedy, RemedyName::Rollback | RemedyName::LastResort)
-                && verdict.result == Outcome::Requested
-                // A start in the future is some other machine's clock.
-                && verdict.at >= rollout.promoted_since.min(rollout.started_at)
-        }
-        _ => false,
     }
 }
 

@@ -10,10 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Clock,
+    breach::Breach,
     budget::{Budget, Course},
     crashes::Crashes,
     revision::Revision,
-    verdict::Verdict,
+    timestamps::{rounded_up, time},
+    verdict::{Outcome, RemedyName, Verdict},
 };
 use crate::{
     flagger::{
@@ -135,17 +137,6 @@ pub struct Progress {
     pub iterations: i64,
 }
 
-/// A deadline that has passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Breach {
-    /// Whose deadline.
-    pub clock: Clock,
-    /// When it was.
-    pub deadline: Timestamp,
-    /// The limit that was reached; a longer one takes the breach back.
-    pub limit: SignedDuration,
-}
-
 // === impl Stamp ===
 
 impl Stamp {
@@ -207,6 +198,20 @@ impl Stamp {
     pub fn note_ready_after(&mut self, took: SignedDuration) {
         self.ready_after.insert(0, took.as_secs().max(0));
         self.ready_after.truncate(KEPT_READY_AFTER);
+    }
+}
+
+/// Whether Flagger was handed a verdict on the rollout that the stamp is about, and has not yet reacted.
+#[must_use]
+pub fn requested(stamp: &Stamp) -> bool {
+    match (&stamp.verdict, &stamp.rollout) {
+        (Some(verdict), Some(rollout)) => {
+            matches!(verdict.remedy, RemedyName::Rollback | RemedyName::LastResort)
+                && verdict.result == Outcome::Requested
+                // A start in the future is some other machine's clock.
+                && verdict.at >= rollout.promoted_since.min(rollout.started_at)
+        }
+        _ => false,
     }
 }
 
@@ -323,19 +328,6 @@ impl fmt::Display for Progress {
             self.phase, self.weight, self.iterations
         )
     }
-}
-
-/// A time as annotations carry it: RFC 3339, UTC, whole seconds, the second that had begun.
-#[must_use]
-pub fn time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// The next whole second, unless it is one: a deadline is never written earlier than it is.
-#[must_use]
-pub fn rounded_up(time: Timestamp) -> Timestamp {
-    let second = time.as_second() + i64::from(time.subsec_nanosecond() > 0);
-    Timestamp::from_second(second).unwrap_or(time)
 }
 
 /// How a budget reads in an annotation: the word for time that counts, and for time that does not.

@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    observe::{Objects, TargetState, is_service},
+    objects::{Objects, is_service},
+    observation::TargetState,
     pods::PodSeen,
     stamp::Rollout,
 };

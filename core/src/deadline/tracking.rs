@@ -5,13 +5,16 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Clock,
     accrual::after,
+    breach::Breach,
     budget::{Budget, Course},
     crashes::Crashes,
+    flagger_timing::CHECK_MARGIN,
     flagger_timing::check_time,
-    observe::{CHECK_MARGIN, Lifecycle, Objects, lifecycle},
-    remedy::requested,
+    objects::{Objects, lifecycle},
+    observation::Lifecycle,
     revision::Revision,
-    stamp::{Breach, Progress, Rollout, Stamp},
+    stamp::requested,
+    stamp::{Progress, Rollout, Stamp},
 };
 use crate::flagger::{
     canary::{Canary, Promoted},

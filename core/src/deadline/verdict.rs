@@ -3,10 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Clock,
-    stamp::{Breach, rounded_up},
-};
+use super::{Clock, breach::Breach, timestamps::rounded_up};
 
 /// The last verdict on a Canary. It is kept until the next one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -9,7 +9,10 @@ use std::{fmt::Write as _, io};
 
 use serde_json::{Number, Value};
 
-use super::schema;
+use super::{
+    schema,
+    shape::{Record, Shape},
+};
 
 /// A value that Flagger's codec refuses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,29 +24,6 @@ pub struct Undecodable {
     /// What should stand there: `a whole number`.
     pub expected: String,
 }
-
-/// What a Go type takes. There is no shape for pointers: `null` is accepted by every Go type, and otherwise a pointer
-/// takes what its target takes.
-#[derive(Debug)]
-pub(super) enum Shape {
-    Bool,
-    Text,
-    Float,
-    Int32,
-    /// `int` as well.
-    Int64,
-    Uint32,
-    Uint64,
-    /// Kubernetes' `IntOrString`.
-    IntOrText,
-    List(&'static Self),
-    Map(&'static Self),
-    Record(&'static Record),
-}
-
-/// The fields of a Go struct under their JSON names, in its order.
-#[derive(Debug)]
-pub(super) struct Record(pub(super) &'static [(&'static str, Shape)]);
 
 /// More findings than this help nobody: a hostile list could hold a million.
 const MOST_FINDINGS: usize = 1_000;

@@ -13,5 +13,6 @@ pub mod phase;
 pub mod ready;
 pub mod routes;
 mod schema;
+mod shape;
 pub mod startup;
 pub mod workload;

@@ -4,7 +4,7 @@
 //! To follow a new Flagger: raise its version in `core/tests/oracle/go.mod`, then run in that folder
 //! `go run . schema > ../../src/flagger/schema.rs`. `core/tests/flagger_codec` fails when the two differ.
 
-use super::decode::{Record, Shape};
+use super::shape::{Record, Shape};
 
 #[rustfmt::skip]
 static COMMON_V1ALPHA1_STRING_MATCH: Record = Record(&[

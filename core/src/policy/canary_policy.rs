@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Exemption, Mode, Rule,
-    conditions::MOST_EXEMPTIONS,
+    sizes::MOST_EXEMPTIONS,
     written::{duration, modes, optional_duration, selector},
 };
 

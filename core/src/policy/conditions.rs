@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{
     CanaryPolicySpec, Fault, Rule,
     canary_policy::{Action, Clocks},
+    sizes::{LONGEST_REASON, MOST_EXEMPTIONS, MOST_EXPRESSIONS},
 };
 
 /// Something that a policy must keep to.
@@ -42,15 +43,6 @@ const ACTIONS: [(&str, ReadAction); 9] = [
     ("rollout", |clocks| clocks.rollout.action),
     ("suspended", |clocks| clocks.suspended.action),
 ];
-
-// The API server takes no condition on a list or a text whose length nothing limits.
-
-/// So many exemptions a policy may have.
-pub(super) const MOST_EXEMPTIONS: usize = 100;
-/// So many characters the reason of one may have.
-pub(super) const LONGEST_REASON: usize = 1024;
-/// So many expressions a selector may have.
-pub(super) const MOST_EXPRESSIONS: usize = 32;
 
 /// The clocks of phases in which a rollback is an outage (`docs/flagger.md#l8`).
 const NEVER_ROLLED_BACK: [&str; 4] = ["initialization", "silence", "promotion", "suspended"];

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{conditions::LONGEST_REASON, written::moment};
+use super::{sizes::LONGEST_REASON, written::moment};
 
 /// One exemption of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

@@ -11,20 +11,14 @@ mod conditions;
 pub mod crd;
 pub mod exemption;
 pub mod file;
+mod names;
 pub mod rule;
 mod selection;
+mod sizes;
 mod written;
 
 pub use canary_policy::{AdmissionPolicy, CanaryPolicy, CanaryPolicySpec, EnforcementPolicy};
 pub use exemption::{Exemption, ExemptionScope};
+pub use names::{GROUP, READY_AFTER, ROLLOUT_DEADLINE};
 pub use rule::{Mode, Rule};
 pub use selection::{Checked, Fault, NAMESPACE_NAME, Policies, Subject};
-
-/// The API group of everything that Curfew owns, and the prefix of its annotations.
-pub const GROUP: &str = "curfew.dev";
-
-/// The one annotation that users write: a deadline for the whole rollout.
-pub const ROLLOUT_DEADLINE: &str = "curfew.dev/rollout-deadline";
-
-/// How long the last rollouts took to become ready, as Curfew stamps it.
-pub const READY_AFTER: &str = "curfew.dev/ready-after";

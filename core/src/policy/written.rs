@@ -3,7 +3,7 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::{Mode, Rule, conditions::MOST_EXPRESSIONS};
+use super::{Mode, Rule, sizes::MOST_EXPRESSIONS};
 
 /// The longest text of a duration. The longest that Go prints has 24 characters; the API server wants a bound to know
 /// what a rule about it may cost.

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use crate::policy::{AdmissionPolicy, Mode, Rule};
 
+/// So many faults of one kind in one list are found: a hostile list could hold a million.
+pub(super) const MOST_ALIKE: usize = 100;
+
 /// One thing wrong with a spec: where, what, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Finding {

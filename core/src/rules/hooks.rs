@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Finding, MOST_ALIKE, spec::Analysis};
+use super::{
+    finding::{Finding, MOST_ALIKE},
+    spec::Analysis,
+};
 use crate::{
     flagger::duration,
     policy::{CanaryPolicySpec, Mode, Rule, canary_policy::Action},

@@ -158,9 +158,7 @@ fn below_startup(canary: &Value, name: &str, target: &Workload) -> Option<Findin
         return None;
     }
     let initializes = match Phase::parse(canary["status"]["phase"].as_str().unwrap_or_default()) {
-        Phase::None | Phase::Initializing => {
-            ", and at the end of an initialization Flagger scales the serving pods to 0"
-        }
+        Phase::None | Phase::Initializing => ", and an initialization that fails scales the serving pods to 0",
         _ => "",
     };
     Some(Finding {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Finding, MOST_ALIKE,
+    finding::{Finding, MOST_ALIKE},
     spec::{Analysis, Moves},
 };
 use crate::policy::{Mode, Rule};

@@ -8,8 +8,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use curfew_core::{
     deadline::{
+        objects::Objects,
+        observation::{FlaggerEvidence, Observation},
         observe,
-        observe::{FlaggerEvidence, Objects, Observation},
         pods::PodSeen,
         stamp::Stamp,
     },

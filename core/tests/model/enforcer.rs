@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use curfew_core::deadline::{
     Clock,
-    remedy::{GuardKind, requested},
-    stamp::{Breach, Stamp},
+    breach::Breach,
+    guard::GuardKind,
+    stamp::Stamp,
+    stamp::requested,
     verdict::{Outcome, RemedyName, Verdict},
 };
 

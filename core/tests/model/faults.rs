@@ -4,13 +4,16 @@
 
 use curfew_core::{
     deadline::{
+        breach::Breach,
         evaluate,
         evaluate::Evaluation,
+        levers::{Levers, TargetLever},
         limits::Limits,
-        observe::Observation,
+        observation::Observation,
         remedy,
-        remedy::{Levers, Remedy, TargetLever, requested},
-        stamp::{Breach, Stamp},
+        remedy::Remedy,
+        stamp::Stamp,
+        stamp::requested,
     },
     flagger::phase::Phase,
 };

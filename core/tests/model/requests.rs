@@ -9,9 +9,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use curfew_core::{
     deadline::{
         evaluate::{Evaluation, Pending},
+        levers::{Levers, TargetLever},
         limits::Limits,
-        observe::Observation,
-        remedy::{Levers, Remedy, TargetLever, requested},
+        observation::Observation,
+        remedy::Remedy,
+        stamp::requested,
         stamp::{Stamp, VERDICT},
         verdict::Outcome,
     },

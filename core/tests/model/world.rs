@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use curfew_core::{
-    deadline::{evaluate::Evaluation, limits::Limits, observe::Observation, remedy::Remedy, stamp::Stamp},
+    deadline::{evaluate::Evaluation, limits::Limits, observation::Observation, remedy::Remedy, stamp::Stamp},
     flagger::phase::Phase,
 };
 use jiff::Timestamp;

@@ -150,7 +150,7 @@ const head = `//! What the Go types behind a Canary's ` + "`spec`" + ` can hold,
 //! To follow a new Flagger: raise its version in ` + "`core/tests/oracle/go.mod`" + `, then run in that folder
 //! ` + "`go run . schema > ../../src/flagger/schema.rs`" + `. ` + "`core/tests/flagger_codec`" + ` fails when the two differ.
 
-use super::decode::{Record, Shape};
+use super::shape::{Record, Shape};
 `
 
 func printSchema(out io.Writer) error {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use curfew_core::{
     deadline::{
         breaker::{Breaker, BreakerAnswer, Cause, Load, Share},
+        guard::Guard,
         messages,
-        remedy::Guard,
     },
     policy::canary_policy,
 };

@@ -9,7 +9,7 @@ use curfew_core::{
         limits::Limits,
         messages,
         messages::{announcement, primary_told_at, standstill},
-        observe::TargetState,
+        observation::TargetState,
         stamp::Stamp,
     },
     flagger::canary::Canary,

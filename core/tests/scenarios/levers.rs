@@ -4,8 +4,10 @@ use curfew_core::{
     deadline::{
         Clock,
         breaker::Cause,
-        observe::TargetState,
-        remedy::{Guard, Levers, Remedy, TargetLever},
+        guard::Guard,
+        levers::{Levers, TargetLever},
+        observation::TargetState,
+        remedy::Remedy,
         stamp::Stamp,
         verdict::Outcome,
     },

@@ -5,8 +5,9 @@ use std::time::Duration;
 use curfew_core::{
     deadline::{
         Clock,
+        levers::{Levers, TargetLever},
         pods::{ContainerSeen, Exit},
-        remedy::{Levers, Remedy, TargetLever},
+        remedy::Remedy,
     },
     policy::canary_policy::Action,
 };

@@ -1,10 +1,7 @@
 //! What is known after a restart, and what happened while nobody looked.
 
 use curfew_core::deadline::{
-    evaluate::RolloutState,
-    observe::TargetState,
-    remedy::{Guard, Remedy},
-    stamp::Stamp,
+    evaluate::RolloutState, guard::Guard, observation::TargetState, remedy::Remedy, stamp::Stamp,
 };
 use serde_json::json;
 

@@ -3,8 +3,10 @@
 use curfew_core::{
     deadline::{
         budget::Course,
-        observe::FlaggerEvidence,
-        remedy::{Guard, Levers, Remedy, TargetLever},
+        guard::Guard,
+        levers::{Levers, TargetLever},
+        observation::FlaggerEvidence,
+        remedy::Remedy,
         stamp::Stamp,
     },
     flagger::{canary::Canary, workload::Workload},

@@ -1,7 +1,7 @@
 //! Writing a report down as commands of a GitHub workflow, which become annotations of the changed lines.
 
 use super::{
-    Broken,
+    input::Broken,
     judge::{Found, Report},
     print::level,
     source::STDIN,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{
-    Broken,
+    input::Broken,
     judge::{Found, Report},
     print::level,
 };

@@ -8,10 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    recording::{Change, Kind, ObjectState, workload_kind},
-    stage::Name,
-};
+use super::objects::{Change, Kind, Name, ObjectState, workload_kind};
 use crate::flagger::canary::Canary;
 
 /// How much earlier than the others the file of a kind may end without a word: Flagger's intervals are longer than
@@ -130,7 +127,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::{super::recording::Key, *};
+    use super::{super::objects::Key, *};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).expect("a time")

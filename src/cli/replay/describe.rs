@@ -5,13 +5,16 @@ use jiff::Timestamp;
 use super::report::{Course, Event, Finding, What};
 use crate::deadline::{
     Clock,
+    breach::Breach,
     evaluate::Evaluation,
+    guard::{Guard, GuardKind},
     messages,
     messages::{announcement, approaching, standstill},
-    observe::{Objects, Observation},
-    pod_failure,
-    remedy::{Guard, GuardKind, Remedy},
-    stamp::{Breach, Stamp},
+    objects::Objects,
+    observation::Observation,
+    remedy::Remedy,
+    stamp::Stamp,
+    unready_pods,
 };
 
 /// One look, and what there was to see.
@@ -111,7 +114,7 @@ pub fn describe(course: &mut Course, described: &mut Described, look: &Step<'_>,
         && let Some(pending) = look.evaluation.pending
     {
         described.approaching = Some(announced);
-        let ails = pod_failure::reason(look.objects.pods.unwrap_or_default());
+        let ails = unready_pods::reason(look.objects.pods.unwrap_or_default());
         events.push(Event {
             clock: Some(pending.clock),
             deadline: Some(pending.deadline),

@@ -6,7 +6,8 @@ use serde::{Serialize, Serializer};
 use crate::{
     deadline::{
         Clock,
-        stamp::{Breach, rounded_up, time},
+        breach::Breach,
+        timestamps::{rounded_up, time},
     },
     policy::GROUP,
 };

@@ -8,17 +8,11 @@ use std::{
 use jiff::Timestamp;
 use kube::core::{Selector, SelectorExt as _};
 
-use super::recording::{Change, Key, Kind, ObjectState, workload_kind};
+use super::objects::{Change, Key, Kind, Name, ObjectState, workload_kind};
 use crate::{
-    deadline::{
-        observe::{FlaggerEvidence, Objects},
-        pods::PodSeen,
-    },
+    deadline::{objects::Objects, observation::FlaggerEvidence, pods::PodSeen},
     flagger::{canary::Canary, workload::Workload},
 };
-
-/// A Canary by namespace and name.
-pub type Name = (String, String);
 
 /// Everything that is there now.
 #[derive(Debug, Default)]

@@ -23,7 +23,7 @@ use crate::options::{CurfewOptions, Options};
 use crate::pki::{ADMIN, CONTROLLER_MANAGER, CURFEW, FLAGGER, KUBELET, Pki, TENANT};
 use crate::ports::Ports;
 use crate::process::Launch;
-use crate::proxy::Proxy;
+use crate::proxy;
 use crate::tools::{Tool, Tools};
 use crate::{control_plane, curfew, flagger, objects};
 
@@ -110,7 +110,7 @@ impl Plane {
         self.run(control_plane::etcd(&self.tools, layout, &ports))?;
         self.run(self.api_server(&self.options.api_server_args)?)?;
         let proxy = self
-            .inside(Proxy::start(ports.proxy, ports.api_server, ports.proxy_control))
+            .inside(proxy::start(ports.proxy, ports.api_server, ports.proxy_control))
             .await?;
         let _ = self.proxy.set(proxy);
         self.look_out();

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Mode, Proxy};
+use super::relay::{Mode, Proxy};
 
 pub(super) async fn serve(listener: TcpListener, proxy: Proxy) {
     loop {
@@ -31,7 +31,7 @@ async fn answer(mut stream: TcpStream, proxy: &Proxy) -> std::io::Result<()> {
         None => "404 Not Found",
     };
     let body = json!({
-        "mode": name(proxy.mode()), "accepted": proxy.accepted(), "open": proxy.open(), "lost": proxy.lost(),
+        "mode": proxy.mode().name(), "accepted": proxy.accepted(), "open": proxy.open(), "lost": proxy.lost(),
     })
     .to_string()
         + "\n";
@@ -67,17 +67,6 @@ fn order(line: &str) -> Option<Order> {
     }
 }
 
-/// A mode as the last part of its path.
-pub(crate) fn name(mode: Mode) -> String {
-    match mode {
-        Mode::Pass => "pass".to_owned(),
-        Mode::Delay(delay) => format!("delay/{}", delay.as_millis()),
-        Mode::Blackhole => "blackhole".to_owned(),
-        Mode::Lose => "lose".to_owned(),
-        Mode::Refuse => "refuse".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,7 +80,7 @@ mod tests {
             Mode::Lose,
             Mode::Refuse,
         ] {
-            let line = format!("POST /{} HTTP/1.1", name(mode));
+            let line = format!("POST /{} HTTP/1.1", mode.name());
             assert_eq!(order(&line), Some(Order::Set(mode)));
         }
         assert_eq!(order("GET / HTTP/1.1"), Some(Order::Look));

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::process::Command;
 
-use super::{Tool, crds};
+use super::crds;
+use super::tool::Tool;
 use crate::guardian::Guardian;
 use crate::process::{Launch, Process, last_lines};
 use crate::versions::{KUBERNETES, Kubernetes};
@@ -196,6 +197,6 @@ mod tests {
 
     #[test]
     fn the_pinned_module_says_which_go_it_needs() {
-        assert!(version(&needed_go(Path::new(super::super::MODULE)).unwrap()) >= (1, 26, 0));
+        assert!(version(&needed_go(Path::new(super::super::tool::MODULE)).unwrap()) >= (1, 26, 0));
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 use testbed::{Component, Plane};
 
-use super::{EVERY, SETTING_UP, until};
+use super::course::{EVERY, SETTING_UP, until};
 use crate::demo::cluster::{Look, Namespace, Told};
 use crate::demo::observation::{Journal, Outcome, REACTION, Reporter, Seen, Side, Status, Weights};
 use crate::demo::stage::Pace;

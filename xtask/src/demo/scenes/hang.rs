@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde_json::json;
 
+use super::course::{SETTING_UP, begin, end, namespace};
 use super::follow::{Follow, Prepared};
-use super::{SETTING_UP, begin, end, namespace};
 use crate::demo::observation::{Journal, Scene, Seen};
 use crate::demo::stage::{Pace, Stage};
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use testbed::{Component, Plane};
 use tokio::process::Command;
 
-use super::{EVERY, SETTING_UP, begin, end, until};
+use super::course::{EVERY, SETTING_UP, begin, end, until};
 use crate::demo::cluster::Namespace;
 use crate::demo::observation::{Journal, Scene, Seen};
 use crate::demo::stage::{Pace, Stage};

@@ -11,19 +11,13 @@ use jiff::Timestamp;
 use super::{
     coverage::Coverage,
     describe::{Described, Step, describe},
-    recording::{Kind, Recording},
+    objects::{Kind, Name},
+    recording::Recording,
     report::{Course, CourseKind, End, Event, Report, Summary, What, seconds_between},
-    stage::{Cast, Name, Stage},
+    stage::{Cast, Stage},
 };
 use crate::{
-    deadline::{
-        evaluate,
-        limits::Limits,
-        observe,
-        observe::{Objects, Observation},
-        remedy,
-        stamp::Stamp,
-    },
+    deadline::{evaluate, limits::Limits, objects::Objects, observation::Observation, observe, remedy, stamp::Stamp},
     flagger::phase::Phase,
     policy::{Policies, canary_policy::Action},
 };

@@ -1,0 +1,96 @@
+//! The structure of the tree: which room may use which, no circles between files, and nothing but declarations in `mod.rs`.
+//!
+//! What a file uses is read from its syntax: every `use` and every path, resolved through modules and re-exports to the
+//! file that defines the name.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says why and ends"
+)]
+
+mod graph;
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use graph::circles;
+use source::Tree;
+
+/// For each room of the core, and then of the binary, the rooms that it may use.
+const MAY_USE: [(&str, &[&str]); 8] = [
+    ("flagger", &[]),
+    ("policy", &["flagger"]),
+    ("rules", &["flagger", "policy"]),
+    ("deadline", &["flagger", "policy"]),
+    ("admission", &["flagger", "policy", "rules", "deadline"]),
+    ("enforcer", &["flagger", "policy", "rules", "deadline"]),
+    (
+        "serve",
+        &["flagger", "policy", "rules", "deadline", "admission", "enforcer"],
+    ),
+    (
+        "cli",
+        &[
+            "flagger",
+            "policy",
+            "rules",
+            "deadline",
+            "admission",
+            "enforcer",
+            "serve",
+        ],
+    ),
+];
+
+/// The room of a file: the folder below `src` that it is in.
+fn room(file: &str) -> Option<&str> {
+    let inside = file.strip_prefix("core/src/").or_else(|| file.strip_prefix("src/"))?;
+    inside.split_once('/').map(|(room, _)| room)
+}
+
+#[test]
+fn every_room_is_in_the_plan() {
+    let tree = Tree::read();
+    let built: BTreeSet<_> = tree.files().filter_map(room).collect();
+    let planned: BTreeSet<_> = MAY_USE.iter().map(|(room, _)| *room).collect();
+    assert_eq!(built, planned);
+}
+
+#[test]
+fn arrows_go_one_way() {
+    let mut wrong = BTreeMap::new();
+    for (from, to) in Tree::read().uses() {
+        let (Some(room_of_user), Some(used)) = (room(&from), room(&to)) else {
+            continue;
+        };
+        let may_use = MAY_USE.iter().find(|(room, _)| *room == room_of_user);
+        if room_of_user != used && !may_use.is_some_and(|(_, rooms)| rooms.contains(&used)) {
+            wrong.entry(from).or_insert_with(BTreeSet::new).insert(to);
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "these files use rooms that theirs may not use: {wrong:#?}"
+    );
+}
+
+#[test]
+fn no_circles_between_files() {
+    let uses: Vec<_> = Tree::read().uses().collect();
+    let circles = circles(&uses);
+    assert!(
+        circles.is_empty(),
+        "these files use each other in a circle; move what they share into a file of its own: {circles:#?}"
+    );
+}
+
+#[test]
+fn mod_files_only_declare() {
+    let tree = Tree::read();
+    let wrong: Vec<_> = tree.mod_files_with_code().collect();
+    assert!(
+        wrong.is_empty(),
+        "these files hold more than declarations and re-exports; give it a file with a name: {wrong:#?}"
+    );
+}
