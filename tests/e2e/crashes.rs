@@ -41,14 +41,11 @@ async fn ended_by_crashes(stage: &Stage) {
             .await
             .contains("the failed exits of one container reached the policy's limit")
     );
-    // By the third exit, whenever a busy kubelet came to it.
+    // From the third exit on; until the pods are read there may be more.
     let reason = verdict["reason"].as_str().unwrap();
-    assert!(
-        ["2 restarts", "3 restarts"]
-            .iter()
-            .any(|restarts| reason.contains(restarts)),
-        "{reason}"
-    );
+    let restarts = reason.split(", ").find_map(|part| part.strip_suffix(" restarts"));
+    let restarts: Option<u32> = restarts.and_then(|restarts| restarts.parse().ok());
+    assert!(restarts >= Some(2), "{reason}");
     stage.replicas(APP, 0).await;
 }
 

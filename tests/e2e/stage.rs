@@ -364,15 +364,6 @@ impl Stage {
         .await;
     }
 
-    /// Waits until the Deployment controller has seen what was last written to the target.
-    pub async fn target_observed(&self) {
-        self.eventually("the controller sees the target", 60, async || {
-            let found = self.deployments().get(APP).await.unwrap();
-            (found.status?.observed_generation? >= found.metadata.generation?).then_some(())
-        })
-        .await;
-    }
-
     /// Waits until a Deployment has no pods any more.
     pub async fn replicas_gone(&self, deployment: &str) {
         self.eventually(&format!("{deployment} has no pods"), 60, async || {
