@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     apply::{self, ApplyOutcome},
     context::Context,
     events::EventReason,
-    in_force::breaker_of,
     read::read,
     reconciliation::Reconciliation,
     request::Error,
@@ -19,7 +18,6 @@ use crate::{
     deadline::{
         Clock,
         breach::Breach,
-        breaker::BreakerAnswer,
         guard::Guard,
         levers::Levers,
         messages::{exceeded, held, why, withheld},
@@ -30,14 +28,6 @@ use crate::{
     },
     flagger::phase::Phase,
 };
-
-/// How long something that speaks against acting is believed to last.
-const RESTRAINED: SignedDuration = SignedDuration::from_secs(10);
-
-/// How long kubelets are given to tell what happened while the API server was gone: that pods got ready meanwhile, for
-/// one. What they could not tell they try again once in so long (`syncPeriod` in `pkg/kubelet/status`). What a controller
-/// tells later than that is not waited for, since the pods speak for themselves.
-const NEWS: Duration = Duration::from_secs(10);
 
 /// How often an initialization that is held is told of.
 const HOLD_SELDOM: Duration = Duration::from_mins(1);
@@ -52,15 +42,10 @@ pub(super) async fn act_on_remedy(
 ) -> Result<bool, Error> {
     // The fresh reads took their time.
     context.must_lead()?;
-    if let Some(wait) = news_due(context).filter(|_| needs_news(reconciliation, state)) {
+    if let Remedy::Await(until) = reconciliation.remedy {
         let (namespace, name) = (fresh.canary.namespace(), fresh.canary.name());
-        tracing::info!(
-            namespace,
-            name,
-            ?wait,
-            "the API server was gone: waiting for what kubelets have to tell"
-        );
-        state.restrained_until = now.checked_add(wait).ok();
+        tracing::info!(namespace, name, %until, "waiting: what is seen may not be all that happened");
+        state.restrained_until = Some(until);
         return Ok(false);
     }
     let mut wrote = false;
@@ -68,28 +53,23 @@ pub(super) async fn act_on_remedy(
         wrote |= report(context, fresh, *breach, state, now);
     }
     wrote |= match reconciliation.remedy.clone() {
-        Remedy::None => false,
+        Remedy::None | Remedy::Await(_) => false,
         Remedy::Report(breach) => report(context, fresh, breach, state, now),
-        Remedy::Withhold(breach, why) => withhold(context, breach, RemedyName::Rollback, why, state, now),
-        // Without the pods nobody can say why, and something is wrong that is not the rollout's fault.
-        Remedy::RollBack(breach, _) if fresh.pods.is_none() && !requested(&state.stamp) => {
-            state.applied_at = Some(Instant::now());
-            state.refusals = state.refusals.saturating_add(1);
-            withhold(context, breach, RemedyName::Rollback, Guard::Blind, state, now)
+        Remedy::Withhold(breach, guard) => {
+            state.held_back_by(guard, now);
+            let remedy = match breach.clock {
+                Clock::Initialization => RemedyName::Hold,
+                _ => RemedyName::Rollback,
+            };
+            withhold(context, breach, remedy, guard, state, now)
         }
-        Remedy::RollBack(breach, _) if let Some(why) = restraint(context, fresh, breach, state, now) => {
-            state.restrained_until = retry_at(why, now);
-            withhold(context, breach, RemedyName::Rollback, why, state, now)
+        Remedy::RollBack(breach, levers) => {
+            let done = roll_back(context, fresh, breach, levers, state, now).await;
+            if done.as_ref().is_err_and(Error::is_forbidden) {
+                forbidden(context, reconciliation, breach, state, now);
+            }
+            done?
         }
-        Remedy::Hold(breach) if let Some(why) = doubt(context) => {
-            state.restrained_until = retry_at(why, now);
-            withhold(context, breach, RemedyName::Hold, why, state, now)
-        }
-        Remedy::LastResort(_) if let Some(why) = doubt(context) => {
-            state.restrained_until = retry_at(why, now);
-            false
-        }
-        Remedy::RollBack(breach, levers) => roll_back(context, fresh, breach, levers, state, now).await?,
         Remedy::Hold(breach) => hold(context, fresh, breach, state, now).await?,
         Remedy::LastResort(breach) => last_resort(context, fresh, breach, state, now).await?,
         Remedy::FinishLastResort => finish_last_resort(context, fresh, state).await?,
@@ -102,73 +82,16 @@ pub(super) async fn act_on_remedy(
     Ok(wrote)
 }
 
-/// What speaks against a rollback that is not about the rollout itself.
-fn restraint(
-    context: &Context,
-    fresh: &Snapshot,
-    breach: Breach,
-    state: &CanaryState,
-    now: Timestamp,
-) -> Option<Guard> {
-    // What was handed over already is not taken back for it.
-    if requested(&state.stamp) {
-        return None;
-    }
-    if let Some(why) = doubt(context) {
-        return Some(why);
-    }
-    let canary = &fresh.canary;
-    let (policy, settings) = breaker_of(context, canary);
-    let answer = context
-        .rollouts
-        .check_breaker(canary, &policy, settings, breach.deadline, &context.watches, now);
-    match answer {
-        BreakerAnswer::Allow => None,
-        BreakerAnswer::Hold(until, cause) => Some(Guard::Breaker(until, cause)),
-    }
-}
-
-/// Whether what time it is, or what goes on, is in doubt.
-fn doubt(context: &Context) -> Option<Guard> {
-    let skew = context.api_health.skew();
-    if skew.is_too_much() {
-        return Some(Guard::Skewed(skew.offset()));
-    }
-    let (what, age) = context.api_health.stale_watch()?;
-    tracing::warn!(what, ?age, "nothing is done while this watch is silent");
-    Some(Guard::Stale(
-        SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX),
-    ))
-}
-
-/// For how long it must still be waited for what happened while the API server was gone.
-fn news_due(context: &Context) -> Option<Duration> {
-    NEWS.checked_sub(context.api_health.back_for()?)
-        .filter(|wait| !wait.is_zero())
-}
-
-/// Whether that may change what is done or told. An initialization is held at once, and what was begun is ended.
-fn needs_news(reconciliation: &Reconciliation, state: &CanaryState) -> bool {
-    match reconciliation.remedy {
-        Remedy::RollBack(..) | Remedy::Report(_) => !requested(&state.stamp),
-        Remedy::LastResort(_) => true,
-        Remedy::None => reconciliation
-            .evaluation
-            .reports
-            .iter()
-            .any(|breach| !state.is_reported(breach)),
-        Remedy::Withhold(..) | Remedy::Hold(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => false,
-    }
-}
-
-fn retry_at(why: Guard, now: Timestamp) -> Option<Timestamp> {
-    why.until().or_else(|| now.checked_add(RESTRAINED).ok())
-}
-
 /// Tells once that a lever may not be written. What is in place already stays: it is true, and the rest is tried again.
-fn forbidden(context: &Context, breach: Breach, state: &mut CanaryState, now: Timestamp) {
+fn forbidden(
+    context: &Context,
+    reconciliation: &Reconciliation,
+    breach: Breach,
+    state: &mut CanaryState,
+    now: Timestamp,
+) {
     let why = Guard::Forbidden;
-    if !requested(&state.stamp) {
+    if let Remedy::Withhold(breach, why) = reconciliation.if_forbidden(&state.stamp, now) {
         withhold(context, breach, RemedyName::Rollback, why, state, now);
     } else if !state.is_withheld(&breach, why) {
         state.notified.withheld = Some((breach.clock, why.kind()));
@@ -297,9 +220,6 @@ async fn roll_back(
         state.say(topic(breach.clock), note);
         let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
         state.say(EventReason::RollbackRequested, note);
-    }
-    if pulled.as_ref().is_err_and(Error::is_forbidden) {
-        forbidden(context, breach, state, now);
     }
     if pulled? == ApplyOutcome::MovedOn {
         let fresh = read(context, &fresh.canary).await?;

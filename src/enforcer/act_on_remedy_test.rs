@@ -1,14 +1,12 @@
+use jiff::SignedDuration;
 use kube::core::Status;
 use serde_json::json;
 
 use super::*;
 use crate::{
-    deadline::{
-        evaluate, levers::TargetLever, limits::Limits, objects::Objects, observation::FlaggerEvidence, observe,
-    },
+    deadline::{objects::Objects, observe},
     enforcer::state::CanaryStates,
     flagger::canary::Canary,
-    policy::EnforcementPolicy,
 };
 
 #[test]
@@ -70,7 +68,7 @@ fn a_deadline_that_is_only_told_does_not_displace_a_verdict_that_was_handed_over
         primary: None,
         pods: None,
         last_event: None,
-        evidence: FlaggerEvidence::default(),
+        canaries: 0,
     };
     state.stamp = observe(objects, &state.stamp, now).1;
     let breach = |clock| Breach {
@@ -92,68 +90,4 @@ fn a_deadline_that_is_only_told_does_not_displace_a_verdict_that_was_handed_over
     state.give_verdict(breach(Clock::Silence), report.0, report.1, "after", now);
     assert_eq!(state.stamp.verdict.as_ref().expect("a verdict").clock, Clock::Readiness);
     assert!(requested(&state.stamp));
-}
-
-#[test]
-fn after_an_outage_what_is_failed_or_told_waits_for_news_and_what_protects_or_ends_does_not() {
-    let now: Timestamp = "2026-11-23T14:01:00Z".parse().expect("a time");
-    let canary = Canary::from_json(json!({
-        "metadata": {"name": "web"},
-        "status": {"phase": "Progressing", "conditions": [{"type": "Promoted", "status": "Unknown",
-            "lastTransitionTime": "2026-11-23T14:00:00Z", "lastUpdateTime": "2026-11-23T14:00:00Z"}]},
-    }));
-    let objects = Objects {
-        canary: &canary,
-        target: None,
-        primary: None,
-        pods: None,
-        last_event: None,
-        evidence: FlaggerEvidence::default(),
-    };
-    let mut state = CanaryStates::default().take(&canary, now);
-    let (seen, stamp) = observe(objects, &state.stamp, now);
-    state.stamp = stamp.clone();
-    let limits = Limits::of(&canary, &EnforcementPolicy::default());
-    let evaluation = evaluate(&seen, &stamp, &limits, now);
-    let breach = Breach {
-        clock: Clock::Readiness,
-        deadline: now,
-        limit: SignedDuration::from_secs(60),
-    };
-    let levers = Levers {
-        fail_checks: true,
-        target: TargetLever::ExceedDeadline,
-    };
-    let mut reconciliation = Reconciliation {
-        seen,
-        stamp,
-        evaluation,
-        remedy: Remedy::None,
-    };
-    let mut needs = |remedy: Remedy, reports: &[Breach], state: &CanaryState| {
-        reconciliation.remedy = remedy;
-        reconciliation.evaluation.reports = reports.to_vec();
-        needs_news(&reconciliation, state)
-    };
-    for (remedy, waits) in [
-        (Remedy::None, false),
-        (Remedy::RollBack(breach, levers), true),
-        (Remedy::Report(breach), true),
-        (Remedy::LastResort(breach), true),
-        (Remedy::Hold(breach), false),
-        (Remedy::Withdraw, false),
-        (Remedy::Confirm, false),
-        (Remedy::FinishLastResort, false),
-    ] {
-        assert_eq!(needs(remedy.clone(), &[], &state), waits, "{remedy:?}");
-    }
-    assert!(needs(Remedy::None, &[breach], &state), "a report");
-    state.notified.reported.insert(breach.clock);
-    assert!(!needs(Remedy::None, &[breach], &state), "one that was told before");
-    state.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, "why", now);
-    assert!(
-        !needs(Remedy::RollBack(breach, levers), &[], &state),
-        "what was handed over is finished"
-    );
-    assert!(needs(Remedy::LastResort(breach), &[], &state));
 }

@@ -137,7 +137,7 @@ pub fn may_follow(objects: Objects<'_>, before: Option<&SavedStatus>, now: Times
     let last_event = objects.last_event.filter(|at| *at <= now);
     let ended_at = before
         .and_then(|before| before.raised_at)
-        .and_then(|raised| checks_ended_at(raised, last_event, objects.canary, objects.evidence.canaries));
+        .and_then(|raised| checks_ended_at(raised, last_event, objects.canary, objects.canaries));
     ended_at.is_none_or(|ended| now >= ended)
 }
 

@@ -20,7 +20,7 @@ use super::{
     request::{Error, ask},
 };
 use crate::{
-    deadline::observation::FlaggerEvidence,
+    deadline::conditions::FlaggerEvidence,
     flagger::{canary::Canary, routes, routes::Provider},
 };
 
@@ -50,14 +50,13 @@ pub async fn gather(
     silence: SignedDuration,
     now: Timestamp,
 ) -> Result<FlaggerEvidence, Error> {
-    let evidence = evidence(context);
     if anybody_lives(context, silence, now) {
-        return Ok(evidence);
+        return Ok(FlaggerEvidence::default());
     }
     let flaggers = flaggers(context).await?;
-    let flagger_down = !flaggers.is_empty() && are_down(context, &flaggers, now).await?;
-    if !flagger_down {
-        return Ok(evidence);
+    let down = !flaggers.is_empty() && are_down(context, &flaggers, now).await?;
+    if !down {
+        return Ok(FlaggerEvidence::default());
     }
     let provider = canary.spec.provider.clone().or_else(|| mesh_provider(&flaggers));
     let provider = provider.and_then(|provider| Provider::parse(&provider));
@@ -66,19 +65,9 @@ pub async fn gather(
         None => false,
     };
     Ok(FlaggerEvidence {
-        flagger_down,
+        down,
         routes_on_primary,
-        ..evidence
     })
-}
-
-/// What is known without looking.
-#[must_use]
-pub fn evidence(context: &Context) -> FlaggerEvidence {
-    FlaggerEvidence {
-        canaries: context.watches.canaries.len(),
-        ..FlaggerEvidence::default()
-    }
 }
 
 /// Whether any Canary showed a sign of life.

@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use super::{
     context::Context,
-    flagger_health::evidence,
     request::{Error, ask},
     snapshot::{Snapshot, counts},
 };
@@ -52,7 +51,7 @@ pub async fn read(context: &Context, canary: &Canary) -> Result<Snapshot, Error>
         target,
         primary,
         last_event,
-        evidence: evidence(context),
+        canaries: context.watches.canaries.len(),
         pods,
     })
 }

@@ -19,11 +19,13 @@ use super::{
     reconciliation::Reconciliation,
     request::Error,
     saved_status::SavedStatus,
+    snapshot::Snapshot,
     state::CanaryState,
 };
 use crate::{
     deadline::{
-        check_time,
+        Conditions, check_time,
+        conditions::FlaggerEvidence,
         evaluate::Pending,
         guard::Guard,
         levers::TargetLever,
@@ -31,7 +33,7 @@ use crate::{
         messages::{Deadlines, announcement, approaching, standstill},
         objects::Objects,
         observation::{Observation, TargetState},
-        remedy::{Remedy, wants_evidence},
+        remedy::Remedy,
         stamp::requested,
         unready_pods,
     },
@@ -124,7 +126,7 @@ async fn look_after(
         primary,
         pods: state.pods.as_ref().map(|(_, pods)| pods.as_slice()),
         last_event: context.watches.signs.last(canary),
-        evidence: flagger_health::evidence(context),
+        canaries: context.watches.canaries.len(),
     };
     let mut reconciliation = Reconciliation::at(objects, &state.stamp, &limits, now);
 
@@ -135,27 +137,17 @@ async fn look_after(
         requested(&state.stamp),
     );
     let mut canary = canary.clone();
-    if reconciliation.is_another_rollout(&state.stamp) || !is_settled(&reconciliation, objects, &limits, state, now) {
-        let mut fresh = read::read(context, &canary).await?;
+    if reconciliation.is_another_rollout(&state.stamp) || !is_settled(&reconciliation, objects, state, now) {
+        let fresh = read::read(context, &canary).await?;
         let now = context.now();
         state.saw(&fresh.canary);
         let limits = in_force::limits(context, &fresh.canary, now);
         reconciliation = Reconciliation::at(fresh.objects(), &state.stamp, &limits, now);
-        if let Some(silence) = limits
-            .silence
-            .limit
-            .filter(|_| is_time_for_evidence(&reconciliation, &limits, state, now))
-        {
-            state.evidence_at = Some(Instant::now());
-            match flagger_health::gather(context, &fresh.canary, silence, now).await {
-                Ok(evidence) => fresh.evidence = evidence,
-                Err(error) => {
-                    let (namespace, name) = (fresh.canary.namespace(), fresh.canary.name());
-                    tracing::warn!(namespace, name, %error, "cannot find out whether Flagger is down; not acting in its place");
-                }
-            }
-            reconciliation = Reconciliation::at(fresh.objects(), &state.stamp, &limits, now);
-        }
+        let flagger = if is_time_for_evidence(&reconciliation, state, now) {
+            evidence(context, &fresh.canary, &limits, state, now).await
+        } else {
+            FlaggerEvidence::default()
+        };
         if reconciliation.is_another_rollout(&state.stamp) {
             // What was found for a verdict that is still to be withdrawn must be put back.
             if state.saved.is_none() || !requested(&reconciliation.stamp) {
@@ -168,6 +160,7 @@ async fn look_after(
             state.notified.counted.clear();
         }
         state.stamp = reconciliation.stamp.clone();
+        decide(context, &fresh, flagger, &mut reconciliation, now);
         let acted = act_on_remedy(context, &fresh, &reconciliation, state, now).await;
         state.pods = fresh.pods.map(|pods| (Instant::now(), pods));
         // The levers may have changed it; a stamp with a stale precondition would only be refused. Even when one of
@@ -193,6 +186,61 @@ async fn look_after(
         [wait, pods_wait],
         context.now(),
     ))
+}
+
+/// What is to be done, given what speaks against it. The breaker is asked when nothing else does.
+fn decide(
+    context: &Context,
+    fresh: &Snapshot,
+    flagger: FlaggerEvidence,
+    reconciliation: &mut Reconciliation,
+    now: Timestamp,
+) {
+    let stale = context.api_health.stale_watch();
+    if let Some((what, age)) = &stale {
+        tracing::warn!(what, ?age, "nothing is done while this watch is silent");
+    }
+    let signed = |age: Duration| SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
+    let conditions = Conditions {
+        skew: context.api_health.skew().offset(),
+        stale_watch: stale.map(|(_, age)| signed(age)),
+        outage_ended: context.api_health.back_for().map(signed),
+        pods_visible: fresh.pods.is_some(),
+        flagger,
+        ..Conditions::default()
+    };
+    reconciliation.under(conditions, now);
+    if let Remedy::RollBack(breach, _) = reconciliation.remedy
+        && !requested(&reconciliation.stamp)
+    {
+        let (policy, settings) = breaker_of(context, &fresh.canary);
+        let breaker =
+            context
+                .rollouts
+                .check_breaker(&fresh.canary, &policy, settings, breach.deadline, &context.watches, now);
+        reconciliation.under(Conditions { breaker, ..conditions }, now);
+    }
+}
+
+/// Looks for evidence that Flagger is down.
+async fn evidence(
+    context: &Context,
+    canary: &Canary,
+    limits: &Limits,
+    state: &mut CanaryState,
+    now: Timestamp,
+) -> FlaggerEvidence {
+    let Some(silence) = limits.silence.limit else {
+        return FlaggerEvidence::default();
+    };
+    state.evidence_at = Some(Instant::now());
+    flagger_health::gather(context, canary, silence, now)
+        .await
+        .unwrap_or_else(|error| {
+            let (namespace, name) = (canary.namespace(), canary.name());
+            tracing::warn!(namespace, name, %error, "cannot find out whether Flagger is down; not acting in its place");
+            FlaggerEvidence::default()
+        })
 }
 
 /// Writes down what is known, then says what there is to say about it.
@@ -241,13 +289,7 @@ fn announce(reconciliation: &Reconciliation, state: &mut CanaryState, limits: &L
 }
 
 /// Whether nothing needs to be done about a remedy now that was not done already.
-fn is_settled(
-    reconciliation: &Reconciliation,
-    objects: Objects<'_>,
-    limits: &Limits,
-    state: &CanaryState,
-    now: Timestamp,
-) -> bool {
+fn is_settled(reconciliation: &Reconciliation, objects: Objects<'_>, state: &CanaryState, now: Timestamp) -> bool {
     let is_announced = announcement(&reconciliation.evaluation, &reconciliation.stamp)
         .is_none_or(|announcement| state.notified.approaching == Some(announcement));
     // An announcement says why, and the pods are listed for that.
@@ -275,11 +317,11 @@ fn is_settled(
                 let in_place = (!levers.fail_checks || failed) && target_told;
                 let just_pulled = rests(state, &reconciliation.seen, objects.canary, now);
                 let restrained = !requested(&state.stamp) && state.is_restrained(now);
-                let in_place =
-                    requested(&state.stamp) && in_place && !is_time_for_evidence(reconciliation, limits, state, now);
+                let in_place = requested(&state.stamp) && in_place && !is_time_for_evidence(reconciliation, state, now);
                 restrained || just_pulled || in_place
             }
             Remedy::Hold(_) => state.is_restrained(now),
+            Remedy::Await(until) => now < *until,
             Remedy::LastResort(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => false,
         }
 }
@@ -303,7 +345,7 @@ fn reassert(state: &CanaryState, seen: &Observation, canary: &Canary, now: Times
         return wait.min(LONGEST_SLEEP);
     }
     let asked = state.stamp.verdict.as_ref().filter(|_| requested(&state.stamp));
-    let looks = check_time(canary, seen.evidence.canaries).saturating_mul(CHECKS);
+    let looks = check_time(canary, seen.canaries).saturating_mul(CHECKS);
     let beyond = asked.map(|verdict| now.duration_since(verdict.at).saturating_sub(looks));
     let beyond = beyond.and_then(|beyond| Duration::try_from(beyond).ok());
     beyond.unwrap_or_default().clamp(REASSERT, LONGEST_SLEEP)
@@ -356,6 +398,7 @@ fn requeue(
         // Past that moment it is waited for a sign of Flagger's, and an Event wakes nobody.
         Remedy::Withhold(_, Guard::FixPushed(until)) => Some(if *until > now { *until } else { now + REASSERT }),
         Remedy::Withhold(_, why) => why.until(),
+        Remedy::Await(until) => Some(*until),
         Remedy::RollBack(_, levers) => levers.later(),
         _ => None,
     };
@@ -372,8 +415,11 @@ fn requeue(
         .into_iter()
         .flatten();
     let until = moments.map(|moment| moment.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
-    let acting =
-        requested(&state.stamp) || (matches!(reconciliation.remedy, Remedy::RollBack(..)) && restrained.is_none());
+    let is_due = matches!(
+        reconciliation.remedy,
+        Remedy::RollBack(..) | Remedy::Withhold(_, Guard::Blind)
+    );
+    let acting = requested(&state.stamp) || (is_due && restrained.is_none());
     let rest = reassert(state, &reconciliation.seen, canary, now);
     let rested = state
         .applied_at
@@ -400,16 +446,9 @@ fn cached(canary: &Canary, context: &Context) -> (Option<Arc<Workload>>, Option<
 }
 
 /// Whether it is time to look for evidence that Flagger is down.
-fn is_time_for_evidence(reconciliation: &Reconciliation, limits: &Limits, state: &CanaryState, now: Timestamp) -> bool {
+fn is_time_for_evidence(reconciliation: &Reconciliation, state: &CanaryState, now: Timestamp) -> bool {
     let just_looked = state.evidence_at.is_some_and(|at| at.elapsed() < EVIDENCE_SELDOM);
-    !just_looked
-        && wants_evidence(
-            &reconciliation.evaluation,
-            &reconciliation.seen,
-            &reconciliation.stamp,
-            limits,
-            now,
-        )
+    !just_looked && reconciliation.wants_evidence(now)
 }
 
 #[cfg(test)]
@@ -422,7 +461,6 @@ mod tests {
             Clock,
             breach::Breach,
             messages::{self, PRIMARY_PATIENCE},
-            observation::FlaggerEvidence,
             observe,
             stamp::Stamp,
             timestamps,
@@ -447,7 +485,7 @@ mod tests {
             primary: None,
             pods: None,
             last_event: None,
-            evidence: FlaggerEvidence::default(),
+            canaries: 0,
         };
         let mut state = CanaryStates::default().take(&canary, at(0));
         let (mut seen, stamp) = observe(objects, &state.stamp, at(0));
@@ -524,7 +562,7 @@ mod tests {
                 primary: Some(primary),
                 pods: None,
                 last_event: None,
-                evidence: FlaggerEvidence::default(),
+                canaries: 0,
             };
             let limits = Limits::of(&canary, &EnforcementPolicy::default());
             Reconciliation::at(objects, stamp, &limits, at(now))

@@ -3,14 +3,22 @@
 use jiff::Timestamp;
 
 use crate::deadline::{
-    evaluate, evaluate::Evaluation, limits::Limits, objects::Objects, observation::Observation, observe, remedy,
-    remedy::Remedy, stamp::Stamp,
+    Conditions, Inputs, evaluate,
+    evaluate::Evaluation,
+    limits::Limits,
+    objects::Objects,
+    observation::Observation,
+    observe, remedy,
+    remedy::{Remedy, wants_evidence},
+    stamp::Stamp,
 };
 
 /// One look: what was seen, what the clocks say, and what to do.
 pub(super) struct Reconciliation {
     pub(super) seen: Observation,
     pub(super) stamp: Stamp,
+    limits: Limits,
+    conditions: Conditions,
     pub(super) evaluation: Evaluation,
     pub(super) remedy: Remedy,
 }
@@ -18,16 +26,50 @@ pub(super) struct Reconciliation {
 // === impl Reconciliation ===
 
 impl Reconciliation {
-    /// Looks at what is there.
+    /// Looks at what is there, while nothing speaks against acting.
     pub(super) fn at(objects: Objects<'_>, before: &Stamp, limits: &Limits, now: Timestamp) -> Self {
         let (seen, stamp) = observe(objects, before, now);
-        let evaluation = evaluate(&seen, &stamp, limits, now);
-        let remedy = remedy(&evaluation, &seen, &stamp, limits, now);
+        let conditions = Conditions::default();
+        let inputs = Inputs {
+            observation: &seen,
+            limits,
+            conditions,
+        };
+        let evaluation = evaluate(&inputs, &stamp, now);
+        let remedy = remedy(&evaluation, &inputs, &stamp, now);
         Self {
             seen,
             stamp,
+            limits: *limits,
+            conditions,
             evaluation,
             remedy,
+        }
+    }
+
+    /// What to do under these conditions.
+    pub(super) fn under(&mut self, conditions: Conditions, now: Timestamp) {
+        self.conditions = conditions;
+        self.remedy = remedy(&self.evaluation, &self.inputs(), &self.stamp, now);
+    }
+
+    /// What to do when a permission is missing to write what Flagger reads, with a stamp that says what was done since.
+    pub(super) fn if_forbidden(&self, stamp: &Stamp, now: Timestamp) -> Remedy {
+        let mut inputs = self.inputs();
+        inputs.conditions.forbidden = true;
+        remedy(&self.evaluation, &inputs, stamp, now)
+    }
+
+    /// Whether the last resort is due, if Flagger turns out to be down.
+    pub(super) fn wants_evidence(&self, now: Timestamp) -> bool {
+        wants_evidence(&self.evaluation, &self.inputs(), &self.stamp, now)
+    }
+
+    fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            observation: &self.seen,
+            limits: &self.limits,
+            conditions: self.conditions,
         }
     }
 

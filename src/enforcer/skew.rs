@@ -8,9 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 /// A `Date` header cuts off what is less.
 const DATE_RESOLUTION: SignedDuration = SignedDuration::from_secs(1);
 
-/// With more skew than this nobody knows what time it is, and nothing is done.
-pub const TOO_MUCH: SignedDuration = SignedDuration::from_secs(30);
-
 /// Bounds of what the API server's clock is ahead of ours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Skew(Option<Bounds>);
@@ -46,12 +43,6 @@ impl Skew {
             SignedDuration::ZERO.max(bounds.least).min(bounds.most)
         })
     }
-
-    /// Whether it is more than anything may be done with.
-    #[must_use]
-    pub fn is_too_much(&self) -> bool {
-        self.offset().abs() > TOO_MUCH
-    }
 }
 
 #[cfg(test)]
@@ -59,6 +50,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::deadline::conditions::MOST_SKEW;
+
+    fn is_too_much(skew: &Skew) -> bool {
+        skew.offset().abs() > MOST_SKEW
+    }
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millisecond(1_800_000_000_000 + millis).expect("a time")
@@ -87,7 +83,7 @@ mod tests {
     #[test]
     fn nothing_is_known_before_the_first_answer() {
         assert_eq!(Skew::default().offset(), SignedDuration::ZERO);
-        assert!(!Skew::default().is_too_much());
+        assert!(!is_too_much(&Skew::default()));
     }
 
     #[test]
@@ -99,7 +95,7 @@ mod tests {
             }
             let wrong = (skew.offset() - millis(ahead)).abs();
             assert!(wrong <= millis(80), "{ahead}: wrong by {wrong:?}");
-            assert_eq!(skew.is_too_much(), ahead.abs() > 30_000);
+            assert_eq!(is_too_much(&skew), ahead.abs() > 30_000);
         }
     }
 
@@ -108,9 +104,9 @@ mod tests {
         let mut skew = Skew::default();
         answer(&mut skew, 0, 0, 3, 6);
         answer(&mut skew, 60_000, 100, 103, 106);
-        assert!(skew.is_too_much());
+        assert!(is_too_much(&skew));
         answer(&mut skew, 0, 200, 203, 206);
-        assert!(!skew.is_too_much());
+        assert!(!is_too_much(&skew));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use crate::{
-    deadline::{objects::Objects, observation::FlaggerEvidence, pods::PodSeen},
+    deadline::{objects::Objects, pods::PodSeen},
     flagger::{
         canary::Canary,
         effective::Effective,
@@ -25,8 +25,8 @@ pub struct Snapshot {
     pub primary: Option<(Workload, Value)>,
     /// The last Event that Flagger wrote about it, as far as the watch has seen.
     pub last_event: Option<Timestamp>,
-    /// What is known of Flagger and the routes, if that was looked up.
-    pub evidence: FlaggerEvidence,
+    /// How many Canaries Flagger looks after.
+    pub canaries: usize,
     /// Its target's pods; none if they cannot be looked at.
     pub pods: Option<Vec<PodSeen>>,
 }
@@ -51,7 +51,7 @@ impl Snapshot {
             primary: self.primary.as_ref().map(|(workload, _)| workload),
             pods: self.pods.as_deref(),
             last_event: self.last_event,
-            evidence: self.evidence,
+            canaries: self.canaries,
         }
     }
 }

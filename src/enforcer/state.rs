@@ -212,6 +212,26 @@ impl CanaryState {
         };
     }
 
+    /// Notes that a guard held something back, so that it is looked at again when that may be over. What is about the
+    /// rollout itself changes with it.
+    pub(super) fn held_back_by(&mut self, guard: Guard, now: Timestamp) {
+        match guard {
+            Guard::Skewed(_) | Guard::Stale(_) | Guard::Breaker(..) => {
+                self.restrained_until = Some(guard.lasts_until(now));
+            }
+            // Listing pods is tried as seldom as a write that is refused.
+            Guard::Blind => {
+                self.applied_at = Some(Instant::now());
+                self.refusals = self.refusals.saturating_add(1);
+            }
+            Guard::FixPushed(_)
+            | Guard::Unproven(_)
+            | Guard::NotLooking(_)
+            | Guard::ControllersBehind
+            | Guard::Forbidden => {}
+        }
+    }
+
     /// Whether something that is not about the rollout speaks against acting.
     #[must_use]
     pub fn is_restrained(&self, now: Timestamp) -> bool {
@@ -300,6 +320,9 @@ impl CanaryState {
 
     /// Forgets what was told of deadlines that are not passed any more: should they pass again, that is news.
     pub(super) fn forget_reports(&mut self, reconciliation: &Reconciliation) {
+        if matches!(reconciliation.remedy, Remedy::Await(_)) {
+            return;
+        }
         let stands = |clock: &Clock| {
             let reported = reconciliation
                 .evaluation

@@ -6,6 +6,7 @@ use super::{
     Clock,
     breach::Breach,
     clocks::Reading,
+    conditions::Inputs,
     flagger_timing::CHECK_MARGIN,
     limits::Limits,
     observation::{Observation, TargetState},
@@ -56,7 +57,12 @@ pub struct Pending {
 
 /// Reads every clock.
 #[must_use]
-pub fn evaluate(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Evaluation {
+pub fn evaluate(inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Evaluation {
+    let Inputs {
+        observation: seen,
+        limits,
+        conditions: _,
+    } = *inputs;
     let mut evaluation = Evaluation {
         state: state(seen),
         reports: Vec::new(),

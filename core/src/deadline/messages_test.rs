@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    deadline::{observation::FlaggerEvidence, pod_failure::PodFailure, pods::PodSeen},
+    deadline::{pod_failure::PodFailure, pods::PodSeen},
     flagger::canary::Canary,
 };
 
@@ -36,7 +36,7 @@ fn the_reason_says_what_keeps_pods_from_being_created_and_what_ails_the_others()
             primary: None,
             pods: Some(pods),
             last_event: None,
-            evidence: FlaggerEvidence::default(),
+            canaries: 0,
         };
         why(objects, clock)
     };
@@ -117,7 +117,7 @@ fn an_initialization_that_is_held_is_told_with_what_its_primary_lacks() {
         primary,
         pods: None,
         last_event: None,
-        evidence: FlaggerEvidence::default(),
+        canaries: 0,
     };
     assert_eq!(
         held(with(Some(&workload))),

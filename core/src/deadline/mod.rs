@@ -11,6 +11,7 @@ pub mod breaker;
 pub mod budget;
 pub mod clock;
 mod clocks;
+pub mod conditions;
 pub mod crashes;
 pub mod evaluate;
 mod flagger_timing;
@@ -34,6 +35,7 @@ pub mod unready_pods;
 pub mod verdict;
 
 pub use clock::Clock;
+pub use conditions::{Conditions, Inputs};
 pub use evaluate::evaluate;
 pub use flagger_timing::{check_time, checks_ended_at};
 pub use observe::observe;

@@ -2,10 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{
-    observation::{FlaggerEvidence, Lifecycle},
-    pods::PodSeen,
-};
+use super::{observation::Lifecycle, pods::PodSeen};
 use crate::flagger::{canary::Canary, workload::Workload};
 
 /// A Canary and what belongs to it, from the caches or freshly read.
@@ -21,8 +18,8 @@ pub struct Objects<'a> {
     pub pods: Option<&'a [PodSeen]>,
     /// The last Event that Flagger wrote about the Canary, if one was seen.
     pub last_event: Option<Timestamp>,
-    /// What is known beyond these.
-    pub evidence: FlaggerEvidence,
+    /// How many Canaries Flagger looks after, as far as that is known.
+    pub canaries: usize,
 }
 
 // === impl Objects ===

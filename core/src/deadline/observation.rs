@@ -4,18 +4,6 @@ use jiff::Timestamp;
 
 use crate::flagger::{phase::Phase, workload::Kind};
 
-/// What is known of Flagger itself and of the routes. The evidence is looked up for the last resort alone, and what is not
-/// known for certain is false.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct FlaggerEvidence {
-    /// There is evidence that Flagger is down, and no Canary shows a sign of life.
-    pub flagger_down: bool,
-    /// The provider's routes were read back, and all traffic goes to the primary.
-    pub routes_on_primary: bool,
-    /// How many Canaries Flagger looks after, as far as that is known.
-    pub canaries: usize,
-}
-
 /// What matters about a Canary now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
@@ -69,8 +57,8 @@ pub struct Observation {
     pub scaled_object: bool,
     /// How the initialization of the workload goes, while it is being initialized.
     pub initialization: Option<Initialization>,
-    /// What is known beyond the Canary's own objects.
-    pub evidence: FlaggerEvidence,
+    /// How many Canaries Flagger looks after, as far as that is known.
+    pub canaries: usize,
 }
 
 // === impl Observation ===

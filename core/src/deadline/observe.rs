@@ -71,7 +71,7 @@ pub fn observe(objects: Objects<'_>, before: &Stamp, now: Timestamp) -> (Observa
         if let Some(pods) = objects.pods {
             rollout.crashes.note(pods, rollout.started_at, synced);
         }
-        hook_window = window_of_hooks(&rollout, &effective, objects.evidence.canaries);
+        hook_window = window_of_hooks(&rollout, &effective, objects.canaries);
         if seen == TargetState::Ready && !rollout.was_ready {
             rollout.was_ready = true;
             stamp.note_ready_after(now.duration_since(rollout.revision_since));
@@ -101,7 +101,7 @@ fn observation(
         primary,
         pods: _,
         last_event: _,
-        evidence,
+        canaries,
     } = objects;
     let (spec, status) = (&canary.spec, &canary.status);
     let phase_since = status.promoted.as_ref().and_then(|promoted| promoted.phase_started);
@@ -136,7 +136,7 @@ fn observation(
             .is_some_and(|primary| readiness(primary, effective.primary_ready_threshold) == Readiness::Ready),
         scaled_object: (spec.autoscaler.as_ref()).is_some_and(|autoscaler| autoscaler.kind == "ScaledObject"),
         initialization: initializing.then(|| initialization(canary, target, primary, effective)),
-        evidence,
+        canaries,
     }
 }
 

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use super::{
     Clock,
     breach::Breach,
+    conditions::Inputs,
     evaluate::{Evaluation, RolloutState},
     guard::Guard,
     levers::{Levers, TargetLever},
-    limits::Limits,
     observation::{HookWindow, Observation, TargetState},
     revision::Revision,
     stamp::{Stamp, requested},
@@ -25,6 +25,8 @@ pub enum Remedy {
     Report(Breach),
     /// A deadline has passed, but this is not the moment to act.
     Withhold(Breach, Guard),
+    /// Nothing before this moment: what was seen may not be all that happened.
+    Await(Timestamp),
     /// Hand Flagger the verdict, and hand it over again until the phase moves.
     RollBack(Breach, Levers),
     /// Give the initialization more time, before Flagger takes the live workload away.
@@ -41,16 +43,52 @@ pub enum Remedy {
 
 /// What the evaluation asks to be done. What it only asks to be told stands in [`Evaluation::reports`].
 #[must_use]
-pub fn remedy(evaluation: &Evaluation, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+pub fn remedy(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Remedy {
+    let wanted = wanted(evaluation, inputs, stamp, now);
+    let Inputs { conditions, .. } = inputs;
+    let requested = requested(stamp);
+    let waits_for_news = match wanted {
+        // What was requested already is finished.
+        Remedy::RollBack(..) | Remedy::Report(_) => !requested,
+        Remedy::LastResort(_) => true,
+        Remedy::None => !evaluation.reports.is_empty(),
+        // What protects or ends does not wait.
+        Remedy::Withhold(..)
+        | Remedy::Await(_)
+        | Remedy::Hold(_)
+        | Remedy::FinishLastResort
+        | Remedy::Withdraw
+        | Remedy::Confirm => false,
+    };
+    if let Some(until) = conditions.news_until(now).filter(|_| waits_for_news) {
+        return Remedy::Await(until);
+    }
+    match wanted {
+        Remedy::RollBack(breach, _) if !requested && let Some(guard) = conditions.against_rollback() => {
+            Remedy::Withhold(breach, guard)
+        }
+        Remedy::Hold(breach) if let Some(doubt) = conditions.doubt() => Remedy::Withhold(breach, doubt),
+        Remedy::LastResort(_) if let Some(until) = conditions.doubt_until(now) => Remedy::Await(until),
+        wanted => wanted,
+    }
+}
+
+/// What the rollout itself asks for, whatever the conditions.
+fn wanted(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Remedy {
+    let Inputs {
+        observation: seen,
+        limits: _,
+        conditions,
+    } = *inputs;
     // A lever without a verdict was left by a process that was ended between the two. It is bound to nothing
     // (docs/flagger.md#l9): unless the rollout has breached, it would fail whatever comes next.
     let orphaned = seen.running && seen.lever_stands;
     let requested = requested(stamp) || left_over(seen, stamp) || orphaned;
     match (evaluation.state, requested) {
         (RolloutState::Breached(breach), true)
-            if wants_evidence(evaluation, seen, stamp, limits, now)
-                && seen.evidence.flagger_down
-                && seen.evidence.routes_on_primary =>
+            if wants_evidence(evaluation, inputs, stamp, now)
+                && conditions.flagger.down
+                && conditions.flagger.routes_on_primary =>
         {
             Remedy::LastResort(breach)
         }
@@ -76,13 +114,12 @@ pub fn remedy(evaluation: &Evaluation, seen: &Observation, stamp: &Stamp, limits
 /// It is due when Flagger was handed the verdict a whole silence ago and has not moved since, no traffic was ever moved,
 /// the primary serves, and nothing else would scale the target up again.
 #[must_use]
-pub fn wants_evidence(
-    evaluation: &Evaluation,
-    seen: &Observation,
-    stamp: &Stamp,
-    limits: &Limits,
-    now: Timestamp,
-) -> bool {
+pub fn wants_evidence(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> bool {
+    let Inputs {
+        observation: seen,
+        limits,
+        conditions: _,
+    } = *inputs;
     let (RolloutState::Breached(_), Some(silence)) = (evaluation.state, limits.silence.limit) else {
         return false;
     };

@@ -31,7 +31,7 @@ pub(super) fn target_state(
         primary,
         pods,
         last_event: _,
-        evidence: _,
+        canaries: _,
     } = objects;
     // Flagger holds a Service for always ready.
     if is_service(canary) {

@@ -171,8 +171,7 @@ fn found(objects: Objects<'_>, promoted: &Promoted, live: &Revision, watched: bo
 /// When it is certain that the live template is the one that Flagger took up: it looks at its target once an interval,
 /// and what it has not taken up by then it does not see as new.
 fn proven_after(objects: Objects<'_>, now: Timestamp) -> Option<Timestamp> {
-    now.checked_add(check_time(objects.canary, objects.evidence.canaries))
-        .ok()
+    now.checked_add(check_time(objects.canary, objects.canaries)).ok()
 }
 
 /// The first `Progressing`; while there was none, the start of the wait for it. A stamp never gives a later start than

@@ -7,13 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use curfew_core::{
-    deadline::{
-        objects::Objects,
-        observation::{FlaggerEvidence, Observation},
-        observe,
-        pods::PodSeen,
-        stamp::Stamp,
-    },
+    deadline::{objects::Objects, observation::Observation, observe, pods::PodSeen, stamp::Stamp},
     flagger::{
         canary::{Analysis, Canary, Hook, Promoted, Spec, Status, TargetRef},
         phase::Phase,
@@ -118,7 +112,7 @@ pub fn look(
         primary: Some(&primary),
         pods: Some(&pods),
         last_event: Some(at(now)),
-        evidence: FlaggerEvidence::default(),
+        canaries: 0,
     };
     let (seen, mut stamp) = observe(objects, before, at(now));
     // How long earlier revisions took decides nothing, and would keep equal states apart.

@@ -1,15 +1,14 @@
 //! Seeded faults: for each property one that breaks it and nothing else, to show that the model would see it.
 //!
-//! They are wrappers around `judge` and `remedy`; nothing of them is in Curfew.
+//! They are wrappers around `evaluate` and `remedy`; nothing of them is in Curfew.
 
 use curfew_core::{
     deadline::{
+        Inputs,
         breach::Breach,
         evaluate,
         evaluate::Evaluation,
         levers::{Levers, TargetLever},
-        limits::Limits,
-        observation::Observation,
         remedy,
         remedy::Remedy,
         stamp::Stamp,
@@ -29,9 +28,9 @@ use crate::{
 
 #[test]
 fn a_verdict_that_outlives_its_revision_is_found() {
-    fn keeps(evaluation: &Evaluation, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
-        match remedy(evaluation, seen, stamp, limits, now) {
-            Remedy::Withdraw if seen.phase == Phase::Progressing => Remedy::None,
+    fn keeps(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Remedy {
+        match remedy(evaluation, inputs, stamp, now) {
+            Remedy::Withdraw if inputs.observation.phase == Phase::Progressing => Remedy::None,
             other => other,
         }
     }
@@ -49,12 +48,12 @@ fn a_verdict_that_outlives_its_revision_is_found() {
 
 #[test]
 fn a_second_rollback_is_found() {
-    fn again(evaluation: &Evaluation, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
+    fn again(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Remedy {
         let levers = Levers {
             fail_checks: false,
             target: TargetLever::ExceedDeadline,
         };
-        match (remedy(evaluation, seen, stamp, limits, now), &stamp.verdict) {
+        match (remedy(evaluation, inputs, stamp, now), &stamp.verdict) {
             (Remedy::Confirm, Some(verdict)) => {
                 let breach = Breach {
                     clock: verdict.clock,
@@ -79,8 +78,8 @@ fn a_second_rollback_is_found() {
 
 #[test]
 fn levers_that_are_not_asserted_again_are_found() {
-    fn once(evaluation: &Evaluation, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
-        match remedy(evaluation, seen, stamp, limits, now) {
+    fn once(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Remedy {
+        match remedy(evaluation, inputs, stamp, now) {
             Remedy::RollBack(..) if requested(stamp) => Remedy::None,
             other => other,
         }
@@ -99,10 +98,14 @@ fn levers_that_are_not_asserted_again_are_found() {
 
 #[test]
 fn a_clock_that_runs_too_fast_is_found() {
-    fn hasty(seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Evaluation {
-        let mut limits = *limits;
+    fn hasty(inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Evaluation {
+        let mut limits = *inputs.limits;
         limits.readiness.limit = limits.readiness.limit.map(|limit| limit / 2);
-        evaluate(seen, stamp, &limits, now)
+        let inputs = Inputs {
+            limits: &limits,
+            ..*inputs
+        };
+        evaluate(&inputs, stamp, now)
     }
     let setup = Setup {
         deadline: 2,
@@ -111,7 +114,7 @@ fn a_clock_that_runs_too_fast_is_found() {
             falls: 1,
             ..Left::default()
         },
-        judge: hasty,
+        evaluate: hasty,
         ..quiet("fault: the readiness clock runs twice as fast")
     };
     assert_eq!(violated(setup), [ALONE]);
@@ -136,8 +139,8 @@ fn writes_without_preconditions_are_found() {
 /// and a ticker that is behind ticks again at once, before the verdict is taken back.
 #[test]
 fn a_lever_pulled_while_a_hook_may_run_is_found() {
-    fn at_once(evaluation: &Evaluation, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Remedy {
-        match remedy(evaluation, seen, stamp, limits, now) {
+    fn at_once(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Remedy {
+        match remedy(evaluation, inputs, stamp, now) {
             Remedy::RollBack(breach, levers) if matches!(levers.target, TargetLever::Later(_)) => {
                 let target = TargetLever::ExceedDeadline;
                 Remedy::RollBack(breach, Levers { target, ..levers })

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use curfew_core::{
     deadline::{
+        Conditions, Inputs,
         evaluate::{Evaluation, Pending},
         levers::{Levers, TargetLever},
         limits::Limits,
@@ -83,8 +84,13 @@ impl World {
     fn found(&self, setup: &Setup, canary: &CanaryState, target: &TargetState, before: &Stamp) -> Found {
         let (object, seen, stamp) = look(canary, target, self.primary_ready, setup.shape(), before, self.now);
         let limits = limits(&object, self.exempt);
-        let evaluation = (setup.judge)(&seen, &stamp, &limits, at(self.now));
-        let remedy = (setup.remedy)(&evaluation, &seen, &stamp, &limits, at(self.now));
+        let inputs = Inputs {
+            observation: &seen,
+            limits: &limits,
+            conditions: Conditions::default(),
+        };
+        let evaluation = (setup.evaluate)(&inputs, &stamp, at(self.now));
+        let remedy = (setup.remedy)(&evaluation, &inputs, &stamp, at(self.now));
         Found {
             seen,
             stamp,
@@ -133,7 +139,7 @@ impl World {
     ) -> bool {
         match &found.remedy {
             // A hold writes to the primary, which is only ready or not here.
-            Remedy::None | Remedy::Report(_) | Remedy::Hold(_) => true,
+            Remedy::None | Remedy::Await(_) | Remedy::Report(_) | Remedy::Hold(_) => true,
             Remedy::Withhold(breach, why) => enforcer.withheld == Some((breach.clock, why.kind())),
             Remedy::RollBack(_, levers) => {
                 let told = match levers.target {
@@ -213,7 +219,12 @@ impl World {
                 }
             }
             // The evidence for the last resort is never there in this world, and its reports decide nothing.
-            Remedy::None | Remedy::Report(_) | Remedy::Hold(_) | Remedy::LastResort(_) | Remedy::FinishLastResort => {}
+            Remedy::None
+            | Remedy::Await(_)
+            | Remedy::Report(_)
+            | Remedy::Hold(_)
+            | Remedy::LastResort(_)
+            | Remedy::FinishLastResort => {}
         }
         let pending = found.evaluation.pending;
         self.write_down_pending(setup, index, pending);

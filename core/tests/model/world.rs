@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use curfew_core::{
-    deadline::{evaluate::Evaluation, limits::Limits, observation::Observation, remedy::Remedy, stamp::Stamp},
+    deadline::{Inputs, evaluate::Evaluation, remedy::Remedy, stamp::Stamp},
     flagger::phase::Phase,
 };
 use jiff::Timestamp;
@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// The type of [`curfew_core::deadline::evaluate()`].
-pub type Judge = fn(&Observation, &Stamp, &Limits, Timestamp) -> Evaluation;
+pub type Evaluate = fn(&Inputs<'_>, &Stamp, Timestamp) -> Evaluation;
 /// The type of [`curfew_core::deadline::remedy()`].
-pub type Prescribe = fn(&Evaluation, &Observation, &Stamp, &Limits, Timestamp) -> Remedy;
+pub type Prescribe = fn(&Evaluation, &Inputs<'_>, &Stamp, Timestamp) -> Remedy;
 
 /// What a check covers: the bounds of a world, and the functions that decide in it.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub struct Setup {
     pub left: Left,
     /// How many steps after its breach a canary must have failed.
     pub patience: u8,
-    pub judge: Judge,
+    pub evaluate: Evaluate,
     pub remedy: Prescribe,
     /// Whether the enforcer's writes carry preconditions.
     pub preconditions: bool,

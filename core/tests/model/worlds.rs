@@ -17,7 +17,7 @@ pub fn quiet(name: &'static str) -> Setup {
         enforcers: 1,
         left: Left::default(),
         patience: 2,
-        judge: deadline::evaluate,
+        evaluate: deadline::evaluate,
         remedy: deadline::remedy,
         preconditions: true,
     }

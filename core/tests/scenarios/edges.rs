@@ -287,7 +287,7 @@ fn a_look_that_may_have_begun_before_a_push_did_not_see_it() {
     for (webhooks, canaries, lasts) in [(json!([]), 1, 5), (json!([]), 75, 8), (hooks, 1, 5 + 2 * 120)] {
         for (sign, believed) in [(58 + 3, false), (58 + lasts, false), (58 + lasts + 1, true)] {
             let mut scenario = Scenario::begin();
-            scenario.evidence.canaries = canaries;
+            scenario.canaries = canaries;
             scenario.spec(
                 "analysis",
                 json!({"interval": "10s", "threshold": 5, "stepWeight": 10, "webhooks": webhooks}),

@@ -8,6 +8,7 @@
 
 mod breaker;
 mod edges;
+mod guards;
 mod initialization;
 mod levers;
 mod other_clocks;

@@ -3,9 +3,9 @@
 use curfew_core::{
     deadline::{
         budget::Course,
+        conditions::FlaggerEvidence,
         guard::Guard,
         levers::{Levers, TargetLever},
-        observation::FlaggerEvidence,
         remedy::Remedy,
         stamp::Stamp,
     },
@@ -16,9 +16,8 @@ use serde_json::json;
 use super::{requested, scenario::Scenario};
 
 const DOWN: FlaggerEvidence = FlaggerEvidence {
-    flagger_down: true,
+    down: true,
     routes_on_primary: true,
-    canaries: 1,
 };
 
 /// A rollout that was never ready, whose verdict was handed over at its deadline, and Flagger silent since the second 30.
@@ -41,7 +40,7 @@ fn last_resort_at(scenario: &Scenario) -> Option<i64> {
 #[test]
 fn the_last_resort_comes_a_whole_silence_after_the_verdict() {
     let mut scenario = unanswered();
-    scenario.evidence = DOWN;
+    scenario.conditions.flagger = DOWN;
     scenario.until(119);
     assert_eq!(last_resort_at(&scenario), None);
     scenario.until(120);
@@ -53,10 +52,10 @@ fn without_all_of_the_evidence_the_last_resort_is_not_taken() {
     type Change = fn(&mut Scenario);
     let missing: [(&str, Change); 13] = [
         ("nothing says that Flagger is down", |scenario| {
-            scenario.evidence.flagger_down = false;
+            scenario.conditions.flagger.down = false;
         }),
         ("the routes are not on the primary", |scenario| {
-            scenario.evidence.routes_on_primary = false;
+            scenario.conditions.flagger.routes_on_primary = false;
         }),
         ("the policy forbids it", |scenario| {
             scenario.policy.last_resort = false;
@@ -94,7 +93,7 @@ fn without_all_of_the_evidence_the_last_resort_is_not_taken() {
     ];
     for (what, change) in missing {
         let mut scenario = unanswered();
-        scenario.evidence = DOWN;
+        scenario.conditions.flagger = DOWN;
         change(&mut scenario);
         scenario.until(400);
         assert_eq!(last_resort_at(&scenario), None, "{what}");
@@ -104,7 +103,7 @@ fn without_all_of_the_evidence_the_last_resort_is_not_taken() {
 #[test]
 fn a_last_resort_that_was_cut_short_is_finished() {
     let mut scenario = unanswered();
-    scenario.evidence = DOWN;
+    scenario.conditions.flagger = DOWN;
     scenario.until(120);
     // The phase was written; whether the verdict was too, is not known.
     scenario.canary["status"]["conditions"][0]["message"] = json!("Curfew: 4 of 4 pods not ready");

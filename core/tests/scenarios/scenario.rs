@@ -5,11 +5,11 @@
 
 use curfew_core::{
     deadline::{
-        Clock, evaluate,
+        Clock, Conditions, Inputs, evaluate,
         evaluate::Evaluation,
         limits::Limits,
         objects::Objects,
-        observation::{FlaggerEvidence, Observation},
+        observation::Observation,
         observe,
         pods::{ContainerSeen, PodSeen},
         remedy,
@@ -38,8 +38,10 @@ pub struct Scenario {
     pub policy: EnforcementPolicy,
     /// The second of Flagger's last Event; none: it looks all the time.
     pub last_event: Option<i64>,
-    /// What is known of Flagger and the routes.
-    pub evidence: FlaggerEvidence,
+    /// What speaks against acting, and what is known of Flagger.
+    pub conditions: Conditions,
+    /// How many Canaries Flagger looks after.
+    pub canaries: usize,
     /// Every deadline that passed and was only to be told, with the second at which that was first seen.
     pub reports: Vec<(i64, Clock)>,
     /// Until when the Curfew before this one certainly saw every edit.
@@ -91,7 +93,8 @@ impl Scenario {
             containers: Vec::new(),
             policy: EnforcementPolicy::default(),
             last_event: None,
-            evidence: FlaggerEvidence::default(),
+            conditions: Conditions::default(),
+            canaries: 0,
             reports: Vec::new(),
             watched_until: None,
             stamp: Stamp::default(),
@@ -268,12 +271,17 @@ impl Scenario {
             primary: primary.as_ref(),
             pods: Some(&pods),
             last_event: Some(self.last_event.map_or(self.now, Self::at)),
-            evidence: self.evidence,
+            canaries: self.canaries,
         };
         let (seen, stamp) = observe(objects, &self.stamp, self.now);
         let limits = Limits::of(&canary, &self.policy);
-        let evaluation = evaluate(&seen, &stamp, &limits, self.now);
-        let remedy = remedy(&evaluation, &seen, &stamp, &limits, self.now);
+        let inputs = Inputs {
+            observation: &seen,
+            limits: &limits,
+            conditions: self.conditions,
+        };
+        let evaluation = evaluate(&inputs, &stamp, self.now);
+        let remedy = remedy(&evaluation, &inputs, &stamp, self.now);
         self.stamp = stamp;
         for breach in &evaluation.reports {
             if !self.reports.iter().any(|(_, clock)| *clock == breach.clock) {

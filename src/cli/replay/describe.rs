@@ -107,7 +107,12 @@ pub fn describe(course: &mut Course, described: &mut Described, look: &Step<'_>,
             events.push(found(course, What::WouldHold, breach, why.clone(), why));
         }
         // A verdict that nobody was handed is neither confirmed nor taken back.
-        Remedy::None | Remedy::LastResort(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => {}
+        Remedy::None
+        | Remedy::Await(_)
+        | Remedy::LastResort(_)
+        | Remedy::FinishLastResort
+        | Remedy::Withdraw
+        | Remedy::Confirm => {}
     }
     if let Some(announced) = announcement(&look.evaluation, &look.stamp)
         && described.approaching != Some(announced)

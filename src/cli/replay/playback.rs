@@ -17,7 +17,10 @@ use super::{
     stage::{Cast, Stage},
 };
 use crate::{
-    deadline::{evaluate, limits::Limits, objects::Objects, observation::Observation, observe, remedy, stamp::Stamp},
+    deadline::{
+        Conditions, Inputs, evaluate, limits::Limits, objects::Objects, observation::Observation, observe, remedy,
+        stamp::Stamp,
+    },
     flagger::phase::Phase,
     policy::{Policies, canary_policy::Action},
 };
@@ -263,8 +266,14 @@ fn look<'a>(objects: Objects<'a>, before: &Stamp, limits: &Limits, now: Timestam
         rollout.observed_at = now;
     }
     let (seen, stamp) = observe(objects, &before, now);
-    let evaluation = evaluate(&seen, &stamp, limits, now);
-    let remedy = remedy(&evaluation, &seen, &stamp, limits, now);
+    // A recording says nothing of what a Curfew would have seen of the API server.
+    let inputs = Inputs {
+        observation: &seen,
+        limits,
+        conditions: Conditions::default(),
+    };
+    let evaluation = evaluate(&inputs, &stamp, now);
+    let remedy = remedy(&evaluation, &inputs, &stamp, now);
     Step {
         objects,
         seen,

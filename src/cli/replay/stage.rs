@@ -10,7 +10,7 @@ use kube::core::{Selector, SelectorExt as _};
 
 use super::objects::{Change, Key, Kind, Name, ObjectState, workload_kind};
 use crate::{
-    deadline::{objects::Objects, observation::FlaggerEvidence, pods::PodSeen},
+    deadline::{objects::Objects, pods::PodSeen},
     flagger::{canary::Canary, workload::Workload},
 };
 
@@ -151,7 +151,7 @@ impl Cast {
             primary: workload(self.primary.as_deref()),
             pods: self.pods.as_deref(),
             last_event: self.last_event,
-            evidence: FlaggerEvidence::default(),
+            canaries: 0,
         })
     }
 }
