@@ -4,7 +4,7 @@
 //! [`flagger`] ← [`policy`] ← [`rules`], [`deadline`] ← [`admission`], [`enforcer`] ← [`serve`], [`cli`].
 //!
 //! The first four decide everything and are a crate of their own, [`curfew_core`]: they know no clock, no network and no
-//! async, and what time it is comes in as an argument. `tests/architecture.rs` proves both.
+//! async, and what time it is comes in as an argument. `tests/architecture` proves both.
 
 pub mod admission;
 pub mod cli;

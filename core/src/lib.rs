@@ -2,7 +2,7 @@
 //! as an argument.
 //!
 //! The rooms, and the one direction in which they know each other:
-//! [`flagger`] ← [`policy`] ← [`rules`], [`deadline`]. `tests/architecture.rs` of the workspace proves it, and
+//! [`flagger`] ← [`policy`] ← [`rules`], [`deadline`]. `tests/architecture` of the workspace proves it, and
 //! `clippy.toml` beside this crate forbids what would make it impure.
 
 pub mod deadline;

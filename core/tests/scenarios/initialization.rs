@@ -1,6 +1,7 @@
 //! The initialization clock: a live workload that is being initialized.
 
-use curfew_core::deadline::{Clock, evaluate::RolloutState, remedy::Remedy};
+use curfew_core::deadline::{Clock, Conditions, evaluate::RolloutState, guard::Guard, remedy::Remedy};
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::scenario::{Scenario, deployment};
@@ -32,6 +33,30 @@ fn an_initialization_is_held_before_flagger_would_end_it() {
         scenario.remedies
     );
     assert!(matches!(scenario.evaluation().state, RolloutState::Holding(_)));
+}
+
+#[test]
+fn a_hold_waits_while_it_is_not_known_what_time_it_is_or_what_goes_on() {
+    for (skew, stale_watch, guard) in [
+        (31, None, Guard::Skewed(SignedDuration::from_secs(31))),
+        (0, Some(151), Guard::Stale(SignedDuration::from_secs(151))),
+    ] {
+        let mut scenario = initialization();
+        scenario.conditions.skew = SignedDuration::from_secs(skew);
+        scenario.conditions.stale_watch = stale_watch.map(SignedDuration::from_secs);
+        // An outage that has just ended holds no hold back.
+        scenario.conditions.outage_ended = Some(SignedDuration::ZERO);
+        scenario.until(48);
+        let (second, last) = scenario.remedies.last().expect("a remedy");
+        assert!(
+            matches!(last, Remedy::Withhold(_, found) if *found == guard),
+            "{second}: {last:?}"
+        );
+        scenario.conditions = Conditions::default();
+        scenario.until(49);
+        let (_, last) = scenario.remedies.last().expect("a remedy");
+        assert!(matches!(last, Remedy::Hold(_)), "{last:?}");
+    }
 }
 
 #[test]
