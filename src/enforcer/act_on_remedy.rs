@@ -132,7 +132,7 @@ fn report(context: &Context, fresh: &Snapshot, breach: Breach, state: &mut Canar
         .metrics
         .acted(breach.clock, RemedyName::Report, Outcome::Reported);
     state.give_verdict(breach, RemedyName::Report, Outcome::Reported, &reason, now);
-    state.say(topic(breach.clock), exceeded(&breach, &reason));
+    state.say(reason_of(breach.clock), exceeded(&breach, &reason));
     true
 }
 
@@ -199,13 +199,13 @@ async fn roll_back(
     state.latch(breach);
     state.restrained_until = None;
     let mut first = None;
-    let pulled = apply::apply(context, fresh, levers, &reason, &mut state.saved, &mut first).await;
-    state.asserted(&pulled);
+    let applied = apply::apply(context, fresh, levers, &reason, &mut state.saved, &mut first).await;
+    state.asserted(&applied);
     state.applied_when_ready = fresh.is_target_ready();
     // Whatever of it got there, by this request or by one whose answer was lost, Flagger has been told something: that
     // must not be forgotten.
-    let is_told = first.is_some() || matches!(pulled, Ok(ApplyOutcome::InPlace));
-    if is_told && !requested(&state.stamp) {
+    let is_handed_over = first.is_some() || matches!(applied, Ok(ApplyOutcome::InPlace));
+    if is_handed_over && !requested(&state.stamp) {
         let first = first.unwrap_or(now);
         state.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, &reason, now);
         state.count(&context.metrics, breach.clock);
@@ -217,11 +217,11 @@ async fn roll_back(
             context.metrics.lagged(first.duration_since(breach.deadline));
         }
         let note = exceeded(&breach, &reason);
-        state.say(topic(breach.clock), note);
+        state.say(reason_of(breach.clock), note);
         let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
         state.say(EventReason::RollbackRequested, note);
     }
-    if pulled? == ApplyOutcome::MovedOn {
+    if applied? == ApplyOutcome::MovedOn {
         let fresh = read(context, &fresh.canary).await?;
         withdraw(context, &fresh, state).await?;
         return Ok(true);
@@ -286,7 +286,7 @@ async fn withdraw(context: &Context, fresh: &Snapshot, state: &mut CanaryState) 
     Ok(())
 }
 
-fn topic(clock: Clock) -> EventReason {
+fn reason_of(clock: Clock) -> EventReason {
     if clock == Clock::Crashes {
         EventReason::CrashLimitExceeded
     } else {

@@ -38,17 +38,17 @@ fn a_lever_that_somebody_elses_write_refused_is_pulled_again_at_once() {
         let status = Status::failure("refused", "Refused").with_code(code);
         Err(Error::Api("write", kube::Error::Api(Box::new(status))))
     };
-    for (pulled, waits, longer) in [
+    for (applied, waits, longer) in [
         (Ok(ApplyOutcome::InPlace), true, false),
         (refused(403), true, true),
         (refused(409), false, false),
     ] {
         let mut state = CanaryStates::default().take(&canary, Timestamp::UNIX_EPOCH);
-        state.asserted(&pulled);
+        state.asserted(&applied);
         assert_eq!(
             (state.applied_at.is_some(), state.refusals > 0),
             (waits, longer),
-            "{pulled:?}"
+            "{applied:?}"
         );
     }
 }

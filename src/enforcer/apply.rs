@@ -52,7 +52,7 @@ const CLEAR_UP_AGAIN: [Duration; 6] = [
     Duration::from_mins(2),
 ];
 
-/// What came of pulling the levers.
+/// What came of applying the levers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplyOutcome {
     /// They are in place.
@@ -64,8 +64,8 @@ pub enum ApplyOutcome {
 /// Pulls the levers that are not in place yet. `before` notes what they found, `first` when the first of them moved:
 /// both also when a later one fails.
 ///
-/// The one on a Deployment waits until no look is under way any more that read the Canary before the failed checks were
-/// raised: such a look would roll back without telling the team (`docs/flagger.md#l3`).
+/// The one on a Deployment waits until no check is under way any more that read the Canary before the failed checks were
+/// raised: such a check would roll back without telling the team (`docs/flagger.md#l3`).
 ///
 /// # Errors
 /// A write was refused; with a conflict, something changed since it was judged.

@@ -348,7 +348,7 @@ impl Audit {
     }
 
     /// Judges a Canary and tells what is new and worth telling. Answers whether it is news that this one stops Flagger.
-    fn judge(&self, object: DynamicObject, policies: &Policies, is_told: impl Fn(&Finding) -> bool) -> bool {
+    fn judge(&self, object: DynamicObject, policies: &Policies, is_published: impl Fn(&Finding) -> bool) -> bool {
         let Ok(object) = serde_json::to_value(object) else {
             return false;
         };
@@ -375,7 +375,7 @@ impl Audit {
             .note(&key(&canary), inputs, shares, &judged.policy.name, &findings);
         self.marks.left(canary.namespace(), noted.left);
         let mut news = noted.news;
-        news.retain(|finding| is_told(finding));
+        news.retain(|finding| is_published(finding));
         if !news.is_empty() {
             let told: Vec<_> = news.iter().map(ToString::to_string).collect();
             let event = (EventReason::PolicyFinding, told.join(" | "));

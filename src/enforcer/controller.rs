@@ -25,7 +25,7 @@ pub async fn run(context: Arc<Context>, queue: watch::Queue, stop: impl Future<O
     let queue = stream::select(queue, everybody).take_until(Box::pin(stop));
     // Everything that is stored is looked at once more when all of it is there: what a Canary needs may have come
     // after it.
-    let looking_after = applier(
+    let reconciling = applier(
         |canary, context| Box::pin(reconcile(canary, context)),
         |canary, error: &Error, context| {
             let (namespace, name) = (canary.namespace(), canary.name());
@@ -54,7 +54,7 @@ pub async fn run(context: Arc<Context>, queue: watch::Queue, stop: impl Future<O
         futures::future::ready(())
     });
     tokio::select! {
-        () = looking_after => {}
+        () = reconciling => {}
         () = apply::clear_up(&context) => {}
     }
     context.publisher.finish().await;

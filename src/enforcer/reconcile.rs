@@ -49,7 +49,7 @@ const BEHIND: Duration = Duration::from_secs(1);
 const CACHES_SOON: Duration = Duration::from_millis(100);
 /// How often a target's pods are listed at most.
 const PODS_SELDOM: Duration = Duration::from_secs(2);
-/// For so many of Flagger's looks the levers are asserted again as soon as one of them is gone.
+/// For so many of Flagger's checks the levers are asserted again as soon as one of them is gone.
 const CHECKS: i32 = 3;
 /// How soon the levers are asserted again while Flagger does not react, and how often it is looked whether the second of
 /// them may follow the first.
@@ -76,7 +76,7 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
         // The watch will catch up and wake us; should it not, a deadline must not be slept through.
         Ok(Action::requeue(BEHIND))
     } else {
-        Box::pin(look_after(&canary, &context, &mut state, now)).await
+        Box::pin(reconcile_canary(&canary, &context, &mut state, now)).await
     };
     state.note_outcome(&done);
     // A Canary that went away meanwhile was forgotten already, but a lever must not stay on its target.
@@ -94,7 +94,7 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
     }
 }
 
-async fn look_after(
+async fn reconcile_canary(
     canary: &Canary,
     context: &Context,
     state: &mut CanaryState,
@@ -315,10 +315,10 @@ fn is_settled(reconciliation: &Reconciliation, objects: Objects<'_>, state: &Can
                     TargetLever::Later(until) => until.is_none_or(|until| now < until),
                 };
                 let in_place = (!levers.fail_checks || failed) && target_told;
-                let just_pulled = rests(state, &reconciliation.seen, objects.canary, now);
+                let just_applied = rests(state, &reconciliation.seen, objects.canary, now);
                 let restrained = !requested(&state.stamp) && state.is_restrained(now);
                 let in_place = requested(&state.stamp) && in_place && !is_time_for_evidence(reconciliation, state, now);
-                restrained || just_pulled || in_place
+                restrained || just_applied || in_place
             }
             Remedy::Hold(_) => state.is_restrained(now),
             Remedy::Await(until) => now < *until,
@@ -330,10 +330,10 @@ fn is_settled(reconciliation: &Reconciliation, objects: Objects<'_>, state: &Can
 /// ready was taken away at once, and Flagger may look in the next moment in which it is not.
 fn rests(state: &CanaryState, seen: &Observation, canary: &Canary, now: Timestamp) -> bool {
     let was_in_vain = state.applied_when_ready && state.refusals == 0 && seen.target == TargetState::Unready;
-    let just_pulled = state
+    let just_applied = state
         .applied_at
-        .is_some_and(|pulled| pulled.elapsed() < reassert(state, seen, canary, now));
-    just_pulled && !was_in_vain
+        .is_some_and(|applied| applied.elapsed() < reassert(state, seen, canary, now));
+    just_applied && !was_in_vain
 }
 
 /// How long to wait before the levers are asserted again: longer each time that this was refused, and longer and longer if
@@ -423,7 +423,7 @@ fn requeue(
     let rest = reassert(state, &reconciliation.seen, canary, now);
     let rested = state
         .applied_at
-        .map(|pulled| pulled.elapsed())
+        .map(|applied| applied.elapsed())
         .filter(|rested| *rested < rest);
     let reassert = acting.then(|| rest.saturating_sub(rested.unwrap_or_default()));
     let running = reconciliation.seen.running.then_some(LONGEST_SLEEP);
@@ -496,7 +496,7 @@ mod tests {
             limit: SignedDuration::from_secs(60),
         };
         state.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, "", at(0));
-        // A look takes an interval and five seconds at the most.
+        // A check takes an interval and five seconds at the most.
         for (second, wait) in [(0, 1), (44, 1), (46, 1), (47, 2), (55, 10), (105, 60), (4000, 60)] {
             assert_eq!(
                 reassert(&state, &seen, &canary, at(second)),

@@ -28,7 +28,7 @@ pub struct SavedStatus {
 // === impl SavedStatus ===
 
 impl SavedStatus {
-    /// What may be ours on a rollout that is looked at for the first time: levers that were pulled before a restart. What
+    /// What may be ours on a rollout that is looked at for the first time: levers that were applied before a restart. What
     /// stood there before them is forgotten.
     #[must_use]
     pub fn found(fresh: &Snapshot, stamp: &Stamp, now: Timestamp) -> Option<Self> {

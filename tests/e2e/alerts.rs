@@ -15,10 +15,10 @@ use crate::{
 
 /// Flagger's words for a rollback.
 const ROLLED_BACK: &str = "Failed checks threshold reached 3";
-/// How many requests a look of Flagger's takes from the read of the Canary to that of its target, at the most
-/// (`docs/flagger.md#looks`).
+/// How many requests a check of Flagger's takes from the read of the Canary to that of its target, at the most
+/// (`docs/flagger.md#checks`).
 const REQUESTS: usize = 14;
-/// A look of Flagger's and something on top, in which it would alert again.
+/// A check of Flagger's and something on top, in which it would alert again.
 const AGAIN: u64 = 15;
 
 /// Brings an application onto the stage whose team is told everything.
@@ -67,7 +67,7 @@ async fn told_once(stage: &Stage, team: &Receiver) {
     assert_eq!(failures[0].1, ROLLED_BACK);
 }
 
-/// How many requests each look of Flagger's took, from the read of the Canary to the last one of its target, with which
+/// How many requests each check of Flagger's took, from the read of the Canary to the last one of its target, with which
 /// looks at a rollout that is not ready end.
 fn looks(plane: &Handle, stage: &Stage, from: Timestamp, to: Timestamp) -> Vec<usize> {
     let all = audit::read(&plane.audit_log()).expect("the audit log");

@@ -27,7 +27,7 @@ const LONG_INTERVAL: Duration = Duration::from_secs(45);
 enum Pushed {
     /// So many seconds after the look with which the rollout began.
     After(u64),
-    /// As soon as the verdict is given, with Flagger's next look long to come.
+    /// As soon as the verdict is given, with Flagger's next check long to come.
     AtVerdict,
 }
 
@@ -65,7 +65,7 @@ async fn fixed(plane: &Handle, pushed: Pushed) {
     // One of two may be missing, as one of four may by default: Flagger itself waits for ever.
     deployment["spec"]["strategy"] = json!({"rollingUpdate": {"maxUnavailable": 1}});
     stage.install_with(&deployment, &app.canary()).await;
-    // Flagger's first look, and the first thing that it does then.
+    // Flagger's first check, and the first thing that it does then.
     let look = stage.first("Initializing").at;
     stage.push("crash-one").await;
     let broken = stage.phase("Progressing", 60).await;

@@ -1,4 +1,4 @@
-//! Hooks run inside Flagger's look, which may take minutes: Flagger shows no sign of life meanwhile and nothing advances,
+//! Hooks run inside Flagger's check, which may take minutes: Flagger shows no sign of life meanwhile and nothing advances,
 //! and nothing is wrong.
 
 use std::time::Duration;

@@ -42,7 +42,7 @@ async fn promotes_without_end(plane: &Handle) {
         json!({"interval": "10s", "threshold": 3, "stepWeight": 50, "maxWeight": 50, "stepWeightPromotion": -1});
     let stage = rollout(plane, "odd-promotion", analysis).await;
     stage.phase("Promoting", 90).await;
-    // The primary should get the traffic, and the canary gets more of it with every look.
+    // The primary should get the traffic, and the canary gets more of it with every check.
     stage
         .until("the canary has more than at first", 60, |seen| {
             (seen.phase() == "Promoting" && seen.weight() > 51).then_some(())

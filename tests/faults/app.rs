@@ -143,7 +143,7 @@ pub fn phase(canary: &mut Value, phase: &str) {
     }
 }
 
-/// Flagger rolls back, as it does at its next look after a verdict.
+/// Flagger rolls back, as it does at its next check after a verdict.
 pub fn fail(world: &mut World, name: &str) {
     world.change("canaries", NAMESPACE, name, |canary| {
         phase(canary, "Failed");

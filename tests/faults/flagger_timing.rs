@@ -1,4 +1,4 @@
-//! Flagger's looks, which take longer the more Canaries there are: one that read the Canary before it was handed the
+//! Flagger's checks, which take longer the more Canaries there are: one that read the Canary before it was handed the
 //! verdict must not find the second half of it.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::{
 /// With so many Canaries a look may last a whole interval, ten seconds.
 const MANY: usize = 100;
 
-/// Flagger ends a look at a rollout that is not ready.
+/// Flagger ends a check of a rollout that is not ready.
 fn end_of_look(world: &mut World, name: &str) {
     world.create(
         "events",

@@ -90,8 +90,8 @@ pub fn evaluate(inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Evaluatio
         let next = warn_at.unwrap_or(reading.deadline);
         evaluation.changes_at = Some(evaluation.changes_at.map_or(next, |changes_at| changes_at.min(next)));
     }
-    // While Flagger looks as it should, its silence is put off with every look; naming it would mean a stamp for each. It
-    // comes into question once a look is missing.
+    // While Flagger looks as it should, its silence is put off with every check; naming it would mean a stamp for each. It
+    // comes into question once a check is missing.
     let silence_named_at = seen
         .last_sign
         .and_then(|sign| sign.checked_add(limits.interval.saturating_add(CHECK_MARGIN)).ok());

@@ -1,4 +1,4 @@
-//! Flagger's looks at a Canary: how long one lasts, and when one that may be under way has ended for certain.
+//! Flagger's checks of a Canary: how long one lasts, and when one that may be under way has ended for certain.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,9 +11,9 @@ pub(super) const CHECK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
 /// defaults of its `-kubeconfig-qps` and `-kubeconfig-burst`.
 const REQUESTS_PER_SECOND: u64 = 100;
 const BURST: u64 = 250;
-/// So many requests it makes in a look at a rollout that is not ready.
+/// So many requests it makes in a check of a rollout that is not ready.
 const REQUESTS: u64 = 14;
-/// A look that waits for nothing takes less, and of an Event only the second is known.
+/// A check that waits for nothing takes less, and of an Event only the second is known.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 /// What is given to Flagger on top of an interval to look at its target.
@@ -21,8 +21,8 @@ pub(super) fn check_margin(canaries: usize) -> SignedDuration {
     CHECK_MARGIN.max(check_lasts(canaries))
 }
 
-/// How long one of Flagger's looks lasts at the most from the read of the Canary to that of its target, where it looks
-/// after so many Canaries: all of them may be due at once, and wait for one another (`docs/flagger.md#looks`).
+/// How long one of Flagger's checks lasts at the most from the read of the Canary to that of its target, where it looks
+/// after so many Canaries: all of them may be due at once, and wait for one another (`docs/flagger.md#checks`).
 fn check_lasts(canaries: usize) -> SignedDuration {
     let canaries = u64::try_from(canaries).unwrap_or(u64::MAX);
     let waiting = canaries.saturating_mul(REQUESTS).saturating_sub(BURST);
@@ -39,9 +39,9 @@ pub fn check_time(canary: &Canary, canaries: usize) -> SignedDuration {
     look.saturating_add(check_margin(canaries))
 }
 
-/// From when on no look is under way any more that read the Canary before `moment`, by the last Event of Flagger's about
-/// it. Its looks at one Canary follow each other, and one at a rollout that is not ready ends with an Event, unless there
-/// were so many that Flagger's client keeps them back. Where looks last longer than an interval, Flagger does not do what
+/// From when on no check is under way any more that read the Canary before `moment`, by the last Event of Flagger's about
+/// it. Its checks of one Canary follow each other, and one of a rollout that is not ready ends with an Event, unless there
+/// were so many that Flagger's client keeps them back. Where checks last longer than an interval, Flagger does not do what
 /// it is asked to, and no longer than that is waited for it.
 #[must_use]
 pub fn checks_ended_at(
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_look_comes_within_an_interval_and_what_looks_last() {
+    fn the_next_check_comes_within_an_interval_and_what_checks_last() {
         for (canaries, seconds) in [(1, 35), (53, 35), (100, 42)] {
             let expected = SignedDuration::from_secs(seconds);
             let found = check_time(&canary("30s"), canaries);
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_look_has_ended_when_an_event_says_so_or_it_would_have_lasted_too_long() {
-        // The first lever at 100.5 s; looks last a second with one Canary, 8 s with 75.
+        // The first lever at 100.5 s; checks last a second with one Canary, 8 s with 75.
         for (case, interval, canaries, event, ended) in [
             ("few Canaries", "30s", 1, None, 101_500),
             ("many, and no Event is known", "30s", 75, None, 108_500),

@@ -13,7 +13,7 @@ use crate::flagger::{
 /// The share of Flagger's deadline after which an initialization is held, per cent.
 const HOLD_AT: i32 = 80;
 
-/// Flagger makes the primary at one look, finds it ready at another, and may find it unready in between.
+/// Flagger makes the primary at one check, finds it ready at another, and may find it unready in between.
 const INITIALIZATION_CHECKS: i32 = 3;
 
 /// Flagger gives an unready primary its deadline from the last update of its `Available` condition, and Kubernetes
@@ -58,7 +58,7 @@ pub(super) fn initialization(
     }
 }
 
-/// What the looks take that even a smooth initialization needs.
+/// What the checks take that even a smooth initialization needs.
 fn looks(effective: &Effective) -> SignedDuration {
     let interval = SignedDuration::try_from(effective.interval).unwrap_or(SignedDuration::MAX);
     interval

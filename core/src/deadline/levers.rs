@@ -23,7 +23,7 @@ pub enum TargetLever {
     ExceedDeadline,
     /// Set the Canary's `lastTransitionTime` back, from which Flagger counts for a `DaemonSet` (`docs/flagger.md#l6`).
     BackdateTransition,
-    /// Not yet: a look that a hook holds may still promote, and would find the lever afterwards. After this moment, if it
+    /// Not yet: a check that a hook holds may still promote, and would find the lever afterwards. After this moment, if it
     /// is known.
     Later(Option<Timestamp>),
 }

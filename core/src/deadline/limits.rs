@@ -27,7 +27,7 @@ pub struct Limits {
     pub mode: Enforcement,
     /// The share of a limit after which a deadline is announced, per cent.
     pub warn_at_percent: u8,
-    /// Time between two of Flagger's looks.
+    /// Time between two of Flagger's checks.
     pub interval: SignedDuration,
     /// How many failed exits reach the limit of the crash clock.
     pub crash_restarts: u32,

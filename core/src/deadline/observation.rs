@@ -40,7 +40,7 @@ pub struct Observation {
     pub skip_analysis: bool,
     /// Whether a `confirm-traffic-increase` hook may hold the traffic.
     pub traffic_gate: bool,
-    /// Whether one of Flagger's looks may be held by a hook.
+    /// Whether one of Flagger's checks may be held by a hook.
     pub hook_window: HookWindow,
     /// Whether traffic or pods are on the canary.
     pub on_canary: bool,
@@ -103,15 +103,15 @@ pub struct Initialization {
     pub target_serves: bool,
     /// When it must be held at the latest; none while the primary is ready, or not there.
     pub hold_by: Option<Timestamp>,
-    /// When it has taken as long as the deadline, and a few of Flagger's looks on top, where nothing says that it must be held.
+    /// When it has taken as long as the deadline, and a few of Flagger's checks on top, where nothing says that it must be held.
     pub reported_at: Option<Timestamp>,
 }
 
-/// Whether a hook may hold one of Flagger's looks, which began with a ready target and writes what it found then when the
+/// Whether a hook may hold one of Flagger's checks, which began with a ready target and writes what it found then when the
 /// hook has answered (`docs/flagger.md#hooks`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HookWindow {
-    /// There is none, or no look ever got as far as that.
+    /// There is none, or no check ever got as far as that.
     None,
     /// Not after this moment, if the target stays unready: Flagger calls no hook while it is.
     Until(Timestamp),

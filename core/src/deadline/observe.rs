@@ -140,9 +140,9 @@ fn observation(
     }
 }
 
-/// Until when a look that a hook holds may go on, by what is known of the target.
+/// Until when a check that a hook holds may go on, by what is known of the target.
 fn window_of_hooks(rollout: &Rollout, effective: &Effective, canaries: usize) -> HookWindow {
-    // Under skipAnalysis a look ends before it would call a hook.
+    // Under skipAnalysis a check ends before it would call a hook.
     let calls_hooks = !effective.skip_analysis && !effective.hook_time.is_zero();
     if !calls_hooks || !(rollout.was_ready || rollout.budget.course == Course::Recovering) {
         return HookWindow::None;

@@ -193,7 +193,7 @@ fn levers(breach: Breach, seen: &Observation, now: Timestamp) -> Option<Levers> 
     let fail_checks = !seen.skip_analysis;
     let about_pods = matches!(breach.clock, Clock::Readiness | Clock::Crashes);
     let target = match seen.kind {
-        // Pods that are ready at this moment may not be at the next look: both levers together work either way.
+        // Pods that are ready at this moment may not be at the next check: both levers together work either way.
         Some(Kind::Deployment) if about_pods || seen.target != TargetState::Ready => {
             if seen.no_deadline {
                 return None;
@@ -205,8 +205,8 @@ fn levers(breach: Breach, seen: &Observation, now: Timestamp) -> Option<Levers> 
         None if seen.service => TargetLever::None,
         None => return None,
     };
-    // What a held look does after the lever is put there, the lever must not meet: in `Promoting` it is honoured too
-    // (docs/flagger.md#l9). One that stands already was there before the look began.
+    // What a held check does after the lever is put there, the lever must not meet: in `Promoting` it is honoured too
+    // (docs/flagger.md#l9). One that stands already was there before the check began.
     let target = match (target, seen.hook_window) {
         (TargetLever::ExceedDeadline, _) if seen.lever_stands => target,
         (TargetLever::ExceedDeadline | TargetLever::BackdateTransition, HookWindow::Until(end)) if now < end => {

@@ -97,8 +97,8 @@ fn retarget(rollout: &mut Rollout, objects: Objects<'_>, live: &Revision, now: T
 /// template, is no new revision to it, and what is live is what the rollout goes on with.
 fn follow_template(rollout: &mut Rollout, objects: Objects<'_>, live: &Revision, now: Timestamp) {
     let canary = objects.canary;
-    // A Flagger that is down did not look, however long that takes, and a look that began before the push, held by a hook
-    // or by other looks, did not see it.
+    // A Flagger that is down did not look, however long that takes, and a check that began before the push, held by a hook
+    // or by other checks, did not see it.
     let interval = SignedDuration::try_from(Effective::of(canary).interval).unwrap_or(SignedDuration::MAX);
     let looked = |until: Timestamp| objects.sign_of_life(now) > until.checked_sub(interval).ok();
     if live.template == rollout.revision.template {

@@ -35,7 +35,7 @@ pub enum Strategy {
 pub struct Effective {
     /// Seconds that an unready target is given.
     pub progress_deadline_seconds: i64,
-    /// Time between two of Flagger's looks.
+    /// Time between two of Flagger's checks.
     pub interval: Duration,
     /// Failed checks before a rollback.
     pub threshold: i64,
@@ -47,7 +47,7 @@ pub struct Effective {
     pub skip_analysis: bool,
     /// How traffic is shifted.
     pub strategy: Strategy,
-    /// How long its hooks may keep Flagger from its next look: each its timeout, once more for every retry.
+    /// How long its hooks may keep Flagger from its next check: each its timeout, once more for every retry.
     pub hook_time: Duration,
 }
 

@@ -156,7 +156,7 @@ impl Workload {
         terms.any(|term| term.split_once('=').is_some_and(|(key, _)| key == label))
     }
 
-    /// Whether the Deployment carries the condition that makes Flagger roll back at its next look
+    /// Whether the Deployment carries the condition that makes Flagger roll back at its next check
     /// (`docs/flagger.md#l1`).
     #[must_use]
     pub fn deadline_exceeded(&self) -> bool {

@@ -48,7 +48,7 @@ pub fn find(canary: &Value, flaggers: Option<&str>) -> Option<Finding> {
 }
 
 fn mirror(analysis: Analysis<'_>, provider: Option<&str>) -> Option<Finding> {
-    // Istio's router alone says whether it mirrors; the others begin anew with every look.
+    // Istio's router alone says whether it mirrors; the others begin anew with every check.
     if analysis.get("mirror") != true || provider == Some("istio") {
         return None;
     }

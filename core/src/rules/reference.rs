@@ -133,7 +133,7 @@ pub const fn about(rule: Rule) -> About {
         Rule::IntervalAboveDeadline => About {
             default: "Warn; Enforce for a DaemonSet",
             finds: "An interval longer than the deadline; for a DaemonSet, one as long.",
-            why: "Flagger acts on a passed deadline at its next look, so that a failed version stays an interval longer. A DaemonSet is \
+            why: "Flagger acts on a passed deadline at its next check, so that a failed version stays an interval longer. A DaemonSet is \
                   failed by Flagger itself when one pod is unready at that moment ([F16](flagger.md#f16)).",
             fix: "Shorten the interval to a third of the deadline or less.",
         },

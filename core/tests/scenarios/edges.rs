@@ -283,7 +283,7 @@ fn a_look_that_is_missing_is_noticed_when_it_is_only_where_silence_is_watched() 
 #[test]
 fn a_look_that_may_have_begun_before_a_push_did_not_see_it() {
     let hooks = json!([{"type": "pre-rollout", "timeout": "2m", "retries": 1}]);
-    // A look lasts five seconds, and what hooks hold it for; with 75 Canaries eight seconds.
+    // A check lasts five seconds, and what hooks hold it for; with 75 Canaries eight seconds.
     for (webhooks, canaries, lasts) in [(json!([]), 1, 5), (json!([]), 75, 8), (hooks, 1, 5 + 2 * 120)] {
         for (sign, believed) in [(58 + 3, false), (58 + lasts, false), (58 + lasts + 1, true)] {
             let mut scenario = Scenario::begin();
