@@ -9,6 +9,7 @@
     reason = "a test that cannot go on says why and ends"
 )]
 
+mod docs;
 mod graph;
 mod source;
 

@@ -1,4 +1,4 @@
-//! What an enforcer does, request by request, as `src/enforcer/{reconcile,act,levers}.rs` do.
+//! What an enforcer does, request by request, as `src/enforcer/{reconcile,act_on_remedy,apply}.rs` do.
 //!
 //! It looks on what its watches show; if something is to be done it reads the Canary, then the target, judges again, and
 //! pulls the levers with one write each, every write refused if its object changed since it was read. Then it
