@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Clock,
     budget::Course,
+    conditions::Inputs,
     limits::{Limit, Limits},
     observation::{Lifecycle, Observation, TargetState},
     stamp::{Rollout, Stamp},
@@ -37,7 +38,12 @@ pub struct Reading {
 impl Clock {
     /// What this clock says now, if it runs.
     #[must_use]
-    pub fn read(self, seen: &Observation, stamp: &Stamp, limits: &Limits, now: Timestamp) -> Option<Reading> {
+    pub fn read(self, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Option<Reading> {
+        let Inputs {
+            observation: seen,
+            limits,
+            conditions: _,
+        } = *inputs;
         let Limit { action, limit } = limits.of_clock(self);
         if action == Action::Disabled {
             return None;
@@ -47,7 +53,7 @@ impl Clock {
             Self::Readiness => readiness(seen, stamp, limit?, limits.warn_at_percent),
             Self::Crashes => crashes(seen, stamp, limits),
             Self::Gate => gate(seen, stamp, limit?, now),
-            Self::Stall => stall(seen, stamp, limit?, limits, now),
+            Self::Stall => stall(inputs, stamp, limit?, now),
             Self::Silence => silence(seen, silence_limit(seen, limit?, limits)),
             Self::Promotion => promotion(seen, limit?),
             Self::Rollout => rollout(seen, stamp, limit?, limits.warn_at_percent),
@@ -125,7 +131,12 @@ fn gate(seen: &Observation, stamp: &Stamp, limit: SignedDuration, now: Timestamp
     plain(start, limit)
 }
 
-fn stall(seen: &Observation, stamp: &Stamp, limit: SignedDuration, limits: &Limits, now: Timestamp) -> Option<Set> {
+fn stall(inputs: &Inputs<'_>, stamp: &Stamp, limit: SignedDuration, now: Timestamp) -> Option<Set> {
+    let Inputs {
+        observation: seen,
+        limits,
+        conditions: _,
+    } = *inputs;
     let rollout = stamp.rollout.as_ref()?;
     // Of a kind whose readiness nobody here can see, this is all that can be told.
     let may_advance = seen.target == TargetState::Ready || seen.foreign;

@@ -55,6 +55,15 @@ pub struct Pending {
     pub approaching: bool,
 }
 
+/// What the clocks say, by whether their deadlines have passed.
+struct Readings {
+    passed: Vec<Reading>,
+    coming: Vec<Reading>,
+    /// While Flagger checks as it should, its silence is put off with every check; naming it would mean a stamp for each.
+    /// It comes into question once a check is missing: then.
+    silence_named_at: Option<Timestamp>,
+}
+
 /// Reads every clock.
 #[must_use]
 pub fn evaluate(inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Evaluation {
@@ -63,84 +72,43 @@ pub fn evaluate(inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Evaluatio
         limits,
         conditions: _,
     } = *inputs;
-    let mut evaluation = Evaluation {
-        state: state(seen),
-        reports: Vec::new(),
-        pending: None,
-        rolls_back_at: None,
-        changes_at: None,
-    };
     if limits.mode == Enforcement::Disabled {
         return Evaluation {
             state: RolloutState::Idle,
-            ..evaluation
+            reports: Vec::new(),
+            pending: None,
+            rolls_back_at: None,
+            changes_at: None,
         };
     }
-    if let TargetState::Growing(until) = seen.target {
-        evaluation.changes_at = Some(until);
-    }
-    let readings: Vec<_> = Clock::ALL
-        .into_iter()
-        .filter_map(|clock| clock.read(seen, stamp, limits, now))
-        .collect();
-    let (passed, coming): (Vec<_>, Vec<_>) = readings.into_iter().partition(|reading| now >= reading.deadline);
-
-    for reading in &coming {
-        let warn_at = reading.warn_at.filter(|warn_at| now < *warn_at);
-        let next = warn_at.unwrap_or(reading.deadline);
-        evaluation.changes_at = Some(evaluation.changes_at.map_or(next, |changes_at| changes_at.min(next)));
-    }
-    // While Flagger looks as it should, its silence is put off with every check; naming it would mean a stamp for each. It
-    // comes into question once a check is missing.
-    let silence_named_at = seen
-        .last_sign
-        .and_then(|sign| sign.checked_add(limits.interval.saturating_add(CHECK_MARGIN)).ok());
-    let silence_comes = coming.iter().any(|reading| reading.clock == Clock::Silence);
-    if let Some(moment) = silence_named_at.filter(|moment| silence_comes && now < *moment) {
-        evaluation.changes_at = Some(
-            evaluation
-                .changes_at
-                .map_or(moment, |changes_at| changes_at.min(moment)),
-        );
-    }
-    evaluation.pending = coming
-        .iter()
-        .filter(|reading| reading.clock != Clock::Silence || silence_named_at.is_some_and(|moment| now >= moment))
-        .min_by_key(|reading| reading.deadline)
-        .map(|reading| Pending {
-            clock: reading.clock,
-            deadline: reading.deadline,
-            approaching: reading.warn_at.is_some_and(|warn_at| now >= warn_at),
-        });
-    evaluation.rolls_back_at = coming
-        .iter()
-        .filter(|reading| reading.action == Action::RollBack)
-        .map(|reading| reading.deadline)
-        .min();
-    evaluation.reports = passed
-        .iter()
-        .filter(|reading| reading.action == Action::Report)
-        .map(Reading::breach)
-        .collect();
-    let first = |action| {
-        passed
-            .iter()
-            .filter(move |reading| reading.action == action)
-            .min_by_key(|reading| reading.deadline)
+    let readings = Readings::of(inputs, stamp, now);
+    let grows_until = match seen.target {
+        TargetState::Growing(until) => Some(until),
+        _ => None,
     };
-    if let Some(breach) = latched(seen, stamp, limits).or_else(|| first(Action::RollBack).map(Reading::breach)) {
+    let evaluation = Evaluation {
+        state: state(seen),
+        reports: readings.reports(),
+        pending: readings.pending(now),
+        rolls_back_at: readings.rolls_back_at(),
+        changes_at: readings.changes_at(now).into_iter().chain(grows_until).min(),
+    };
+    let breach = latched(seen, stamp, limits).or_else(|| readings.first_passed(Action::RollBack));
+    match (breach, readings.first_passed(Action::Hold)) {
         // Nothing else is pending once a rollout is to end.
-        evaluation = Evaluation {
+        (Some(breach), _) => Evaluation {
             state: RolloutState::Breached(breach),
             pending: None,
             rolls_back_at: Some(breach.deadline),
             changes_at: None,
             ..evaluation
-        };
-    } else if let Some(hold) = first(Action::Hold) {
-        evaluation.state = RolloutState::Holding(hold.breach());
+        },
+        (None, Some(hold)) => Evaluation {
+            state: RolloutState::Holding(hold),
+            ..evaluation
+        },
+        (None, None) => evaluation,
     }
-    evaluation
 }
 
 /// A breach holds whatever the pods do, since our own levers are no progress. A hold or a goodbye of the user, a phase that
@@ -167,6 +135,64 @@ fn state(seen: &Observation) -> RolloutState {
                 RolloutState::Running
             }
         }
+    }
+}
+
+// === impl Readings ===
+
+impl Readings {
+    fn of(inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Self {
+        let readings = Clock::ALL
+            .into_iter()
+            .filter_map(|clock| clock.read(inputs, stamp, now));
+        let (passed, coming) = readings.partition(|reading| now >= reading.deadline);
+        let late = inputs.limits.interval.saturating_add(CHECK_MARGIN);
+        let last_sign = inputs.observation.last_sign;
+        Self {
+            passed,
+            coming,
+            silence_named_at: last_sign.and_then(|sign| sign.checked_add(late).ok()),
+        }
+    }
+
+    /// The next deadline, if it is named already.
+    fn pending(&self, now: Timestamp) -> Option<Pending> {
+        let is_silent = self.silence_named_at.is_some_and(|moment| now >= moment);
+        let named = self.coming.iter().filter(|it| it.clock != Clock::Silence || is_silent);
+        let next = named.min_by_key(|reading| reading.deadline)?;
+        Some(Pending {
+            clock: next.clock,
+            deadline: next.deadline,
+            approaching: next.warn_at.is_some_and(|warn_at| now >= warn_at),
+        })
+    }
+
+    fn rolls_back_at(&self) -> Option<Timestamp> {
+        let coming = self.coming.iter().filter(|reading| reading.action == Action::RollBack);
+        coming.map(|reading| reading.deadline).min()
+    }
+
+    /// When the next thing happens by itself: a warning, a deadline, or that silence is named.
+    fn changes_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let next = self.coming.iter().map(|reading| {
+            let warn_at = reading.warn_at.filter(|warn_at| now < *warn_at);
+            warn_at.unwrap_or(reading.deadline)
+        });
+        let is_silence_coming = self.coming.iter().any(|reading| reading.clock == Clock::Silence);
+        let named_at = self.silence_named_at.filter(|at| is_silence_coming && now < *at);
+        next.chain(named_at).min()
+    }
+
+    /// What is only to be reported.
+    fn reports(&self) -> Vec<Breach> {
+        let passed = self.passed.iter().filter(|reading| reading.action == Action::Report);
+        passed.map(Reading::breach).collect()
+    }
+
+    /// The first deadline that has passed and asks for this.
+    fn first_passed(&self, action: Action) -> Option<Breach> {
+        let passed = self.passed.iter().filter(|reading| reading.action == action);
+        passed.min_by_key(|reading| reading.deadline).map(Reading::breach)
     }
 }
 
