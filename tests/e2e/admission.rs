@@ -41,8 +41,14 @@ async fn a_canary_that_cannot_work_is_refused_with_everything_that_is_wrong() {
     );
     assert!(!kubectl.run(&["get", "canary", APP]).await.done, "nothing was stored");
 
-    // What is fine is stored without a word.
+    // What is fine is stored without a word, once the webhook's watch has shown its target.
     stage.create(&App::default().deployment()).await;
+    stage
+        .eventually("the webhook knows the Deployment", 10, async || {
+            let said = kubectl.apply(&canary(&json!(30), "10s"), &["--dry-run=server"]).await;
+            said.err.is_empty().then_some(())
+        })
+        .await;
     let said = kubectl.apply(&canary(&json!(30), "10s"), &[]).await;
     assert_eq!(
         (said.out.as_str(), said.err.as_str()),
