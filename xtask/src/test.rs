@@ -32,9 +32,9 @@ use times::Times;
 /// Run everything that the gate runs; say what was left out and why.
 #[derive(Args)]
 pub struct Arguments {
-    /// Only the steps whose name contains this; with --repeat, the tests whose path contains it.
+    /// Only the steps whose name contains one of these; with --repeat, the tests whose path contains one.
     #[arg(value_name = "NAME")]
-    only: Option<String>,
+    only: Vec<String>,
     /// Run tests this many times in a row instead, to find those that fail now and then.
     #[arg(long, value_name = "N")]
     repeat: Option<NonZeroUsize>,
@@ -59,13 +59,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     } = arguments;
     if let Some(times) = repeat {
         let repetitions = Repetitions { times, load, at_once };
-        return repetitions.run(only.as_deref());
+        return repetitions.run(&only);
     }
-    let wanted = |step: &&Step| only.as_ref().is_none_or(|only| step.name.contains(only.as_str()));
+    let wanted = |step: &&Step| only.is_empty() || only.iter().any(|name| step.name.contains(name.as_str()));
     let steps: Vec<_> = STEPS.iter().filter(wanted).collect();
     if steps.is_empty() {
         let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
-        let only = only.unwrap_or_default();
+        let only = only.join(" ");
         anyhow::bail!(
             "no step has `{only}` in its name; the steps are: {}; single tests: --repeat 1 {only}",
             names.join(", ")

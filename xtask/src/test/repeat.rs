@@ -1,4 +1,4 @@
-//! `cargo xtask test --repeat N [--load] [--at-once N] [NAME]`: the hunt for tests that fail now and then.
+//! `cargo xtask test --repeat N [--load] [--at-once N] [NAME…]`: the hunt for tests that fail now and then.
 //!
 //! What every run prints goes to a file, and what failed is shown at the end. All runs happen even when one fails, since
 //! how often something fails is what is wanted.
@@ -40,11 +40,11 @@ pub struct Repetitions {
 // === impl Repetitions ===
 
 impl Repetitions {
-    /// Repeats the tests whose path contains `only`; without it, all that play on planes or a scripted API server.
+    /// Repeats the tests whose path contains one of the names in `only`; without any, all that play on planes or a scripted API server.
     ///
     /// # Errors
     /// When nothing has that in its path, or something cannot be run.
-    pub fn run(&self, only: Option<&str>) -> Result<ExitCode> {
+    pub fn run(&self, only: &[String]) -> Result<ExitCode> {
         let Some(binaries) = Binaries::build()? else {
             return Ok(ExitCode::FAILURE);
         };
@@ -123,22 +123,25 @@ fn said(failed: &[String]) -> String {
     }
 }
 
-fn choose<'a>(binaries: &'a Binaries, only: Option<&str>) -> Result<Vec<Chosen<'a>>> {
+fn choose<'a>(binaries: &'a Binaries, only: &[String]) -> Result<Vec<Chosen<'a>>> {
     let mut all = Vec::new();
     for binary in &binaries.tests {
-        if only.is_none() && !binary.kind.has_planes() && binary.kind != Kind::Faults {
+        if only.is_empty() && !binary.kind.has_planes() && binary.kind != Kind::Faults {
             continue;
         }
         let mut tests = list(binary, binaries)?;
-        if let Some(only) = only {
-            tests.retain(|test| format!("{}::{test}", binary.name).contains(only));
+        if !only.is_empty() {
+            tests.retain(|test| {
+                let path = format!("{}::{test}", binary.name);
+                only.iter().any(|name| path.contains(name))
+            });
         }
         if !tests.is_empty() {
             all.push(Chosen { binary, tests });
         }
     }
     if all.is_empty() {
-        bail!("no test has `{}` in its path", only.unwrap_or_default());
+        bail!("no test has `{}` in its path", only.join("` or `"));
     }
     Ok(all)
 }
