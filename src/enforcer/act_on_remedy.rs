@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::{
-    apply::{self, ApplyOutcome},
+    apply::{Applied, apply},
     context::Context,
     events::EventReason,
-    read::read,
+    read::{read, read_canary},
     reconciliation::Reconciliation,
     request::Error,
-    snapshot::Snapshot,
     state::CanaryState,
 };
 use crate::{
@@ -19,12 +18,15 @@ use crate::{
         Clock,
         breach::Breach,
         guard::Guard,
-        levers::Levers,
         messages::{exceeded, held, why, withheld},
+        plan,
         remedy::Remedy,
         revision::Revision,
+        rollback_plan::moved_on,
+        snapshot::Snapshot,
         stamp::requested,
         verdict::{Outcome, RemedyName, Verdict},
+        write::Write,
     },
     flagger::phase::Phase,
 };
@@ -63,8 +65,9 @@ pub(super) async fn act_on_remedy(
             };
             withhold(context, breach, remedy, guard, state, now)
         }
-        Remedy::RollBack(breach, levers) => {
-            let done = roll_back(context, fresh, breach, levers, state, now).await;
+        Remedy::RollBack(breach, _) => {
+            let plan = plan(&reconciliation.remedy, fresh, state.saved.as_ref(), now);
+            let done = roll_back(context, fresh, breach, &plan, state, now).await;
             if done.as_ref().is_err_and(Error::is_forbidden) {
                 forbidden(context, reconciliation, breach, state, now);
             }
@@ -72,9 +75,9 @@ pub(super) async fn act_on_remedy(
         }
         Remedy::Hold(breach) => hold(context, fresh, breach, state, now).await?,
         Remedy::LastResort(breach) => last_resort(context, fresh, breach, state, now).await?,
-        Remedy::FinishLastResort => finish_last_resort(context, fresh, state).await?,
+        Remedy::FinishLastResort => finish_last_resort(context, fresh, state, now).await?,
         Remedy::Withdraw => {
-            withdraw(context, fresh, state).await?;
+            withdraw(context, fresh, state, now).await?;
             true
         }
         Remedy::Confirm => confirm(context, fresh, state),
@@ -171,7 +174,8 @@ async fn hold(
     state: &mut CanaryState,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    apply::hold(context, fresh).await?;
+    let plan = plan(&Remedy::Hold(breach), fresh, state.saved.as_ref(), now);
+    apply(context, &plan, &mut state.saved).await.result?;
     if state.held_at.is_some_and(|held| held.elapsed() < HOLD_SELDOM) {
         return Ok(true);
     }
@@ -191,20 +195,25 @@ async fn roll_back(
     context: &Context,
     fresh: &Snapshot,
     breach: Breach,
-    levers: Levers,
+    plan: &[Write],
     state: &mut CanaryState,
     now: Timestamp,
 ) -> Result<bool, Error> {
     let reason = why(fresh.objects(), breach.clock);
     state.latch(breach);
     state.restrained_until = None;
-    let mut first = None;
-    let applied = apply::apply(context, fresh, levers, &reason, &mut state.saved, &mut first).await;
-    state.asserted(&applied);
+    let Applied { first, result } = apply(context, plan, &mut state.saved).await;
+    let has_moved_on = match result {
+        Ok(()) if first.is_some() => read_canary(context, &fresh.canary)
+            .await
+            .map(|after| moved_on(&fresh.canary, &after)),
+        result => result.map(|()| false),
+    };
+    state.asserted(&has_moved_on);
     state.applied_when_ready = fresh.is_target_ready();
     // Whatever of it got there, by this request or by one whose answer was lost, Flagger has been told something: that
     // must not be forgotten.
-    let is_handed_over = first.is_some() || matches!(applied, Ok(ApplyOutcome::InPlace));
+    let is_handed_over = first.is_some() || matches!(has_moved_on, Ok(false));
     if is_handed_over && !requested(&state.stamp) {
         let first = first.unwrap_or(now);
         state.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, &reason, now);
@@ -221,16 +230,15 @@ async fn roll_back(
         let note = format!("handed Flagger the verdict; it rolls back when it next looks. {reason}");
         state.say(EventReason::RollbackRequested, note);
     }
-    if applied? == ApplyOutcome::MovedOn {
-        let fresh = read(context, &fresh.canary).await?;
-        withdraw(context, &fresh, state).await?;
+    if has_moved_on? {
+        let fresh = read(context, &fresh.canary, state.saved.as_ref()).await?;
+        withdraw(context, &fresh, state, context.now()).await?;
         return Ok(true);
     }
     Ok(first.is_some())
 }
 
-/// Ends a rollout in Flagger's place. First the phase, then the replicas: the other way round Flagger would promote what
-/// was scaled to zero (`docs/flagger.md#l4`).
+/// Ends a rollout in Flagger's place.
 async fn last_resort(
     context: &Context,
     fresh: &Snapshot,
@@ -239,22 +247,27 @@ async fn last_resort(
     now: Timestamp,
 ) -> Result<bool, Error> {
     let reason = why(fresh.objects(), breach.clock);
-    // A phase without its end would be neither Flagger's rollback nor ours.
-    apply::may_scale_to_zero(context, fresh).await?;
-    apply::fail(context, fresh, &reason).await?;
+    let plan = plan(&Remedy::LastResort(breach), fresh, state.saved.as_ref(), now);
+    apply(context, &plan, &mut state.saved).await.result?;
     state.give_verdict(breach, RemedyName::LastResort, Outcome::Requested, &reason, now);
     let note = format!("Flagger is down and did not react: ended the rollout in its place. {reason}");
     state.say(EventReason::LastResort, note);
     // Should anything fail from here on, it is done at the next reconciliation, which finds the phase that was written.
-    let fresh = read(context, &fresh.canary).await?;
+    let fresh = read(context, &fresh.canary, state.saved.as_ref()).await?;
     if fresh.canary.status.phase == Phase::Failed {
-        finish_last_resort(context, &fresh, state).await?;
+        finish_last_resort(context, &fresh, state, now).await?;
     }
     Ok(true)
 }
 
-async fn finish_last_resort(context: &Context, fresh: &Snapshot, state: &mut CanaryState) -> Result<bool, Error> {
-    apply::scale_to_zero(context, fresh).await?;
+async fn finish_last_resort(
+    context: &Context,
+    fresh: &Snapshot,
+    state: &mut CanaryState,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let plan = plan(&Remedy::FinishLastResort, fresh, state.saved.as_ref(), now);
+    apply(context, &plan, &mut state.saved).await.result?;
     state.saved = None;
     state.refusals = 0;
     if let Some(verdict) = &mut state.stamp.verdict {
@@ -266,8 +279,9 @@ async fn finish_last_resort(context: &Context, fresh: &Snapshot, state: &mut Can
     Ok(true)
 }
 
-async fn withdraw(context: &Context, fresh: &Snapshot, state: &mut CanaryState) -> Result<(), Error> {
-    apply::withdraw(context, fresh, state.saved.as_ref()).await?;
+async fn withdraw(context: &Context, fresh: &Snapshot, state: &mut CanaryState, now: Timestamp) -> Result<(), Error> {
+    let plan = plan(&Remedy::Withdraw, fresh, state.saved.as_ref(), now);
+    apply(context, &plan, &mut state.saved).await.result?;
     state.saved = None;
     state.refusals = 0;
     // Should its reason come back, it is a new breach.

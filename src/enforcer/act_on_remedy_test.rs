@@ -39,7 +39,7 @@ fn a_lever_that_somebody_elses_write_refused_is_pulled_again_at_once() {
         Err(Error::Api("write", kube::Error::Api(Box::new(status))))
     };
     for (applied, waits, longer) in [
-        (Ok(ApplyOutcome::InPlace), true, false),
+        (Ok(()), true, false),
         (refused(403), true, true),
         (refused(409), false, false),
     ] {

@@ -18,7 +18,6 @@ pub mod apply;
 pub mod audit;
 pub mod autoscalers;
 pub mod clock;
-mod conditions;
 mod context;
 mod controller;
 pub mod election;
@@ -40,9 +39,7 @@ mod reconciliation;
 mod relist;
 mod request;
 pub mod rollouts;
-mod saved_status;
 pub mod skew;
-pub mod snapshot;
 pub mod state;
 pub mod watch;
 

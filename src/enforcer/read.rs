@@ -14,18 +14,21 @@ use serde_json::Value;
 use super::{
     context::Context,
     request::{Error, ask},
-    snapshot::{Snapshot, counts},
 };
 use crate::{
-    deadline::pods::PodSeen,
+    deadline::{
+        pods::{PodSeen, counts},
+        saved_status::SavedStatus,
+        snapshot::Snapshot,
+    },
     flagger::{canary::Canary, workload::Workload},
 };
 
-/// Reads everything about a Canary.
+/// Reads everything about a Canary, and what it targeted when `saved` was found, if that is something else.
 ///
 /// # Errors
 /// The API server did not answer, or the Canary is gone.
-pub async fn read(context: &Context, canary: &Canary) -> Result<Snapshot, Error> {
+pub async fn read(context: &Context, canary: &Canary, saved: Option<&SavedStatus>) -> Result<Snapshot, Error> {
     // The Canary first: a target read before it could belong to an earlier revision.
     let canary = read_canary(context, canary).await?;
     let (kind, namespace) = (canary.spec.target.kind.as_str(), canary.namespace());
@@ -45,11 +48,16 @@ pub async fn read(context: &Context, canary: &Canary) -> Result<Snapshot, Error>
         },
         None => Some(Vec::new()),
     };
+    let former_target = match saved.and_then(|saved| saved.former_target(&canary)) {
+        Some(name) => workload(context, "Deployment", namespace, name).await?,
+        None => None,
+    };
     let last_event = context.watches.signs.last(&canary);
     Ok(Snapshot {
         canary,
         target,
         primary,
+        former_target: former_target.map(|(_, object)| object),
         last_event,
         canaries: context.watches.canaries.len(),
         pods,

@@ -10,7 +10,7 @@ use kube::runtime::{controller::Action, reflector::ObjectRef};
 
 use super::{
     act_on_remedy::act_on_remedy,
-    annotations, apply,
+    annotations,
     context::Context,
     events::EventReason,
     flagger_health,
@@ -18,8 +18,6 @@ use super::{
     read,
     reconciliation::Reconciliation,
     request::Error,
-    saved_status::SavedStatus,
-    snapshot::Snapshot,
     state::CanaryState,
 };
 use crate::{
@@ -28,16 +26,18 @@ use crate::{
         conditions::FlaggerEvidence,
         evaluate::Pending,
         guard::Guard,
-        levers::TargetLever,
         limits::Limits,
         messages::{Deadlines, announcement, approaching, standstill},
         objects::Objects,
         observation::{Observation, TargetState},
         remedy::Remedy,
+        rollback_plan::due,
+        saved_status::SavedStatus,
+        snapshot::Snapshot,
         stamp::requested,
         unready_pods,
     },
-    flagger::{canary::Canary, effective::Effective, workload::Workload},
+    flagger::{canary::Canary, workload::Workload},
     policy::canary_policy::Enforcement,
 };
 
@@ -138,7 +138,7 @@ async fn reconcile_canary(
     );
     let mut canary = canary.clone();
     if reconciliation.is_another_rollout(&state.stamp) || !is_settled(&reconciliation, objects, state, now) {
-        let fresh = read::read(context, &canary).await?;
+        let fresh = read::read(context, &canary, state.saved.as_ref()).await?;
         let now = context.now();
         state.saw(&fresh.canary);
         let limits = in_force::limits(context, &fresh.canary, now);
@@ -304,17 +304,7 @@ fn is_settled(reconciliation: &Reconciliation, objects: Objects<'_>, state: &Can
             Remedy::Report(breach) => state.is_reported(breach),
             Remedy::Withhold(breach, why) => state.is_withheld(breach, *why),
             Remedy::RollBack(_, levers) => {
-                let failed = objects.canary.status.failed_checks >= Effective::of(objects.canary).threshold;
-                let target_told = match levers.target {
-                    TargetLever::None => true,
-                    TargetLever::ExceedDeadline => {
-                        objects.target.is_some_and(Workload::deadline_exceeded)
-                            || !apply::may_follow(objects, state.saved.as_ref(), now)
-                    }
-                    TargetLever::BackdateTransition => apply::backdated(objects.canary, now).is_none(),
-                    TargetLever::Later(until) => until.is_none_or(|until| now < until),
-                };
-                let in_place = (!levers.fail_checks || failed) && target_told;
+                let in_place = due(*levers, objects, state.saved.as_ref(), now).is_none();
                 let just_applied = rests(state, &reconciliation.seen, objects.canary, now);
                 let restrained = !requested(&state.stamp) && state.is_restrained(now);
                 let in_place = requested(&state.stamp) && in_place && !is_time_for_evidence(reconciliation, state, now);

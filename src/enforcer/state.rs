@@ -11,7 +11,6 @@ use tokio::sync::Notify;
 
 use super::{
     events::EventReason, metrics::Metrics, notified::NotifiedState, reconciliation::Reconciliation, request::Error,
-    saved_status::SavedStatus,
 };
 use crate::{
     deadline::{
@@ -20,6 +19,7 @@ use crate::{
         guard::Guard,
         pods::PodSeen,
         remedy::Remedy,
+        saved_status::SavedStatus,
         stamp::Stamp,
         stamp::requested,
         verdict::{Outcome, RemedyName, Verdict},

@@ -42,6 +42,13 @@ pub struct Exit {
     pub failed: bool,
 }
 
+/// Whether a pod is one of those that its `ReplicaSet` counts: not on its way out, and not done with.
+#[must_use]
+pub fn counts(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
+}
+
 // === impl PodSeen ===
 
 impl From<&Pod> for PodSeen {

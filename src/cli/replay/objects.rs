@@ -11,8 +11,11 @@ use kube::core::Selector;
 use serde_json::Value;
 
 use crate::{
-    deadline::{pods::PodSeen, stamp::PREFIX},
-    enforcer::{snapshot, watch::sign_of_life},
+    deadline::{
+        pods::{PodSeen, counts},
+        stamp::PREFIX,
+    },
+    enforcer::watch::sign_of_life,
     flagger::{canary::Canary, workload::Workload},
     policy::ROLLOUT_DEADLINE,
 };
@@ -148,7 +151,7 @@ fn workload(mut workload: Workload, object: &Value) -> ObjectState {
 
 fn pod(object: &Value) -> Option<ObjectState> {
     let pod: Pod = serde_json::from_value(object.clone()).ok()?;
-    let seen = snapshot::counts(&pod).then(|| Box::new(PodSeen::from(&pod)));
+    let seen = counts(&pod).then(|| Box::new(PodSeen::from(&pod)));
     Some(ObjectState::Pod(pod.metadata.labels.unwrap_or_default(), seen))
 }
 

@@ -1,17 +1,14 @@
 //! Everything about a Canary, as it was read at one moment.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use crate::{
-    deadline::{objects::Objects, pods::PodSeen},
-    flagger::{
-        canary::Canary,
-        effective::Effective,
-        ready::{Readiness, readiness},
-        workload::Workload,
-    },
+use super::{objects::Objects, pods::PodSeen};
+use crate::flagger::{
+    canary::Canary,
+    effective::Effective,
+    ready::{Readiness, readiness},
+    workload::Workload,
 };
 
 /// Everything about a Canary, freshly read.
@@ -23,6 +20,8 @@ pub struct Snapshot {
     pub target: Option<(Workload, Value)>,
     /// Its primary, distilled and as it is.
     pub primary: Option<(Workload, Value)>,
+    /// The Deployment that it targeted before, if a condition of ours was left there.
+    pub former_target: Option<Value>,
     /// The last Event that Flagger wrote about it, as far as the watch has seen.
     pub last_event: Option<Timestamp>,
     /// How many Canaries Flagger looks after.
@@ -54,11 +53,4 @@ impl Snapshot {
             canaries: self.canaries,
         }
     }
-}
-
-/// Whether a pod is one of those that its `ReplicaSet` counts: not on its way out, and not done with.
-#[must_use]
-pub fn counts(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
 }

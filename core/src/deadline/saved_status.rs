@@ -4,25 +4,32 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    conditions::{is_ours, progressing},
+    deployment_conditions::{is_ours, progressing},
     snapshot::Snapshot,
+    stamp::{Stamp, requested},
 };
-use crate::{
-    deadline::{stamp::Stamp, stamp::requested},
-    flagger::{effective::Effective, workload::Kind},
-};
+use crate::flagger::{canary::Canary, effective::Effective, workload::Kind};
 
 /// What the levers found before they moved anything.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SavedStatus {
     /// The target whose `Progressing` condition was set, by its name, and the condition that it had.
-    pub(super) progressing: Option<(String, Option<Value>)>,
+    pub progressing: Option<(String, Option<Value>)>,
     /// The Canary's count of failed checks.
-    pub(super) failed_checks: Option<i64>,
+    pub failed_checks: Option<i64>,
     /// When it was raised.
-    pub(super) raised_at: Option<Timestamp>,
-    /// The Canary's `lastTransitionTime`, as it was and as it was put.
-    pub(super) transition: Option<(Timestamp, Timestamp)>,
+    pub raised_at: Option<Timestamp>,
+    /// The Canary's `lastTransitionTime`.
+    pub transition: Option<Overwritten>,
+}
+
+/// A moment that was overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overwritten {
+    /// As it was.
+    pub found: Timestamp,
+    /// As it was put.
+    pub put: Timestamp,
 }
 
 // === impl SavedStatus ===
@@ -55,9 +62,38 @@ impl SavedStatus {
             // Flagger counts on from none.
             failed_checks: failed.then_some(0),
             raised_at: failed.then_some(asked.unwrap_or(now)),
-            transition: backdated.map(|stands| (now, stands)),
+            transition: backdated.map(|put| Overwritten { found: now, put }),
         };
         (found != Self::default()).then_some(found)
+    }
+
+    /// Keeps what a write is about to overwrite.
+    pub fn keep(&mut self, overwrites: &Self) {
+        let Self {
+            progressing,
+            failed_checks,
+            raised_at: _,
+            transition,
+        } = overwrites;
+        if progressing.is_some() {
+            self.progressing.clone_from(progressing);
+        }
+        self.failed_checks = failed_checks.or(self.failed_checks);
+        self.transition = transition.or(self.transition);
+    }
+
+    /// Notes that a write that overwrites this was answered, or that its answer was lost.
+    pub fn written(&mut self, overwrites: &Self, at: Timestamp) {
+        if overwrites.failed_checks.is_some() {
+            self.raised_at = Some(at);
+        }
+    }
+
+    /// The Deployment whose condition was set, if it is not the Canary's target any more.
+    #[must_use]
+    pub fn former_target(&self, canary: &Canary) -> Option<&str> {
+        let (name, _) = self.progressing.as_ref()?;
+        (*name != canary.spec.target.name).then_some(name)
     }
 
     /// Whether a target carries a condition of ours.
