@@ -1,9 +1,10 @@
 //! Curfew: deadlines that hold for [Flagger](https://flagger.app) canaries.
 //!
 //! The rooms of the house, and the one direction in which they know each other:
-//! [`flagger`] ← [`policy`] ← [`rules`], [`deadline`] ← [`admission`], [`enforcer`] ← [`serve`], [`cli`].
+//! [`duration`] ← [`rollout`] ← [`policy`] ← [`deadline`] ← [`flagger`] ← [`rules`] ← [`admission`], [`enforcer`] ←
+//! [`serve`] ← [`cli`].
 //!
-//! The first four decide everything and are a crate of their own, [`curfew_core`]: they know no clock, no network and no
+//! The first six decide everything and are a crate of their own, [`curfew_core`]: they know no clock, no network and no
 //! async, and what time it is comes in as an argument. `tests/architecture` proves both.
 
 pub mod admission;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::{deadline::stamp::PREFIX, policy::ROLLOUT_DEADLINE};
+use crate::{policy::ROLLOUT_DEADLINE, rollout::stamp::PREFIX};
 
 /// Whether only Curfew may write this annotation.
 #[must_use]

@@ -19,11 +19,11 @@ use super::{
     review::{Answer, Operation, Request},
 };
 use crate::{
-    deadline::{
+    policy::{Policies, ROLLOUT_DEADLINE, Subject},
+    rollout::{
         stamp::{self, STARTED_AT},
         timestamps,
     },
-    policy::{Policies, ROLLOUT_DEADLINE, Subject},
     rules::case::labels,
 };
 

@@ -179,11 +179,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        flagger::{
-            canary::{AutoscalerRef, TargetRef},
-            workload::Workload,
-        },
+        flagger::{canary::AutoscalerRef, workload::Workload},
         policy::{Rule, file},
+        rollout::target_ref::TargetRef,
         rules::lookup::{LookupResult, NoLookup},
     };
 

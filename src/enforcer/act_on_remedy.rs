@@ -14,21 +14,24 @@ use super::{
     state::CanaryState,
 };
 use crate::{
-    deadline::{
+    deadline::messages::{exceeded, withheld},
+    flagger::{
+        phase::Phase,
+        plan,
+        reasons::{held, why},
+        rollback_plan::moved_on,
+        snapshot::Snapshot,
+    },
+    rollout::{
         Clock,
         breach::Breach,
         guard::Guard,
-        messages::{exceeded, held, why, withheld},
-        plan,
         remedy::Remedy,
         revision::Revision,
-        rollback_plan::moved_on,
-        snapshot::Snapshot,
         stamp::requested,
         verdict::{Outcome, RemedyName, Verdict},
         write::Write,
     },
-    flagger::phase::Phase,
 };
 
 /// How often an initialization that is held is told of.

@@ -4,9 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    deadline::{objects::Objects, observe},
     enforcer::state::CanaryStates,
-    flagger::canary::Canary,
+    flagger::{canary::Canary, objects::Objects, observe},
 };
 
 #[test]

@@ -15,8 +15,8 @@ use super::{
     state::{CanaryState, STAMP_EVERY},
 };
 use crate::{
-    deadline::{Clock, stamp::VERDICT},
     flagger::canary::Canary,
+    rollout::{Clock, stamp::VERDICT},
 };
 
 /// When to try again after the Canary turned out to be newer than it was thought.

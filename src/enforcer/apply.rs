@@ -18,12 +18,11 @@ use super::{
     request::{Error, FIELD_MANAGER},
 };
 use crate::{
-    deadline::{
-        rollback_plan::put_back,
+    flagger::{canary::Canary, rollback_plan::put_back},
+    rollout::{
         saved_status::SavedStatus,
         write::{Part, Write},
     },
-    flagger::canary::Canary,
 };
 
 /// After which times it is tried again to take a lever off the target of a Canary that is gone: at once after a conflict

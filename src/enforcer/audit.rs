@@ -32,12 +32,9 @@ use super::{
     policy_status,
 };
 use crate::{
-    flagger::{
-        canary::{Canary, TargetRef},
-        phase::Phase,
-        ready::share,
-    },
-    policy::{Policies, READY_AFTER, ROLLOUT_DEADLINE, Rule},
+    flagger::{canary::Canary, phase::Phase, ready::share},
+    policy::{Policies, ROLLOUT_DEADLINE, Rule},
+    rollout::{stamp::READY_AFTER, target_ref::TargetRef},
     rules::{Finding, Lookup, case::Case, lookup::LookupResult},
 };
 

@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use super::{api_health::ApiHealth, autoscalers::Autoscalers, watch::Watches};
 use crate::{
     flagger::{
-        canary::{AutoscalerRef, Canary, TargetRef},
+        canary::{AutoscalerRef, Canary},
         workload::Workload,
     },
+    rollout::target_ref::TargetRef,
     rules::lookup::{Lookup, LookupResult},
 };
 

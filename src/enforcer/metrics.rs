@@ -11,7 +11,7 @@ use prometheus_client::{
 };
 
 use super::{api_health::ApiHealth, rollouts::Rollouts};
-use crate::deadline::{
+use crate::rollout::{
     Clock,
     verdict::{Outcome, RemedyName},
 };

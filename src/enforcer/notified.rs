@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::deadline::{Clock, guard::GuardKind, messages::Deadlines};
+use crate::{
+    deadline::messages::Deadlines,
+    rollout::{Clock, guard::GuardKind},
+};
 
 /// What was told already, so that it is told once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

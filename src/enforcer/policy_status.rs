@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::{Context, Error, FIELD_MANAGER, ask, findings::Summary, policies::PolicyState};
 use crate::{
-    deadline::timestamps::time,
     policy::{
         GROUP,
         crd::{KIND, VERSION},
     },
+    rollout::timestamps::time,
 };
 
 /// Writes what there is to say about a policy, unless it stands there already.

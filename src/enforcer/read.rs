@@ -16,12 +16,11 @@ use super::{
     request::{Error, ask},
 };
 use crate::{
-    deadline::{
+    flagger::{canary::Canary, snapshot::Snapshot, workload::Workload},
+    rollout::{
         pods::{PodSeen, counts},
         saved_status::SavedStatus,
-        snapshot::Snapshot,
     },
-    flagger::{canary::Canary, workload::Workload},
 };
 
 /// Reads everything about a Canary, and what it targeted when `saved` was found, if that is something else.
@@ -48,7 +47,7 @@ pub async fn read(context: &Context, canary: &Canary, saved: Option<&SavedStatus
         },
         None => Some(Vec::new()),
     };
-    let former_target = match saved.and_then(|saved| saved.former_target(&canary)) {
+    let former_target = match saved.and_then(|saved| saved.former_target(&canary.spec.target.name)) {
         Some(name) => workload(context, "Deployment", namespace, name).await?,
         None => None,
     };

@@ -22,23 +22,24 @@ use super::{
 };
 use crate::{
     deadline::{
-        Conditions, check_time,
+        Conditions,
         conditions::FlaggerEvidence,
         evaluate::Pending,
-        guard::Guard,
         limits::Limits,
         messages::{Deadlines, announcement, approaching, standstill},
-        objects::Objects,
+    },
+    flagger::{
+        canary::Canary, check_time, objects::Objects, rollback_plan::due, snapshot::Snapshot, workload::Workload,
+    },
+    policy::canary_policy::Enforcement,
+    rollout::{
+        guard::Guard,
         observation::{Observation, TargetState},
         remedy::Remedy,
-        rollback_plan::due,
         saved_status::SavedStatus,
-        snapshot::Snapshot,
         stamp::requested,
         unready_pods,
     },
-    flagger::{canary::Canary, workload::Workload},
-    policy::canary_policy::Enforcement,
 };
 
 /// The longest time between two looks at a running rollout: time is compared, never slept through.
@@ -447,17 +448,17 @@ mod tests {
 
     use super::*;
     use crate::{
-        deadline::{
+        deadline::messages::{self, PRIMARY_PATIENCE},
+        enforcer::state::CanaryStates,
+        flagger::observe,
+        policy::EnforcementPolicy,
+        rollout::{
             Clock,
             breach::Breach,
-            messages::{self, PRIMARY_PATIENCE},
-            observe,
             stamp::Stamp,
             timestamps,
             verdict::{Outcome, RemedyName},
         },
-        enforcer::state::CanaryStates,
-        policy::EnforcementPolicy,
     };
 
     #[test]

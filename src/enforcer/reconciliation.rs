@@ -2,15 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::deadline::{
-    Conditions, Inputs, evaluate,
-    evaluate::Evaluation,
-    limits::Limits,
-    objects::Objects,
-    observation::Observation,
-    observe, remedy,
-    remedy::{Remedy, wants_evidence},
-    stamp::Stamp,
+use crate::{
+    deadline::{Conditions, Inputs, evaluate, evaluate::Evaluation, limits::Limits, remedy, remedy::wants_evidence},
+    flagger::{objects::Objects, observe},
+    rollout::{observation::Observation, remedy::Remedy, stamp::Stamp},
 };
 
 /// One look: what was seen, what the clocks say, and what to do.

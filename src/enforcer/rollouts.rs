@@ -11,8 +11,7 @@ use parking_lot::Mutex;
 use super::watch::Watches;
 use crate::{
     deadline::{
-        Clock,
-        breaker::{Breaker, BreakerAnswer, Cause, Load, Share},
+        breaker::{Breaker, BreakerAnswer, Load},
         evaluate::Evaluation,
     },
     flagger::{
@@ -22,6 +21,10 @@ use crate::{
         ready::{Readiness, readiness},
     },
     policy::canary_policy,
+    rollout::{
+        Clock,
+        guard::{Cause, Share},
+    },
 };
 
 /// For how long a count of troubled workloads is good enough: many ask in the same moment.

@@ -13,18 +13,17 @@ use super::{
     events::EventReason, metrics::Metrics, notified::NotifiedState, reconciliation::Reconciliation, request::Error,
 };
 use crate::{
-    deadline::{
+    flagger::canary::Canary,
+    rollout::{
         Clock,
         breach::Breach,
         guard::Guard,
         pods::PodSeen,
         remedy::Remedy,
         saved_status::SavedStatus,
-        stamp::Stamp,
-        stamp::requested,
+        stamp::{Stamp, requested},
         verdict::{Outcome, RemedyName, Verdict},
     },
-    flagger::canary::Canary,
 };
 
 /// The least time between two stamps of one Canary.

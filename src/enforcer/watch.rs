@@ -37,11 +37,9 @@ use serde_json::Value;
 
 use super::{api_health::JUDGED_BY, relist::FixedBackoff};
 use crate::{
-    flagger::{
-        canary::{Canary, TargetRef},
-        workload::Workload,
-    },
+    flagger::{canary::Canary, workload::Workload},
     policy::NAMESPACE_NAME,
+    rollout::target_ref::TargetRef,
 };
 
 /// Names of Canaries that should be looked at.

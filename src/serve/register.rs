@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{deadline::stamp::PREFIX, enforcer::FIELD_MANAGER, policy::ROLLOUT_DEADLINE};
+use crate::{enforcer::FIELD_MANAGER, policy::ROLLOUT_DEADLINE, rollout::stamp::PREFIX};
 
 /// The name of both configurations.
 const NAME: &str = "curfew";

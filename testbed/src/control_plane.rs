@@ -8,11 +8,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::layout::{Layout, PortMap};
-use crate::pki::{CONTROLLER_MANAGER, Pki};
-use crate::process::Launch;
-use crate::tools::{Tool, Tools};
-use crate::versions::Kubernetes;
+use crate::{
+    layout::{Layout, PortMap},
+    pki::{CONTROLLER_MANAGER, Pki},
+    process::Launch,
+    tools::{Tool, Tools},
+    versions::Kubernetes,
+};
 
 /// The controllers that Canaries and their targets need. `clusterrole-aggregation` fills the ClusterRole `edit`.
 const CONTROLLERS: [&str; 8] = [

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::flagger;
-use crate::layout::Layout;
-use crate::options::CurfewOptions;
-use crate::pki::CURFEW;
-use crate::plain_http;
-use crate::process::{Launch, Process};
+use crate::{
+    flagger,
+    layout::Layout,
+    options::CurfewOptions,
+    pki::CURFEW,
+    plain_http,
+    process::{Launch, Process},
+};
 
 /// The policy of a plane whose options name none.
 const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/policy.yaml");

@@ -3,10 +3,12 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::layout::{Layout, PortMap};
-use crate::pki::FLAGGER;
-use crate::process::{Launch, Process};
-use crate::tools::{Tool, Tools};
+use crate::{
+    layout::{Layout, PortMap},
+    pki::FLAGGER,
+    process::{Launch, Process},
+    tools::{Tool, Tools},
+};
 
 /// The version that `testbed/tools/go.mod` pins.
 pub const VERSION: &str = "1.44.0";

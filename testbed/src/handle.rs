@@ -7,9 +7,11 @@ use anyhow::{Context as _, Result, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use crate::layout::{Description, Layout};
-use crate::plain_http;
-use crate::proxy::Mode;
+use crate::{
+    layout::{Description, Layout},
+    plain_http,
+    proxy::Mode,
+};
 
 /// The variable by which a command tells the tests that it runs which plane they share.
 pub const SHARED_PLANE: &str = "CURFEW_TEST_PLANE";

@@ -12,8 +12,7 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchP
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
-use crate::tools::documents;
-use crate::versions::KUBERNETES;
+use crate::{tools::documents, versions::KUBERNETES};
 
 /// How often a condition is looked at while the plane starts.
 pub(crate) const POLL: Duration = Duration::from_millis(50);

@@ -18,16 +18,18 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::curfew;
-use crate::guardian::Guardian;
-use crate::handle::Handle;
-use crate::kubelet::Kubelet;
-use crate::options::{CurfewOptions, Options};
-use crate::pki::Pki;
-use crate::ports::Ports;
-use crate::process::{Launch, Process};
-use crate::proxy::Proxy;
-use crate::tools::Tools;
+use crate::{
+    curfew,
+    guardian::Guardian,
+    handle::Handle,
+    kubelet::Kubelet,
+    options::{CurfewOptions, Options},
+    pki::Pki,
+    ports::Ports,
+    process::{Launch, Process},
+    proxy::Proxy,
+    tools::Tools,
+};
 
 /// How long Curfew may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(10);

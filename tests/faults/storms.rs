@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use curfew::{
-    flagger::{canary::TargetRef, workload::Workload},
+    flagger::workload::Workload,
+    rollout::target_ref::TargetRef,
     rules::lookup::{Lookup as _, LookupResult},
 };
 

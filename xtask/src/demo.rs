@@ -28,8 +28,7 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::attend::ended_by;
-use crate::ends::Ends;
+use crate::{attend::ended_by, ends::Ends};
 use grid::Mark;
 use lag::Lag;
 use observation::{Journal, Observation, Scene, Seen, Side};

@@ -9,8 +9,10 @@ use clap::Args;
 use testbed::{CurfewOptions, Kubernetes, Options, Plane, Recording};
 use tokio::process::Command;
 
-use crate::attend::{attend, ended_by, exit_code};
-use crate::ends::Ends;
+use crate::{
+    attend::{attend, ended_by, exit_code},
+    ends::Ends,
+};
 
 /// Run a command with a fresh control plane, Flagger and Curfew.
 ///

@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::policy::canary_policy;
+use crate::{
+    policy::canary_policy,
+    rollout::guard::{Cause, Share},
+};
 
 /// One that waits and does not ask again for so long is not waiting any more.
 const FORGOTTEN: SignedDuration = SignedDuration::from_mins(10);
@@ -19,9 +22,6 @@ const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 
 /// How late somebody may ask without the rate suffering from it.
 const LENIENCE: SignedDuration = SignedDuration::from_secs(2);
-
-/// Trouble elsewhere needs more than this many objects: a share of two is no sign of anything.
-const LEAST_TROUBLE: usize = 3;
 
 /// The breaker of one policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -49,33 +49,6 @@ pub struct Load {
     pub primaries: Share,
     /// How many running rollouts have a workload whose controller did not look at its spec yet.
     pub behind: Share,
-}
-
-/// So many of so many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Share {
-    /// How many are in trouble.
-    pub troubled: usize,
-    /// Of how many.
-    pub of: usize,
-}
-
-/// Why a breaker is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cause {
-    /// Too many deadlines passed within the window.
-    Breaches {
-        /// How many.
-        count: usize,
-        /// How many may.
-        limit: usize,
-    },
-    /// Too many primaries are not ready either.
-    Primaries(Share),
-    /// The controllers do not keep up.
-    Controllers(Share),
-    /// Not every rollout has been looked at since Curfew started, so how many are breached is not known yet.
-    Starting,
 }
 
 /// Whether a breach may be acted upon.
@@ -209,35 +182,6 @@ fn later(moment: Timestamp, by: SignedDuration) -> Timestamp {
 
 fn signed(duration: std::time::Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
-}
-
-// === impl Share ===
-
-impl Share {
-    fn is_above(self, percent: u8) -> bool {
-        self.troubled >= LEAST_TROUBLE
-            && self.troubled.saturating_mul(100) > self.of.saturating_mul(usize::from(percent))
-    }
-}
-
-// === impl Cause ===
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Breaches { count, limit } => write!(
-                f,
-                "{count} deadlines passed within the breaker's window, more than the {limit} that are no sign of trouble"
-            ),
-            Self::Primaries(Share { troubled, of }) => {
-                write!(f, "{troubled} of {of} primaries are not ready either")
-            }
-            Self::Controllers(Share { troubled, of }) => {
-                write!(f, "the controllers have not looked at {troubled} of {of} workloads yet")
-            }
-            Self::Starting => f.write_str("not every rollout has been looked at since Curfew started"),
-        }
-    }
 }
 
 #[cfg(test)]

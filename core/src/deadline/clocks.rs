@@ -6,14 +6,18 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Clock,
-    budget::Course,
     conditions::Inputs,
     limits::{Limit, Limits},
-    observation::{Lifecycle, Observation, TargetState},
-    stamp::{Rollout, Stamp},
 };
-use crate::{flagger::phase::Phase, policy::canary_policy::Action};
+use crate::{
+    policy::canary_policy::Action,
+    rollout::{
+        Clock, Stage,
+        budget::Course,
+        observation::{Lifecycle, Observation, TargetState},
+        stamp::{Rollout, Stamp},
+    },
+};
 
 /// How seldom client-go passes on Events once it throttles them (`EventCorrelator`: a burst of 25, then one in 300 s).
 const THROTTLED_EVENTS: SignedDuration = SignedDuration::from_secs(300);
@@ -61,7 +65,7 @@ impl Clock {
         }?;
         // The phase may allow less than the policy.
         let action = match action {
-            Action::RollBack if !seen.phase.can_roll_back() || seen.lifecycle != Lifecycle::Live => Action::Report,
+            Action::RollBack if !seen.stage.can_roll_back() || seen.lifecycle != Lifecycle::Live => Action::Report,
             Action::Hold if !seen.can_be_held() => Action::Report,
             action => action,
         };
@@ -123,9 +127,9 @@ fn gate(seen: &Observation, stamp: &Stamp, limit: SignedDuration, now: Timestamp
     if !seen.is_live() {
         return None;
     }
-    let start = match seen.phase {
-        Phase::Waiting | Phase::WaitingPromotion => seen.phase_since?,
-        Phase::Progressing if seen.behind_gate() => could_advance_since(seen, stamp.rollout.as_ref()?, now),
+    let start = match seen.stage {
+        Stage::GatedStart | Stage::GatedPromotion => seen.phase_since?,
+        Stage::Progressing if seen.behind_gate() => could_advance_since(seen, stamp.rollout.as_ref()?, now),
         _ => return None,
     };
     plain(start, limit)
@@ -177,7 +181,7 @@ fn silence_limit(seen: &Observation, limit: SignedDuration, limits: &Limits) -> 
 }
 
 fn promotion(seen: &Observation, limit: SignedDuration) -> Option<Set> {
-    if !seen.is_live() || !matches!(seen.phase, Phase::Promoting | Phase::Finalising) {
+    if !seen.is_live() || seen.stage != Stage::Promoting {
         return None;
     }
     // While it promotes, Flagger writes the status when it moves the weight, and then only.

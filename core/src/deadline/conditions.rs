@@ -3,7 +3,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{breaker::BreakerAnswer, guard::Guard, limits::Limits, observation::Observation};
+use super::{breaker::BreakerAnswer, limits::Limits};
+use crate::rollout::{guard::Guard, observation::Observation};
 
 /// With more skew than this the time is unknown.
 pub const MOST_SKEW: SignedDuration = SignedDuration::from_secs(30);

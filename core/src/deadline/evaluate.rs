@@ -3,16 +3,19 @@
 use jiff::Timestamp;
 
 use super::{
-    Clock,
-    breach::Breach,
     clocks::Reading,
     conditions::Inputs,
-    flagger_timing::CHECK_MARGIN,
-    limits::Limits,
-    observation::{Observation, TargetState},
-    stamp::Stamp,
+    limits::{CHECK_MARGIN, Limits},
 };
-use crate::policy::canary_policy::{Action, Enforcement};
+use crate::{
+    policy::canary_policy::{Action, Enforcement},
+    rollout::{
+        Clock,
+        breach::Breach,
+        observation::{Observation, TargetState},
+        stamp::Stamp,
+    },
+};
 
 /// What the clocks say, and when to look again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -129,7 +132,7 @@ fn state(seen: &Observation) -> RolloutState {
     match seen.target {
         TargetState::Ready | TargetState::Unready | TargetState::Growing(_) => RolloutState::Running,
         TargetState::Unobserved | TargetState::Paused | TargetState::PrimaryNotReady | TargetState::Missing => {
-            if seen.phase.can_roll_back() {
+            if seen.stage.can_roll_back() {
                 RolloutState::Paused
             } else {
                 RolloutState::Running

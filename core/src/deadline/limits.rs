@@ -1,16 +1,13 @@
 //! What holds for one rollout: the spec's deadline, the policy's clocks and the user's annotation together.
 
-use std::collections::BTreeMap;
+use jiff::SignedDuration;
 
-use jiff::{SignedDuration, Timestamp};
-
-use super::Clock;
 use crate::{
-    flagger::{canary::Canary, duration, effective::Effective},
     policy::{
-        EnforcementPolicy, ExemptionScope, Policies, ROLLOUT_DEADLINE, Subject,
+        EnforcementPolicy,
         canary_policy::{Action, Enforcement},
     },
+    rollout::Clock,
 };
 
 /// The least time without a sign of life that counts as silence.
@@ -19,6 +16,22 @@ const LEAST_SILENCE: SignedDuration = SignedDuration::from_mins(1);
 const MISSED_CHECKS: i32 = 3;
 /// Looks without progress before a rollout counts as stalled.
 const STALLED_CHECKS: i32 = 10;
+
+/// What is given to an engine on top of an interval to look at its target.
+pub const CHECK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// What the limits of a rollout follow from, beside the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Timing {
+    /// The engine's own deadline for pods to become ready.
+    pub deadline: SignedDuration,
+    /// Time between two of the engine's checks.
+    pub interval: SignedDuration,
+    /// How long the hooks of one check may take.
+    pub hook_time: SignedDuration,
+    /// The deadline that the user asks for the whole rollout.
+    pub rollout_deadline: Option<std::time::Duration>,
+}
 
 /// The limits of one Canary's clocks and what happens at each deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,13 +78,16 @@ pub struct Limit {
 // === impl Limits ===
 
 impl Limits {
-    /// The limits of a Canary under a policy.
+    /// The limits of a rollout under a policy.
     #[must_use]
-    pub fn of(canary: &Canary, policy: &EnforcementPolicy) -> Self {
-        let effective = Effective::of(canary);
+    pub fn under(policy: &EnforcementPolicy, timing: Timing) -> Self {
+        let Timing {
+            deadline,
+            interval,
+            hook_time,
+            rollout_deadline,
+        } = timing;
         let clocks = &policy.clocks;
-        let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
-        let interval = signed(effective.interval);
         let report_only = policy.mode == Enforcement::Report;
         let limit = |action, limit| match action {
             Action::RollBack | Action::Hold if report_only => Limit {
@@ -80,10 +96,12 @@ impl Limits {
             },
             action => Limit { action, limit },
         };
-        let hook_time = signed(effective.hook_time);
         let silence = LEAST_SILENCE
             .max(interval.saturating_mul(MISSED_CHECKS))
             .saturating_add(hook_time);
+        // The user's deadline within the policy's maximum, else the policy's limit.
+        let rollout = rollout_deadline.map_or(clocks.rollout.limit, |asked| Some(asked.min(clocks.rollout.max_limit)));
+        let rollout = rollout.map(signed);
         let stall = deadline.max(interval.saturating_mul(STALLED_CHECKS));
         Self {
             mode: policy.mode,
@@ -105,32 +123,8 @@ impl Limits {
                 clocks.promotion.action,
                 Some(clocks.promotion.limit.map_or(deadline.saturating_mul(2), signed)),
             ),
-            rollout: limit(clocks.rollout.action, rollout(canary, policy)),
+            rollout: limit(clocks.rollout.action, rollout),
             suspended: limit(clocks.suspended.action, clocks.suspended.limit.map(signed)),
-        }
-    }
-
-    /// The limits of a Canary under whichever policy is in force for it now; none while it is exempt.
-    #[must_use]
-    pub fn in_force(
-        canary: &Canary,
-        namespace_labels: &BTreeMap<String, String>,
-        policies: &Policies,
-        now: Timestamp,
-    ) -> Self {
-        let labels = canary.metadata.labels.clone().unwrap_or_default();
-        let subject = Subject {
-            namespace: canary.namespace(),
-            namespace_labels,
-            name: canary.name(),
-            labels: &labels,
-        };
-        let policy = policies.applying(subject);
-        let limits = Self::of(canary, &policy.spec.enforcement);
-        if policy.exemption(subject, ExemptionScope::Enforcement, now).is_some() {
-            limits.off()
-        } else {
-            limits
         }
     }
 
@@ -158,20 +152,6 @@ impl Limits {
             Clock::Suspended => self.suspended,
         }
     }
-}
-
-/// The user's annotation within the policy's maximum, else the policy's limit. An annotation that does not parse is as
-/// good as none; admission refuses it.
-fn rollout(canary: &Canary, policy: &EnforcementPolicy) -> Option<SignedDuration> {
-    let rollout = &policy.clocks.rollout;
-    let written = canary
-        .annotation(ROLLOUT_DEADLINE)
-        .and_then(|text| duration::parse(text).ok());
-    let asked = written.and_then(|written| std::time::Duration::try_from(written).ok());
-    asked
-        .map(|asked| asked.min(rollout.max_limit))
-        .or(rollout.limit)
-        .map(signed)
 }
 
 fn signed(duration: std::time::Duration) -> SignedDuration {

@@ -3,43 +3,22 @@
 use jiff::Timestamp;
 
 use super::{
-    Clock,
-    breach::Breach,
     conditions::Inputs,
     evaluate::{Evaluation, RolloutState},
+};
+use crate::rollout::{
+    Clock, Stage,
+    breach::Breach,
     guard::Guard,
     levers::{Levers, TargetLever},
     observation::{HookWindow, Observation, TargetState},
+    remedy::Remedy,
     revision::Revision,
+    stage::Done,
     stamp::{Stamp, requested},
     verdict::{Outcome, RemedyName},
+    workload_kind::WorkloadKind,
 };
-use crate::flagger::{phase::Phase, workload::Kind};
-
-/// What to do about a Canary now.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Remedy {
-    /// Nothing.
-    None,
-    /// Tell that a deadline has passed, and leave it at that.
-    Report(Breach),
-    /// A deadline has passed, but this is not the moment to act.
-    Withhold(Breach, Guard),
-    /// Nothing before this moment: what was seen may not be all that happened.
-    Await(Timestamp),
-    /// Hand Flagger the verdict, and hand it over again until the phase moves.
-    RollBack(Breach, Levers),
-    /// Give the initialization more time, before Flagger takes the live workload away.
-    Hold(Breach),
-    /// End the rollout in Flagger's place: it was handed the verdict, and it is down.
-    LastResort(Breach),
-    /// Scale the target of a rollout that the last resort failed to zero, where that is left to do.
-    FinishLastResort,
-    /// Take the verdict back: its reason is gone.
-    Withdraw,
-    /// Flagger rolled back.
-    Confirm,
-}
 
 /// What the evaluation asks to be done. What it only asks to be told stands in [`Evaluation::reports`].
 #[must_use]
@@ -101,7 +80,7 @@ fn wanted(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Time
             }
         }
         (_, true) if seen.ended_by_us => Remedy::FinishLastResort,
-        (_, true) if seen.phase == Phase::Failed => Remedy::Confirm,
+        (_, true) if seen.stage == Stage::Done(Done::RolledBack) => Remedy::Confirm,
         (_, true) => Remedy::Withdraw,
         (RolloutState::Holding(breach), false) => Remedy::Hold(breach),
         (RolloutState::Idle | RolloutState::Running | RolloutState::Paused, false) => Remedy::None,
@@ -135,7 +114,7 @@ pub fn wants_evidence(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stam
         && requested(stamp)
         && silent_since(stamp.verdict.as_ref().map(|verdict| verdict.at))
         && silent_since(seen.last_sign)
-        && seen.phase == Phase::Progressing
+        && seen.stage == Stage::Progressing
         && seen.is_live()
         && seen.synced
         && is_proven
@@ -194,14 +173,16 @@ fn levers(breach: Breach, seen: &Observation, now: Timestamp) -> Option<Levers> 
     let about_pods = matches!(breach.clock, Clock::Readiness | Clock::Crashes);
     let target = match seen.kind {
         // Pods that are ready at this moment may not be at the next check: both levers together work either way.
-        Some(Kind::Deployment) if about_pods || seen.target != TargetState::Ready => {
+        Some(WorkloadKind::Deployment) if about_pods || seen.target != TargetState::Ready => {
             if seen.no_deadline {
                 return None;
             }
             TargetLever::ExceedDeadline
         }
-        Some(Kind::DaemonSet) if about_pods || seen.target != TargetState::Ready => TargetLever::BackdateTransition,
-        Some(Kind::Deployment | Kind::DaemonSet) => TargetLever::None,
+        Some(WorkloadKind::DaemonSet) if about_pods || seen.target != TargetState::Ready => {
+            TargetLever::BackdateTransition
+        }
+        Some(WorkloadKind::Deployment | WorkloadKind::DaemonSet) => TargetLever::None,
         None if seen.service => TargetLever::None,
         None => return None,
     };

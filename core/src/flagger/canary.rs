@@ -11,7 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{decode, duration, phase::Phase};
+use super::{decode, phase::Phase};
+use crate::{duration, rollout::target_ref::TargetRef};
 
 /// What Flagger gives a hook that sets no `timeout`.
 const DEFAULT_HOOK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,17 +47,6 @@ pub struct Spec {
     pub skip_analysis: bool,
     /// `suspend`.
     pub suspend: bool,
-}
-
-/// `spec.targetRef`: the workload that a Canary rolls out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct TargetRef {
-    /// `apiVersion`.
-    pub api_version: String,
-    /// `kind`: `Deployment`, `DaemonSet` or `Service`.
-    pub kind: String,
-    /// `name`, in the Canary's namespace.
-    pub name: String,
 }
 
 /// `spec.autoscalerRef`: what else sets the target's replicas.

@@ -5,10 +5,8 @@
 
 use std::time::Duration;
 
-use super::{
-    canary::{Analysis, Canary},
-    duration,
-};
+use super::canary::{Analysis, Canary};
+use crate::duration;
 
 /// What Flagger uses for a missing `progressDeadlineSeconds` (its constant `ProgressDeadlineSeconds`).
 pub const DEFAULT_PROGRESS_DEADLINE_SECONDS: i64 = 600;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::rollout::stage::{Done, Stage};
+
 /// `status.phase` of a Canary, as Flagger's `CanaryPhase` names it.
 ///
 /// A phase that this list does not know survives in [`Phase::Other`]: a newer Flagger may have more of them,
@@ -98,13 +100,27 @@ impl Phase {
         }
     }
 
+    /// The stage that this phase is.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::None | Self::Initializing => Stage::Initializing,
+            Self::Initialized => Stage::Done(Done::Idle),
+            Self::Waiting => Stage::GatedStart,
+            Self::Progressing => Stage::Progressing,
+            Self::WaitingPromotion => Stage::GatedPromotion,
+            Self::Promoting | Self::Finalising => Stage::Promoting,
+            Self::Succeeded => Stage::Done(Done::Promoted),
+            Self::Failed => Stage::Done(Done::RolledBack),
+            Self::Terminating | Self::Terminated => Stage::Leaving,
+            Self::Other(_) => Stage::Unknown,
+        }
+    }
+
     /// Whether Flagger can roll the canary back from this phase, and Curfew may therefore ask for it.
-    ///
-    /// After promotion began the primary already runs the new version, and a rollback would be an outage
-    /// (`docs/flagger.md#l8`).
     #[must_use]
     pub fn can_roll_back(&self) -> bool {
-        matches!(self, Self::Progressing | Self::WaitingPromotion)
+        self.stage().can_roll_back()
     }
 }
 

@@ -3,7 +3,8 @@
 //! Mirrors `isDeploymentReady` and `isDaemonSetReady` (Flagger's `pkg/canary/*_ready.go`) without their own
 //! clocks, which are what Curfew makes up for.
 
-use super::workload::{Kind, Workload};
+use super::workload::Workload;
+use crate::rollout::workload_kind::WorkloadKind;
 
 /// How a workload stands against Flagger's readiness test.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +52,7 @@ pub fn readiness(workload: &Workload, threshold: i64) -> Readiness {
             updated: workload.updated,
             wanted: workload.wanted,
         }
-    } else if workload.kind == Kind::Deployment && workload.total > workload.updated {
+    } else if workload.kind == WorkloadKind::Deployment && workload.total > workload.updated {
         Shortfall::Outdated {
             old: workload.total - workload.updated,
         }
@@ -72,8 +73,8 @@ pub fn readiness(workload: &Workload, threshold: i64) -> Readiness {
 #[must_use]
 pub fn needed(workload: &Workload, threshold: i64) -> i64 {
     let of = match workload.kind {
-        Kind::Deployment => workload.updated,
-        Kind::DaemonSet => workload.wanted,
+        WorkloadKind::Deployment => workload.updated,
+        WorkloadKind::DaemonSet => workload.wanted,
     };
     share(of, threshold)
 }

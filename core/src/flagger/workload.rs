@@ -12,19 +12,11 @@ use super::{
     canary::whole_number,
     startup::{MaxUnavailable, Startup},
 };
+use crate::rollout::{revision::TemplateHash, workload_kind::WorkloadKind};
 
 /// The node selector by which Flagger parks a `DaemonSet` (`daemonSetScaleDownNodeSelector` in its
 /// `pkg/canary/daemonset_controller.go`). It comes and goes with a rollout and is not part of the user's template.
 pub const SCALE_TO_ZERO_SELECTOR: &str = "flagger.app/scale-to-zero";
-
-/// What kind of workload a Canary targets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// `apps/v1` Deployment.
-    Deployment,
-    /// `apps/v1` `DaemonSet`.
-    DaemonSet,
-}
 
 /// A Deployment or `DaemonSet`, as far as Flagger's readiness and Curfew's levers are concerned.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +24,7 @@ pub struct Workload {
     /// Its metadata, without labels, annotations and managed fields.
     pub metadata: ObjectMeta,
     /// Which of the two it is.
-    pub kind: Kind,
+    pub kind: WorkloadKind,
     /// `spec.selector` as a label selector for a list of its pods.
     pub selector: String,
     /// The hash of `spec.template`.
@@ -80,10 +72,6 @@ pub struct Condition {
     pub transitioned: Option<Timestamp>,
 }
 
-/// Our own hash of a pod template: equal templates, equal hashes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct TemplateHash(pub [u8; 16]);
-
 // === impl Workload ===
 
 impl Workload {
@@ -93,7 +81,7 @@ impl Workload {
         let (spec, status) = (&object["spec"], &object["status"]);
         Self {
             metadata: metadata(object),
-            kind: Kind::Deployment,
+            kind: WorkloadKind::Deployment,
             selector: selector(&spec["selector"]),
             template: TemplateHash::of(&spec["template"]),
             paused: spec["paused"].as_bool().unwrap_or_default(),
@@ -118,7 +106,7 @@ impl Workload {
         let (spec, status) = (&object["spec"], &object["status"]);
         Self {
             metadata: metadata(object),
-            kind: Kind::DaemonSet,
+            kind: WorkloadKind::DaemonSet,
             selector: selector(&spec["selector"]),
             template: TemplateHash::of(&spec["template"]),
             paused: false,

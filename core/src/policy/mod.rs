@@ -19,6 +19,6 @@ mod written;
 
 pub use canary_policy::{AdmissionPolicy, CanaryPolicy, CanaryPolicySpec, EnforcementPolicy};
 pub use exemption::{Exemption, ExemptionScope};
-pub use names::{GROUP, READY_AFTER, ROLLOUT_DEADLINE};
+pub use names::{GROUP, ROLLOUT_DEADLINE};
 pub use rule::{Mode, Rule};
 pub use selection::{Checked, Fault, NAMESPACE_NAME, Policies, Subject};

@@ -5,6 +5,3 @@ pub const GROUP: &str = "curfew.dev";
 
 /// The one annotation that users write: a deadline for the whole rollout.
 pub const ROLLOUT_DEADLINE: &str = "curfew.dev/rollout-deadline";
-
-/// How long the last rollouts took to become ready, as Curfew stamps it.
-pub const READY_AFTER: &str = "curfew.dev/ready-after";

@@ -16,7 +16,7 @@ pub(super) mod duration {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     use super::{LONGEST, Schema, SchemaGenerator, json_schema};
-    use crate::flagger::duration::{GoDuration, parse};
+    use crate::duration::{GoDuration, parse};
 
     /// What Go's parser reads and is not below zero; both ways to write the micro sign count.
     const PATTERN: &str = "^\\+?(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|\u{b5}s|\u{3bc}s|ms|s|m|h))+)$";

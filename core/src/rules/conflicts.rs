@@ -8,8 +8,8 @@ use super::{
     target::unseen,
 };
 use crate::{
-    flagger::canary::TargetRef,
     policy::{Mode, Rule},
+    rollout::target_ref::TargetRef,
 };
 
 /// Finds other Canaries of the namespace that have the same target or the same Service for their users.

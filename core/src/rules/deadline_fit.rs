@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::Finding;
 use crate::{
-    flagger::{canary::whole_number, duration},
-    policy::{AdmissionPolicy, Mode, READY_AFTER, Rule},
+    duration,
+    flagger::canary::whole_number,
+    policy::{AdmissionPolicy, Mode, Rule},
+    rollout::stamp::READY_AFTER,
 };
 
 /// Finds a deadline that the slowest of the last rollouts nearly missed, or one far above what any of them needed.

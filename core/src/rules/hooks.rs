@@ -7,7 +7,7 @@ use super::{
     spec::Analysis,
 };
 use crate::{
-    flagger::duration,
+    duration,
     policy::{CanaryPolicySpec, Mode, Rule, canary_policy::Action},
 };
 

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::{Finding, spec::Analysis};
 use crate::{
+    duration::{self, GoDuration},
     flagger::{
         canary::whole_number,
-        duration::{self, GoDuration},
         effective::{self, DEFAULT_INTERVAL, DEFAULT_PROGRESS_DEADLINE_SECONDS, MIN_INTERVAL},
     },
     policy::{AdmissionPolicy, Mode, Rule},

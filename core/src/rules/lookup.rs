@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::flagger::{
-    canary::{AutoscalerRef, TargetRef},
-    workload::Workload,
+use crate::{
+    flagger::{canary::AutoscalerRef, workload::Workload},
+    rollout::target_ref::TargetRef,
 };
 
 /// What is known of a thing that a Canary refers to.

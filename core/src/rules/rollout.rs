@@ -9,10 +9,8 @@ use super::{
     spec::{Analysis, Moves, provider, skips_analysis},
 };
 use crate::{
-    flagger::{
-        duration::{self, GoDuration},
-        effective::interval,
-    },
+    duration::{self, GoDuration},
+    flagger::effective::interval,
     policy::{CanaryPolicySpec, Mode, ROLLOUT_DEADLINE, Rule},
 };
 

@@ -12,12 +12,13 @@ use super::{
 };
 use crate::{
     flagger::{
-        canary::{AutoscalerRef, TargetRef, whole_number},
+        canary::{AutoscalerRef, whole_number},
         effective::DEFAULT_READY_THRESHOLD,
         phase::Phase,
-        workload::{Kind, Workload},
+        workload::Workload,
     },
     policy::{Mode, Rule},
+    rollout::{target_ref::TargetRef, workload_kind::WorkloadKind},
 };
 
 /// What Flagger asks for when it is started without `-selector-labels`.
@@ -178,7 +179,8 @@ fn partial(canary: &Value, name: &str, target: &Workload, replicas: Option<i64>)
     let threshold = Analysis::of(canary)
         .and_then(|analysis| analysis.number("canaryReadyThreshold"))
         .unwrap_or(DEFAULT_READY_THRESHOLD);
-    let replicas = replicas.filter(|_| target.kind == Kind::Deployment && threshold == DEFAULT_READY_THRESHOLD)?;
+    let replicas =
+        replicas.filter(|_| target.kind == WorkloadKind::Deployment && threshold == DEFAULT_READY_THRESHOLD)?;
     let missing = target.max_unavailable?.pods(replicas).min(replicas);
     if missing < 1 {
         return None;

@@ -9,8 +9,9 @@ use super::{
     target::replicas,
 };
 use crate::{
-    flagger::{canary::TargetRef, effective::DEFAULT_READY_THRESHOLD, ready::share},
+    flagger::{effective::DEFAULT_READY_THRESHOLD, ready::share},
     policy::{Mode, Rule},
+    rollout::target_ref::TargetRef,
 };
 
 const PRIMARY: &str = "primaryReadyThreshold";

@@ -16,11 +16,13 @@ mod specs;
 
 use std::fmt::Debug;
 
-use curfew_core::flagger::{
-    canary::Canary,
-    decode::{Undecodable, undecodable},
+use curfew_core::{
     duration::{self, GoDuration},
-    effective::{Effective, Strategy},
+    flagger::{
+        canary::Canary,
+        decode::{Undecodable, undecodable},
+        effective::{Effective, Strategy},
+    },
 };
 use oracle::{Duration, Getters, Mode, Verdict};
 use serde_json::Value;

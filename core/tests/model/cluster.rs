@@ -7,12 +7,17 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use curfew_core::{
-    deadline::{objects::Objects, observation::Observation, observe, pods::PodSeen, stamp::Stamp},
     flagger::{
-        canary::{Analysis, Canary, Hook, Promoted, Spec, Status, TargetRef},
+        canary::{Analysis, Canary, Hook, Promoted, Spec, Status},
+        objects::Objects,
+        observe,
         phase::Phase,
         startup::Startup,
-        workload::{Condition, Kind, TemplateHash, Workload},
+        workload::{Condition, Workload},
+    },
+    rollout::{
+        observation::Observation, pods::PodSeen, revision::TemplateHash, stamp::Stamp, target_ref::TargetRef,
+        workload_kind::WorkloadKind,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -234,7 +239,7 @@ fn deployment() -> Workload {
             generation: Some(1),
             ..ObjectMeta::default()
         },
-        kind: Kind::Deployment,
+        kind: WorkloadKind::Deployment,
         selector: String::new(),
         template: TemplateHash::default(),
         paused: false,

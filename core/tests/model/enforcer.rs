@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use curfew_core::deadline::{
+use curfew_core::rollout::{
     Clock,
     breach::Breach,
     guard::GuardKind,
-    stamp::Stamp,
-    stamp::requested,
+    stamp::{Stamp, requested},
     verdict::{Outcome, RemedyName, Verdict},
 };
 

@@ -3,18 +3,14 @@
 //! They are wrappers around `evaluate` and `remedy`; nothing of them is in Curfew.
 
 use curfew_core::{
-    deadline::{
-        Inputs,
+    deadline::{Inputs, evaluate, evaluate::Evaluation, remedy},
+    rollout::{
+        Stage,
         breach::Breach,
-        evaluate,
-        evaluate::Evaluation,
         levers::{Levers, TargetLever},
-        remedy,
         remedy::Remedy,
-        stamp::Stamp,
-        stamp::requested,
+        stamp::{Stamp, requested},
     },
-    flagger::phase::Phase,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,7 +26,7 @@ use crate::{
 fn a_verdict_that_outlives_its_revision_is_found() {
     fn keeps(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Remedy {
         match remedy(evaluation, inputs, stamp, now) {
-            Remedy::Withdraw if inputs.observation.phase == Phase::Progressing => Remedy::None,
+            Remedy::Withdraw if inputs.observation.stage == Stage::Progressing => Remedy::None,
             other => other,
         }
     }

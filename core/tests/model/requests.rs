@@ -10,16 +10,17 @@ use curfew_core::{
     deadline::{
         Conditions, Inputs,
         evaluate::{Evaluation, Pending},
-        levers::{Levers, TargetLever},
         limits::Limits,
-        observation::Observation,
-        remedy::Remedy,
-        stamp::requested,
-        stamp::{Stamp, VERDICT},
-        verdict::Outcome,
     },
     flagger::{canary::Canary, phase::Phase},
     policy::{EnforcementPolicy, canary_policy::Action},
+    rollout::{
+        levers::{Levers, TargetLever},
+        observation::Observation,
+        remedy::Remedy,
+        stamp::{Stamp, VERDICT, requested},
+        verdict::Outcome,
+    },
 };
 
 use crate::{

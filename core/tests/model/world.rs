@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use curfew_core::{
-    deadline::{Inputs, evaluate::Evaluation, remedy::Remedy, stamp::Stamp},
+    deadline::{Inputs, evaluate::Evaluation},
     flagger::phase::Phase,
+    rollout::{remedy::Remedy, stamp::Stamp},
 };
 use jiff::Timestamp;
 use stateright::{Model, Property};

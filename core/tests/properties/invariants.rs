@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use curfew_core::{
-    flagger::{canary::whole_number, decode::undecodable, duration},
+    duration,
+    flagger::{canary::whole_number, decode::undecodable},
     policy::{CanaryPolicySpec, Mode, Subject, file},
     rules::{self, Finding, lookup::NoLookup},
 };

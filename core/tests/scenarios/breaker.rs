@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use curfew_core::{
     deadline::{
-        breaker::{Breaker, BreakerAnswer, Cause, Load, Share},
-        guard::Guard,
+        breaker::{Breaker, BreakerAnswer, Load},
         messages,
     },
     policy::canary_policy,
+    rollout::guard::{Cause, Guard, Share},
 };
 
 use super::scenario::Scenario;

@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use curfew_core::{
     deadline::{
-        Clock,
         evaluate::RolloutState,
         limits::Limits,
         messages,
         messages::{announcement, primary_told_at, standstill},
-        observation::TargetState,
-        stamp::Stamp,
     },
     flagger::canary::Canary,
     policy::canary_policy::{Action, Enforcement},
+    rollout::{Clock, observation::TargetState, stamp::Stamp},
 };
 use jiff::Timestamp;
 use serde_json::json;

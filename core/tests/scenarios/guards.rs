@@ -1,11 +1,12 @@
 //! Guards: what is held back while something beside the rollout speaks against acting, and what never is.
 
-use curfew_core::deadline::{
-    Clock, Conditions,
-    breaker::{BreakerAnswer, Cause},
-    conditions::FlaggerEvidence,
-    guard::Guard,
-    remedy::Remedy,
+use curfew_core::{
+    deadline::{Conditions, breaker::BreakerAnswer, conditions::FlaggerEvidence},
+    rollout::{
+        Clock,
+        guard::{Cause, Guard},
+        remedy::Remedy,
+    },
 };
 use jiff::SignedDuration;
 use serde_json::json;

@@ -1,6 +1,9 @@
 //! The initialization clock: a live workload that is being initialized.
 
-use curfew_core::deadline::{Clock, Conditions, evaluate::RolloutState, guard::Guard, remedy::Remedy};
+use curfew_core::{
+    deadline::{Conditions, evaluate::RolloutState},
+    rollout::{Clock, guard::Guard, remedy::Remedy},
+};
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -16,7 +19,7 @@ fn initialization() -> Scenario {
         {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated", "lastUpdateTime": Scenario::at(0)}]);
     scenario.primary = Some(primary);
     scenario.target = Some(deployment("v1", 4, 4));
-    scenario.stamp = curfew_core::deadline::stamp::Stamp::default();
+    scenario.stamp = curfew_core::rollout::stamp::Stamp::default();
     scenario.look();
     scenario
 }

@@ -1,17 +1,16 @@
 //! What is handed over and what is not: the levers that each target takes, and the verdicts that still hold.
 
 use curfew_core::{
-    deadline::{
+    policy::canary_policy::Action,
+    rollout::{
         Clock,
-        breaker::Cause,
-        guard::Guard,
+        guard::{Cause, Guard},
         levers::{Levers, TargetLever},
         observation::TargetState,
         remedy::Remedy,
         stamp::Stamp,
         verdict::Outcome,
     },
-    policy::canary_policy::Action,
 };
 use serde_json::{Value, json};
 

@@ -17,9 +17,9 @@ mod restart;
 mod safety;
 mod scenario;
 
-use curfew_core::deadline::{
-    evaluate::RolloutState,
-    verdict::{Outcome, RemedyName, Verdict},
+use curfew_core::{
+    deadline::evaluate::RolloutState,
+    rollout::verdict::{Outcome, RemedyName, Verdict},
 };
 use scenario::Scenario;
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use curfew_core::{
-    deadline::{
+    policy::canary_policy::Action,
+    rollout::{
         Clock,
         levers::{Levers, TargetLever},
         pods::{ContainerSeen, Exit},
         remedy::Remedy,
     },
-    policy::canary_policy::Action,
 };
 use serde_json::json;
 

@@ -1,16 +1,16 @@
 //! The readiness clock: what counts, what does not, and at which second a rollout is failed.
 
 use curfew_core::{
-    deadline::{
+    deadline::evaluate::RolloutState,
+    policy::canary_policy::{Action, Enforcement},
+    rollout::{
         Clock,
-        evaluate::RolloutState,
         guard::Guard,
         levers::{Levers, TargetLever},
         observation::TargetState,
         remedy::Remedy,
         stamp::Stamp,
     },
-    policy::canary_policy::{Action, Enforcement},
 };
 use serde_json::json;
 

@@ -1,7 +1,8 @@
 //! What is known after a restart, and what happened while nobody looked.
 
-use curfew_core::deadline::{
-    evaluate::RolloutState, guard::Guard, observation::TargetState, remedy::Remedy, stamp::Stamp,
+use curfew_core::{
+    deadline::evaluate::RolloutState,
+    rollout::{guard::Guard, observation::TargetState, remedy::Remedy, stamp::Stamp},
 };
 use serde_json::json;
 

@@ -1,15 +1,15 @@
 //! What keeps the enforcer from doing harm: evidence before the last resort, and controllers that do not keep up.
 
 use curfew_core::{
-    deadline::{
+    deadline::conditions::FlaggerEvidence,
+    flagger::{canary::Canary, workload::Workload},
+    rollout::{
         budget::Course,
-        conditions::FlaggerEvidence,
         guard::Guard,
         levers::{Levers, TargetLever},
         remedy::Remedy,
         stamp::Stamp,
     },
-    flagger::{canary::Canary, workload::Workload},
 };
 use serde_json::json;
 

@@ -4,20 +4,16 @@
 //! wants to look again, in no time at all.
 
 use curfew_core::{
-    deadline::{
-        Clock, Conditions, Inputs, evaluate,
-        evaluate::Evaluation,
-        limits::Limits,
-        objects::Objects,
+    deadline::{Conditions, Inputs, evaluate, evaluate::Evaluation, limits::Limits, remedy},
+    flagger::{canary::Canary, objects::Objects, observe, workload::Workload},
+    policy::EnforcementPolicy,
+    rollout::{
+        Clock,
         observation::Observation,
-        observe,
         pods::{ContainerSeen, PodSeen},
-        remedy,
         remedy::Remedy,
         stamp::Stamp,
     },
-    flagger::{canary::Canary, workload::Workload},
-    policy::EnforcementPolicy,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use super::object::{Kind, Object};
 use crate::{
     flagger::{
-        canary::{AutoscalerRef, Canary, TargetRef, whole_number},
+        canary::{AutoscalerRef, Canary, whole_number},
         workload::Workload,
     },
+    rollout::target_ref::TargetRef,
     rules::lookup::{Lookup, LookupResult},
 };
 

@@ -3,18 +3,22 @@
 use jiff::Timestamp;
 
 use super::report::{Course, Event, Finding, What};
-use crate::deadline::{
-    Clock,
-    breach::Breach,
-    evaluate::Evaluation,
-    guard::{Guard, GuardKind},
-    messages,
-    messages::{announcement, approaching, standstill},
-    objects::Objects,
-    observation::Observation,
-    remedy::Remedy,
-    stamp::Stamp,
-    unready_pods,
+use crate::{
+    deadline::{
+        evaluate::Evaluation,
+        messages,
+        messages::{announcement, approaching, standstill},
+    },
+    flagger::{objects::Objects, reasons},
+    rollout::{
+        Clock,
+        breach::Breach,
+        guard::{Guard, GuardKind},
+        observation::Observation,
+        remedy::Remedy,
+        stamp::Stamp,
+        unready_pods,
+    },
 };
 
 /// One look, and what there was to see.
@@ -78,7 +82,7 @@ pub fn describe(course: &mut Course, described: &mut Described, look: &Step<'_>,
         course.note(finding);
         event
     };
-    let why = |breach: &Breach| messages::why(look.objects, breach.clock);
+    let why = |breach: &Breach| reasons::why(look.objects, breach.clock);
     let report = |course: &mut Course, breach: &Breach| {
         let why = why(breach);
         let note = messages::exceeded(breach, &why);
@@ -103,7 +107,7 @@ pub fn describe(course: &mut Course, described: &mut Described, look: &Step<'_>,
             events.push(found(course, What::WouldRollBack, breach, why, note));
         }
         Remedy::Hold(breach) => {
-            let why = messages::held(look.objects);
+            let why = reasons::held(look.objects);
             events.push(found(course, What::WouldHold, breach, why.clone(), why));
         }
         // A verdict that nobody was handed is neither confirmed nor taken back.

@@ -11,13 +11,13 @@ use kube::core::Selector;
 use serde_json::Value;
 
 use crate::{
-    deadline::{
-        pods::{PodSeen, counts},
-        stamp::PREFIX,
-    },
     enforcer::watch::sign_of_life,
     flagger::{canary::Canary, workload::Workload},
     policy::ROLLOUT_DEADLINE,
+    rollout::{
+        pods::{PodSeen, counts},
+        stamp::PREFIX,
+    },
 };
 
 /// A Canary by namespace and name.

@@ -12,17 +12,15 @@ use super::{
     coverage::Coverage,
     describe::{Described, Step, describe},
     objects::{Kind, Name},
+    recorded_cluster::{CanaryObjects, RecordedCluster},
     recording::Recording,
     report::{Course, CourseKind, End, Event, Report, Summary, What, seconds_between},
-    stage::{Cast, Stage},
 };
 use crate::{
-    deadline::{
-        Conditions, Inputs, evaluate, limits::Limits, objects::Objects, observation::Observation, observe, remedy,
-        stamp::Stamp,
-    },
-    flagger::phase::Phase,
+    deadline::{Conditions, Inputs, evaluate, limits::Limits, remedy},
+    flagger::{objects::Objects, observe},
     policy::{Policies, canary_policy::Action},
+    rollout::{Stage, observation::Observation, stamp::Stamp},
 };
 
 /// Replays a recording under some policies.
@@ -43,7 +41,7 @@ pub fn replay(recording: Recording, policies: &Policies) -> Report {
         policies,
         coverage,
         has_signs,
-        stage: Stage::new(pods_in),
+        cluster: RecordedCluster::new(pods_in),
         followed: BTreeMap::new(),
         due: BTreeSet::new(),
         courses: Vec::new(),
@@ -59,7 +57,7 @@ pub fn replay(recording: Recording, policies: &Policies) -> Report {
         if change.key.kind == Kind::Canary && change.state.is_none() {
             player.gone(&(change.key.namespace.clone(), change.key.name.clone()), at);
         }
-        touched.extend(player.stage.apply(change));
+        touched.extend(player.cluster.apply(change));
         // What was there when the recording began was there at once.
         if !changes
             .peek()
@@ -104,7 +102,7 @@ struct Player<'a> {
     coverage: Coverage,
     /// Whether there is anything to read the silence clock from.
     has_signs: bool,
-    stage: Stage,
+    cluster: RecordedCluster,
     followed: BTreeMap<Name, Followed>,
     /// When to look at which Canary again.
     due: BTreeSet<(Timestamp, Name)>,
@@ -117,7 +115,7 @@ struct Player<'a> {
 struct Followed {
     uid: Option<String>,
     stamp: Stamp,
-    phase: Option<Phase>,
+    phase: Option<String>,
     next: Option<Timestamp>,
     course: Option<Following>,
 }
@@ -178,8 +176,10 @@ impl Player<'_> {
         if self.coverage.end(name).is_none_or(|end| end < now) {
             return;
         }
-        let Some(cast) = self.stage.cast(name) else { return };
-        let Some(objects) = cast.objects() else { return };
+        let Some(canary) = self.cluster.objects_of(name) else {
+            return;
+        };
+        let Some(objects) = canary.objects() else { return };
         if self
             .followed
             .get(name)
@@ -195,7 +195,7 @@ impl Player<'_> {
         if let Some(next) = followed.next.take() {
             self.due.remove(&(next, name.clone()));
         }
-        let limits = self.limits(&cast, objects, now);
+        let limits = self.limits(&canary, objects, now);
         let look = look(objects, &followed.stamp, &limits, now);
         self.follow(&mut followed, name, &look, now);
         if let Some(following) = &mut followed.course
@@ -212,8 +212,8 @@ impl Player<'_> {
         self.followed.insert(name.clone(), followed);
     }
 
-    fn limits(&self, cast: &Cast, objects: Objects<'_>, now: Timestamp) -> Limits {
-        let mut limits = Limits::in_force(objects.canary, &cast.namespace_labels, self.policies, now);
+    fn limits(&self, canary: &CanaryObjects, objects: Objects<'_>, now: Timestamp) -> Limits {
+        let mut limits = Limits::in_force(objects.canary, &canary.namespace_labels, self.policies, now);
         // While its target is not ready, Events are all that Flagger writes: without them nothing is known.
         if !self.has_signs {
             limits.silence.action = Action::Disabled;
@@ -250,7 +250,7 @@ impl Player<'_> {
             let course = followed.course.as_ref().and_then(|it| self.courses.get(it.index));
             let offset = course.map(|course| course.offset(now)).or(offset);
             self.events.push(Event {
-                phase: Some(phase.as_str().to_owned()),
+                phase: Some(phase.clone()),
                 ..Event::new(name, now, offset, What::Phase)
             });
             followed.phase = Some(phase);
@@ -284,8 +284,8 @@ fn look<'a>(objects: Objects<'a>, before: &Stamp, limits: &Limits, now: Timestam
 }
 
 fn identity(seen: &Observation, stamp: &Stamp) -> Option<Identity> {
-    match (&seen.phase, &stamp.rollout) {
-        (Phase::None | Phase::Initializing, _) => Some(Identity::Initialization),
+    match (seen.stage, &stamp.rollout) {
+        (Stage::Initializing, _) => Some(Identity::Initialization),
         (_, Some(rollout)) if seen.running => Some(Identity::Rollout(rollout.promoted_since, rollout.revision_since)),
         _ => None,
     }

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    deadline::{
+    policy::GROUP,
+    rollout::{
         Clock,
         breach::Breach,
         timestamps::{rounded_up, time},
     },
-    policy::GROUP,
 };
 
 /// The report of a replay.

@@ -1,7 +1,6 @@
 use serde_json::{Value, json};
 
-use super::super::outcome::Outcome;
-use super::*;
+use super::{super::outcome::Outcome, *};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_795_442_400 + seconds).unwrap()

@@ -15,17 +15,20 @@ use http::Request;
 use kube::Client;
 
 use super::{Component, Plane};
-use crate::guardian::Guardian;
-use crate::handle::Handle;
-use crate::kubelet::Kubelet;
-use crate::layout::{Description, Layout, PortMap};
-use crate::options::{CurfewOptions, Options};
-use crate::pki::{ADMIN, CONTROLLER_MANAGER, CURFEW, FLAGGER, KUBELET, Pki, TENANT};
-use crate::ports::Ports;
-use crate::process::Launch;
-use crate::proxy;
-use crate::tools::{Tool, Tools};
-use crate::{control_plane, curfew, flagger, objects};
+use crate::{
+    control_plane, curfew, flagger,
+    guardian::Guardian,
+    handle::Handle,
+    kubelet::Kubelet,
+    layout::{Description, Layout, PortMap},
+    objects,
+    options::{CurfewOptions, Options},
+    pki::{ADMIN, CONTROLLER_MANAGER, CURFEW, FLAGGER, KUBELET, Pki, TENANT},
+    ports::Ports,
+    process::Launch,
+    proxy,
+    tools::{Tool, Tools},
+};
 
 /// What a program says whose port somebody took between our look and its start.
 const PORT_TAKEN: &str = "address already in use";

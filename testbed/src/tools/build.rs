@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::process::Command;
 
-use super::crds;
-use super::tool::Tool;
-use crate::guardian::Guardian;
-use crate::process::{Launch, Process, last_lines};
-use crate::versions::{KUBERNETES, Kubernetes};
+use super::{crds, tool::Tool};
+use crate::{
+    guardian::Guardian,
+    process::{Launch, Process, last_lines},
+    versions::{KUBERNETES, Kubernetes},
+};
 
 /// Flagger refuses an API server whose version it cannot parse, hence the linker's flags.
 pub(super) fn flags() -> [String; 4] {

@@ -7,8 +7,10 @@ mod poison;
 mod traffic;
 
 use self::course::end;
-use super::observation::{Journal, Scene};
-use super::stage::Stage;
+use super::{
+    observation::{Journal, Scene},
+    stage::Stage,
+};
 
 /// Plays a scene. What goes wrong is written down like everything else.
 pub async fn play(scene: Scene, stage: &Stage, alone: Journal, curfew: Journal) {

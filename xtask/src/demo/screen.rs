@@ -11,9 +11,11 @@ use crossterm::cursor::MoveToPreviousLine;
 use crossterm::terminal::{Clear, ClearType};
 use crossterm::{Command as _, terminal};
 
-use super::grid::{Cell, Grid, Mark};
-use super::observation::{Observation, Scene, Seen, Side};
-use super::tell;
+use super::{
+    grid::{Cell, Grid, Mark},
+    observation::{Observation, Scene, Seen, Side},
+    tell,
+};
 
 /// The width of what is not a terminal, and of a terminal that does not know its own.
 const WIDTH: usize = 100;

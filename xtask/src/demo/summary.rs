@@ -1,9 +1,11 @@
 //! What the observations prove. Pure: what was not observed did not happen.
 
-use super::grid::{Cell, Grid, Mark};
-use super::lag::Lag;
-use super::observation::{Observation, Outcome, REACTION, Scene, Seen, Side, Verdict, Weights};
-use super::tell;
+use super::{
+    grid::{Cell, Grid, Mark},
+    lag::Lag,
+    observation::{Observation, Outcome, REACTION, Scene, Seen, Side, Verdict, Weights},
+    tell,
+};
 
 /// A verdict has to be handed over that fast, in seconds.
 const PROMPT: f64 = 1.0;

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::grid::{Cell, Mark};
-use super::observation::{Outcome, Reporter, Scene, Seen, Side, Status, Weights};
+use super::{
+    grid::{Cell, Mark},
+    observation::{Outcome, Reporter, Scene, Seen, Side, Status, Weights},
+};
 
 /// A scene's title, and what happens in it, for somebody who has never seen it.
 pub fn introduction(scene: Scene, limit: u64) -> (&'static str, String) {

@@ -17,8 +17,10 @@ use testbed::OUTCOME;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::facts::{CONTAINER, Canary};
-use super::record::{Latest, Record};
+use super::{
+    facts::{CONTAINER, Canary},
+    record::{Latest, Record},
+};
 
 /// How long an initialization may take among hundreds.
 const INITIALIZATION: Duration = Duration::from_mins(5);

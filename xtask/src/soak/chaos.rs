@@ -10,9 +10,11 @@ use kube::{Api, Client};
 use testbed::{Component, Mode, Plane};
 use tokio::time::sleep;
 
-use super::facts::Seconds;
-use super::faults::{Fault, Kind};
-use super::record::Record;
+use super::{
+    facts::Seconds,
+    faults::{Fault, Kind},
+    record::Record,
+};
 
 /// How often this process looks whether the machine lets it run, and from when on it does not.
 const BEAT: Duration = Duration::from_millis(50);

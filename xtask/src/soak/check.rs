@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Canary, Fact, Seconds, Seen};
-use super::faults::{self, Fault, Kind};
-use super::truth::{Scene, Standing, Version, key};
+use super::{
+    facts::{Canary, Fact, Seconds, Seen},
+    faults::{self, Fault, Kind},
+    truth::{Scene, Standing, Version, key},
+};
 
 /// How finely time passes.
 const STEP: Seconds = 0.05;

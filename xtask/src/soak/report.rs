@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::check::{Conduct, Violation};
-use super::facts::{Seconds, Seen};
-use super::faults::{Fault, Kind};
-use super::resources::Growth;
+use super::{
+    check::{Conduct, Violation},
+    facts::{Seconds, Seen},
+    faults::{Fault, Kind},
+    resources::Growth,
+};
 
 /// How much of an application's past and future is shown around a violation.
 const AROUND: Seconds = 15.0;
@@ -175,9 +177,7 @@ fn at(sorted: &[Seconds], percent: usize) -> Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::soak::check::Wrong;
-    use crate::soak::facts::Fact;
-    use crate::soak::resources::Sample;
+    use crate::soak::{check::Wrong, facts::Fact, resources::Sample};
 
     fn growth(memory: u64) -> Growth {
         let sample = |memory| Sample {

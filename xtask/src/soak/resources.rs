@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use testbed::{Component, Plane};
 
-use super::facts::Seconds;
-use super::record::Record;
+use super::{facts::Seconds, record::Record};
 
 /// How often they are looked at.
 const EVERY: Duration = Duration::from_secs(2);

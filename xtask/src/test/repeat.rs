@@ -14,8 +14,10 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::binaries::{Binaries, Binary, Kind, obstacle};
-use super::load::Load;
+use super::{
+    binaries::{Binaries, Binary, Kind, obstacle},
+    load::Load,
+};
 use crate::child;
 
 /// What a test's line ends with when it failed.

@@ -4,9 +4,11 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::binaries::{Binaries, Kind, obstacle};
-use super::report::Outcome;
-use super::times::Times;
+use super::{
+    binaries::{Binaries, Kind, obstacle},
+    report::Outcome,
+    times::Times,
+};
 use crate::child;
 
 /// One step: its name, and what it runs.

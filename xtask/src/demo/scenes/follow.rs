@@ -8,9 +8,11 @@ use serde_json::Value;
 use testbed::{Component, Plane};
 
 use super::course::{EVERY, SETTING_UP, until};
-use crate::demo::cluster::{Look, Namespace, Told};
-use crate::demo::observation::{Journal, Outcome, REACTION, Reporter, Seen, Side, Status, Weights};
-use crate::demo::stage::Pace;
+use crate::demo::{
+    cluster::{Look, Namespace, Told},
+    observation::{Journal, Outcome, REACTION, Reporter, Seen, Side, Status, Weights},
+    stage::Pace,
+};
 
 /// The application of every rollout, and how many pods it has.
 const APP: &str = "web";

@@ -10,9 +10,11 @@ use testbed::{Component, Plane};
 use tokio::process::Command;
 
 use super::course::{EVERY, SETTING_UP, begin, end, until};
-use crate::demo::cluster::Namespace;
-use crate::demo::observation::{Journal, Scene, Seen};
-use crate::demo::stage::{Pace, Stage};
+use crate::demo::{
+    cluster::Namespace,
+    observation::{Journal, Scene, Seen},
+    stage::{Pace, Stage},
+};
 
 /// Where the tenant's manifest is.
 const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/demo");

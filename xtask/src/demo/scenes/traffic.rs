@@ -3,10 +3,14 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::course::{SETTING_UP, begin, end, namespace, until};
-use super::follow::{Follow, Prepared};
-use crate::demo::observation::{Journal, Scene, Seen};
-use crate::demo::stage::{Pace, Stage};
+use super::{
+    course::{SETTING_UP, begin, end, namespace, until},
+    follow::{Follow, Prepared},
+};
+use crate::demo::{
+    observation::{Journal, Scene, Seen},
+    stage::{Pace, Stage},
+};
 
 /// Plays the scene on both sides.
 pub async fn play(stage: &Stage, journals: &mut [Journal; 2]) -> Result<()> {

@@ -121,7 +121,7 @@ impl Crashes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deadline::pods::{ContainerSeen, Exit};
+    use crate::rollout::pods::{ContainerSeen, Exit};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).expect("a time")

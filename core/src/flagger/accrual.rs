@@ -3,14 +3,20 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    budget::{Budget, Course},
+    canary::Canary,
+    effective::Effective,
     objects::{Objects, lifecycle},
+    phase::Phase,
+    ready,
+    target::enough,
+    workload::Workload,
+};
+use crate::rollout::{
+    budget::{Budget, Course},
     observation::{Lifecycle, TargetState},
     pods::{self, PodSeen},
     stamp::{Rollout, Stamp},
-    target::enough,
 };
-use crate::flagger::{canary::Canary, effective::Effective, phase::Phase, ready, workload::Workload};
 
 /// Without a look for so long, what happened meanwhile is not known: a machine was suspended, a watch hung.
 const BLIND: SignedDuration = SignedDuration::from_secs(90);

@@ -1,9 +1,8 @@
 //! A write to one object, as data.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::saved_status::SavedStatus;
-use crate::flagger::canary::Canary;
 
 /// A merge patch of one object. It carries the uid and the resource version that were read, so that the API server
 /// refuses it if the object changed since.
@@ -34,42 +33,6 @@ pub enum Part {
     DeploymentScale,
     /// A `DaemonSet`'s pod template.
     DaemonSetTemplate,
-}
-
-// === impl Write ===
-
-impl Write {
-    pub(super) fn to_canary(canary: &Canary, status: &Value) -> Self {
-        let metadata = &canary.metadata;
-        Self {
-            part: Part::CanaryStatus,
-            namespace: canary.namespace().to_owned(),
-            name: canary.name().to_owned(),
-            patch: json!({
-                "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
-                "status": status,
-            }),
-            dry_run: false,
-            overwrites: SavedStatus::default(),
-        }
-    }
-
-    /// `field` is `spec` or `status`.
-    pub(super) fn to_workload(part: Part, workload: &Value, field: &str, value: &Value) -> Self {
-        let metadata = &workload["metadata"];
-        let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
-        Self {
-            part,
-            namespace: text("namespace"),
-            name: text("name"),
-            patch: json!({
-                "metadata": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]},
-                field: value,
-            }),
-            dry_run: false,
-            overwrites: SavedStatus::default(),
-        }
-    }
 }
 
 // === impl Part ===

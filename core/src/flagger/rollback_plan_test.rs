@@ -2,7 +2,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{deadline::Clock, flagger::workload::Workload};
+use crate::{flagger::workload::Workload, rollout::Clock};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).expect("a time")
@@ -247,7 +247,7 @@ fn a_condition_is_put_back_on_the_target_that_it_was_left_on() {
     next["metadata"]["name"] = json!("web-2");
     cluster.former_target = Some(std::mem::replace(&mut cluster.target, next.clone()));
     cluster.canary["spec"]["targetRef"]["name"] = json!("web-2");
-    assert_eq!(saved.former_target(&cluster.snapshot().canary), Some("web"));
+    assert_eq!(saved.former_target("web-2"), Some("web"));
     let withdrawal = plan(&Remedy::Withdraw, &cluster.snapshot(), Some(&saved), at(190));
     cluster.write(&withdrawal, &mut saved, at(190));
     assert_eq!((cluster.former_target, cluster.target), (Some(original), next));
@@ -328,7 +328,7 @@ fn nothing_is_written_for_what_only_waits_or_reports() {
     for remedy in [
         Remedy::None,
         Remedy::Report(breach()),
-        Remedy::Withhold(breach(), crate::deadline::guard::Guard::Forbidden),
+        Remedy::Withhold(breach(), crate::rollout::guard::Guard::Forbidden),
         Remedy::Await(at(0)),
         Remedy::Confirm,
     ] {

@@ -4,22 +4,22 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     accrual::{Gap, running, unready},
-    budget::Course,
-    flagger_timing::check_margin,
+    effective::Effective,
     initialization::initialization,
-    levers::OURS,
     objects::{Objects, is_service, lifecycle},
+    phase::Phase,
+    ready::{Readiness, readiness},
+    target::{controllers_behind, target_state},
+    timing::check_margin,
+    tracking::{carry_forward, recalled_breach},
+    workload::{Condition, Workload},
+};
+use crate::rollout::{
+    budget::Course,
+    levers::OURS,
     observation::{HookWindow, Lifecycle, Observation, TargetState},
     revision::Revision,
     stamp::{Rollout, Stamp},
-    target::{controllers_behind, target_state},
-    tracking::{carry_forward, recalled_breach},
-};
-use crate::flagger::{
-    effective::Effective,
-    phase::Phase,
-    ready::{Readiness, readiness},
-    workload::{Condition, Workload},
 };
 
 /// Looks at a Canary and carries its stamp forward.
@@ -107,7 +107,8 @@ fn observation(
     let phase_since = status.promoted.as_ref().and_then(|promoted| promoted.phase_started);
     let initializing = matches!(status.phase, Phase::None | Phase::Initializing);
     Observation {
-        phase: status.phase.clone(),
+        stage: status.phase.stage(),
+        phase: status.phase.to_string(),
         applied: status.last_applied_spec.clone(),
         phase_since,
         status_written: status.last_transition_time,

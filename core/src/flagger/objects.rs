@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{observation::Lifecycle, pods::PodSeen};
-use crate::flagger::{canary::Canary, workload::Workload};
+use super::{canary::Canary, workload::Workload};
+use crate::rollout::{observation::Lifecycle, pods::PodSeen};
 
 /// A Canary and what belongs to it, from the caches or freshly read.
 #[derive(Clone, Copy, Debug)]

@@ -6,24 +6,25 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    breach::Breach,
-    deployment_conditions::{conditions, is_ours, progressing, with_progressing},
-    flagger_timing::checks_ended_at,
-    levers::{Levers, OURS, TargetLever},
-    messages::why,
-    objects::Objects,
-    remedy::Remedy,
-    revision::Revision,
-    saved_status::{Overwritten, SavedStatus},
-    snapshot::Snapshot,
-    timestamps,
-    write::{Part, Write},
-};
-use crate::flagger::{
     canary::Canary,
+    deployment_conditions::{conditions, is_ours, progressing, with_progressing},
     effective::Effective,
+    objects::Objects,
     phase::Phase,
-    workload::{Kind, SCALE_TO_ZERO_SELECTOR, TemplateHash},
+    reasons::why,
+    snapshot::Snapshot,
+    timing::checks_ended_at,
+    workload::SCALE_TO_ZERO_SELECTOR,
+};
+use crate::rollout::{
+    breach::Breach,
+    levers::{Levers, OURS, TargetLever},
+    remedy::Remedy,
+    revision::{Revision, TemplateHash},
+    saved_status::{Overwritten, SavedStatus},
+    timestamps,
+    workload_kind::WorkloadKind,
+    write::{Part, Write},
 };
 
 /// How far beyond its deadline a transition is put back.
@@ -107,7 +108,7 @@ fn roll_back(
     }
     let on_canary = (overwrites != SavedStatus::default()).then(|| Write {
         overwrites,
-        ..Write::to_canary(canary, &status)
+        ..to_canary(canary, &status)
     });
     let on_target = snapshot
         .target
@@ -163,7 +164,7 @@ fn withdraw(snapshot: &Snapshot, saved: Option<&SavedStatus>, now: Timestamp) ->
     {
         status.insert("failedChecks".to_owned(), json!(failed_checks));
     }
-    let on_canary = (!status.is_empty()).then(|| Write::to_canary(canary, &status.into()));
+    let on_canary = (!status.is_empty()).then(|| to_canary(canary, &status.into()));
     on_targets.chain(on_canary).collect()
 }
 
@@ -221,7 +222,7 @@ fn fail(snapshot: &Snapshot, breach: Breach, now: Timestamp) -> Write {
     let status = json!({
         "phase": "Failed", "canaryWeight": 0, "iterations": 0, "failedChecks": 0, "conditions": [promoted],
     });
-    Write::to_canary(&snapshot.canary, &status)
+    to_canary(&snapshot.canary, &status)
 }
 
 /// Takes the target's pods away as Flagger does: a Deployment wants none, and a `DaemonSet` selects nodes that there are
@@ -229,19 +230,51 @@ fn fail(snapshot: &Snapshot, breach: Breach, now: Timestamp) -> Write {
 fn scale_to_zero(snapshot: &Snapshot) -> Option<Write> {
     let (target, object) = snapshot.target.as_ref().filter(|(target, _)| target.wanted > 0)?;
     let (part, spec) = match target.kind {
-        Kind::Deployment => (Part::DeploymentScale, json!({"replicas": 0})),
-        Kind::DaemonSet => {
+        WorkloadKind::Deployment => (Part::DeploymentScale, json!({"replicas": 0})),
+        WorkloadKind::DaemonSet => {
             let selector = json!({SCALE_TO_ZERO_SELECTOR: "true"});
             let template = json!({"spec": {"nodeSelector": selector}});
             (Part::DaemonSetTemplate, json!({"template": template}))
         }
     };
-    Some(Write::to_workload(part, object, "spec", &spec))
+    Some(to_workload(part, object, "spec", &spec))
 }
 
 fn set_conditions(deployment: &Value, conditions: &[Value]) -> Write {
     let status = json!({"conditions": conditions});
-    Write::to_workload(Part::DeploymentConditions, deployment, "status", &status)
+    to_workload(Part::DeploymentConditions, deployment, "status", &status)
+}
+
+fn to_canary(canary: &Canary, status: &Value) -> Write {
+    let metadata = &canary.metadata;
+    Write {
+        part: Part::CanaryStatus,
+        namespace: canary.namespace().to_owned(),
+        name: canary.name().to_owned(),
+        patch: json!({
+            "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
+            "status": status,
+        }),
+        dry_run: false,
+        overwrites: SavedStatus::default(),
+    }
+}
+
+/// `field` is `spec` or `status`.
+fn to_workload(part: Part, workload: &Value, field: &str, value: &Value) -> Write {
+    let metadata = &workload["metadata"];
+    let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
+    Write {
+        part,
+        namespace: text("namespace"),
+        name: text("name"),
+        patch: json!({
+            "metadata": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]},
+            field: value,
+        }),
+        dry_run: false,
+        overwrites: SavedStatus::default(),
+    }
 }
 
 /// A `Progressing` condition that began now.

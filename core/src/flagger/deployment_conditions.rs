@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::levers::OURS;
+use crate::rollout::levers::OURS;
 
 /// All of them.
 pub(super) fn conditions(deployment: &Value) -> Vec<Value> {

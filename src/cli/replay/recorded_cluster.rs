@@ -10,13 +10,13 @@ use kube::core::{Selector, SelectorExt as _};
 
 use super::objects::{Change, Key, Kind, Name, ObjectState, workload_kind};
 use crate::{
-    deadline::{objects::Objects, pods::PodSeen},
-    flagger::{canary::Canary, workload::Workload},
+    flagger::{canary::Canary, objects::Objects, workload::Workload},
+    rollout::pods::PodSeen,
 };
 
 /// Everything that is there now.
 #[derive(Debug, Default)]
-pub struct Stage {
+pub struct RecordedCluster {
     objects: BTreeMap<Key, Arc<ObjectState>>,
     /// When Flagger last wrote an Event about a Canary.
     signs: BTreeMap<Name, Timestamp>,
@@ -26,7 +26,7 @@ pub struct Stage {
 
 /// A Canary and what belongs to it now.
 #[derive(Clone, Debug)]
-pub struct Cast {
+pub struct CanaryObjects {
     canary: Arc<ObjectState>,
     target: Option<Arc<ObjectState>>,
     primary: Option<Arc<ObjectState>>,
@@ -36,10 +36,10 @@ pub struct Cast {
     pub namespace_labels: BTreeMap<String, String>,
 }
 
-// === impl Stage ===
+// === impl RecordedCluster ===
 
-impl Stage {
-    /// An empty stage, on which pods of these namespaces will be seen.
+impl RecordedCluster {
+    /// An empty cluster, in which pods of these namespaces will be seen.
     #[must_use]
     pub fn new(pods_in: BTreeSet<String>) -> Self {
         Self {
@@ -92,7 +92,7 @@ impl Stage {
 
     /// A Canary and what belongs to it; nothing if it is not there.
     #[must_use]
-    pub fn cast(&self, name: &Name) -> Option<Cast> {
+    pub fn objects_of(&self, name: &Name) -> Option<CanaryObjects> {
         let found = |kind, name: &str, namespace: &str| self.objects.get(&key(kind, namespace, name)).cloned();
         let namespace = &name.0;
         let state = found(Kind::Canary, &name.1, namespace)?;
@@ -105,7 +105,7 @@ impl Stage {
             // The one that every namespace has.
             _ => BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), namespace.clone())]),
         };
-        Some(Cast {
+        Some(CanaryObjects {
             pods: self.pods(canary, target.as_deref()),
             primary: workload(&canary.primary_name()),
             target,
@@ -133,9 +133,9 @@ impl Stage {
     }
 }
 
-// === impl Cast ===
+// === impl CanaryObjects ===
 
-impl Cast {
+impl CanaryObjects {
     /// The Canary.
     #[must_use]
     pub fn canary(&self) -> Option<&Canary> {

@@ -1,5 +1,14 @@
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
 use super::*;
-use crate::flagger::workload::TemplateHash;
+use crate::rollout::{
+    Clock,
+    budget::Budget,
+    stamp::{ALL, CLOCK, DEADLINE},
+    target_ref::TargetRef,
+};
 
 fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
@@ -17,7 +26,8 @@ fn rollout() -> Rollout {
         started_at: at("2026-11-23T14:00:05Z"),
         progressed_at: at("2026-11-23T14:02:15.4Z"),
         progress: Progress {
-            phase: Phase::Progressing,
+            phase: "Progressing".to_owned(),
+            rank: 1,
             weight: 20,
             iterations: 0,
         },
@@ -166,7 +176,8 @@ fn a_stamp_that_cannot_be_true_is_ignored() {
 #[test]
 fn progress_is_a_new_maximum_or_a_phase_forward_and_nothing_else() {
     let progress = |phase: &str, weight, iterations| Progress {
-        phase: Phase::parse(phase),
+        phase: phase.to_owned(),
+        rank: Phase::parse(phase).rank().unwrap_or_default(),
         weight,
         iterations,
     };
@@ -191,4 +202,32 @@ fn progress_is_a_new_maximum_or_a_phase_forward_and_nothing_else() {
         at.advanced_to(&progress("WaitingPromotion", 0, -1)),
         Some(progress("WaitingPromotion", 20, 3))
     );
+}
+
+fn revision(applied: &str, configs: &serde_json::Value, template: u8) -> Revision {
+    let status = json!({"status": {"lastAppliedSpec": applied, "trackedConfigs": configs}});
+    Revision::of(&Canary::from_json(status), TemplateHash([template; 16]))
+}
+
+#[test]
+fn template_configs_and_flaggers_own_hash_all_count() {
+    let first = revision("5c7d9f6b8", &json!({"configmap/web": "1"}), 1);
+    assert!(first.to_string().starts_with("5c7d9f6b8-"));
+    assert_eq!(first.to_string().len(), "5c7d9f6b8-".len() + 8);
+    for other in [
+        revision("77b5c", &json!({"configmap/web": "1"}), 1),
+        revision("5c7d9f6b8", &json!({"configmap/web": "2"}), 1),
+        revision("5c7d9f6b8", &json!({"configmap/web": "1"}), 2),
+        revision("5c7d9f6b8", &json!({"configmap/w": "eb1"}), 1),
+    ] {
+        assert_ne!(first.to_string(), other.to_string());
+    }
+}
+
+#[test]
+fn a_template_that_flagger_has_not_seen_is_no_new_revision() {
+    let before = revision("a", &json!({}), 1);
+    assert!(!revision("a", &json!({}), 2).taken_up_since(&before));
+    assert!(revision("b", &json!({}), 1).taken_up_since(&before));
+    assert!(revision("a", &json!({"secret/x": "1"}), 1).taken_up_since(&before));
 }

@@ -3,17 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    objects::{Objects, is_service},
-    observation::TargetState,
-    pods::PodSeen,
-    stamp::Rollout,
-};
-use crate::flagger::{
     canary::Canary,
     effective::Effective,
+    objects::{Objects, is_service},
     ready::{self, Readiness, Shortfall, readiness},
     workload::Workload,
 };
+use crate::rollout::{observation::TargetState, pods::PodSeen, stamp::Rollout};
 
 /// Within this time a controller that keeps up has counted a pod that got ready.
 const COUNTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);

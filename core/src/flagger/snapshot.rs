@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{objects::Objects, pods::PodSeen};
-use crate::flagger::{
+use super::{
     canary::Canary,
     effective::Effective,
+    objects::Objects,
     ready::{Readiness, readiness},
     workload::Workload,
 };
+use crate::rollout::pods::PodSeen;
 
 /// Everything about a Canary, freshly read.
 #[derive(Clone, Debug)]

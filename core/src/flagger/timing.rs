@@ -2,10 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::flagger::{canary::Canary, effective::Effective};
-
-/// What is given to Flagger on top of an interval to look at its target.
-pub(super) const CHECK_MARGIN: SignedDuration = SignedDuration::from_secs(5);
+use super::{canary::Canary, effective::Effective};
+use crate::deadline::limits::CHECK_MARGIN;
 
 /// How often Flagger's client asks the API server in a second at most, and how often at once before that holds: the
 /// defaults of its `-kubeconfig-qps` and `-kubeconfig-burst`.

@@ -2,14 +2,16 @@
 
 use jiff::Timestamp;
 
-use crate::flagger::{phase::Phase, workload::Kind};
+use super::{stage::Stage, workload_kind::WorkloadKind};
 
 /// What matters about a Canary now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub struct Observation {
-    /// Its phase.
-    pub phase: Phase,
+    /// Its stage.
+    pub stage: Stage,
+    /// Its phase, in the engine's own word.
+    pub phase: String,
     /// `status.lastAppliedSpec`.
     pub applied: String,
     /// When the phase began.
@@ -21,7 +23,7 @@ pub struct Observation {
     /// Whether a rollout runs.
     pub running: bool,
     /// What kind of workload it targets; none for a Service and anything else.
-    pub kind: Option<Kind>,
+    pub kind: Option<WorkloadKind>,
     /// Whether its target is a plain Service, which Flagger holds for always ready.
     pub service: bool,
     /// Whether its target is of a kind that Curfew does not look at, such as Knative's Service.
@@ -73,26 +75,26 @@ impl Observation {
     /// Whether the clocks of the canary's pods run.
     #[must_use]
     pub fn counts(&self) -> bool {
-        self.running && self.is_live() && self.phase.can_roll_back()
+        self.running && self.is_live() && self.stage.can_roll_back()
     }
 
     /// Whether the analysis runs.
     #[must_use]
     pub fn is_progressing(&self) -> bool {
-        self.running && self.is_live() && self.phase == Phase::Progressing
+        self.running && self.is_live() && self.stage == Stage::Progressing
     }
 
     /// Whether the initialization can be held: there is something to lose, and the primary has the conditions to renew.
     #[must_use]
     pub fn can_be_held(&self) -> bool {
         let to_hold = |initialization: Initialization| initialization.target_serves && initialization.hold_by.is_some();
-        self.kind == Some(Kind::Deployment) && self.initialization.is_some_and(to_hold)
+        self.kind == Some(WorkloadKind::Deployment) && self.initialization.is_some_and(to_hold)
     }
 
     /// Whether a gate may hold the traffic: it has such a hook, and nothing else is in its way.
     #[must_use]
     pub fn behind_gate(&self) -> bool {
-        self.traffic_gate && self.phase == Phase::Progressing && self.target == TargetState::Ready
+        self.traffic_gate && self.stage == Stage::Progressing && self.target == TargetState::Ready
     }
 }
 

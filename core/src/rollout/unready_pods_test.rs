@@ -2,7 +2,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::deadline::pods::tests::{initializing, pod};
+use crate::rollout::pods::tests::{initializing, pod};
 
 fn crashing(name: &str, restarts: i32) -> PodSeen {
     pod(

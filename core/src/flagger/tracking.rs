@@ -3,24 +3,24 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Clock,
     accrual::after,
-    breach::Breach,
-    budget::{Budget, Course},
-    crashes::Crashes,
-    flagger_timing::CHECK_MARGIN,
-    flagger_timing::check_time,
-    objects::{Objects, lifecycle},
-    observation::Lifecycle,
-    revision::Revision,
-    stamp::requested,
-    stamp::{Progress, Rollout, Stamp},
-};
-use crate::flagger::{
     canary::{Canary, Promoted},
     effective::Effective,
+    objects::{Objects, lifecycle},
     phase::Phase,
-    workload::TemplateHash,
+    timing::check_time,
+};
+use crate::{
+    deadline::limits::CHECK_MARGIN,
+    rollout::{
+        Clock,
+        breach::Breach,
+        budget::{Budget, Course},
+        crashes::Crashes,
+        observation::Lifecycle,
+        revision::{Revision, TemplateHash},
+        stamp::{Progress, Rollout, Stamp, requested},
+    },
 };
 
 /// What whole seconds in annotations may add up to.

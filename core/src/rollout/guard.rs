@@ -2,7 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{breaker::Cause, observation::TargetState};
+use super::observation::TargetState;
+
+/// Trouble elsewhere needs at least so many objects: a share of two is no sign of anything.
+const LEAST_TROUBLE: usize = 3;
 
 /// Why a breach is not acted upon yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +29,33 @@ pub enum Guard {
     Stale(SignedDuration),
     /// The breaker is open, until this moment at the least; why, unless not every rollout was looked at yet.
     Breaker(Timestamp, Cause),
+}
+
+/// Why a breaker is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Too many deadlines passed within the window.
+    Breaches {
+        /// How many.
+        count: usize,
+        /// How many may.
+        limit: usize,
+    },
+    /// Too many primaries are not ready either.
+    Primaries(Share),
+    /// The controllers do not keep up.
+    Controllers(Share),
+    /// Not every rollout has been looked at since Curfew started, so how many are breached is not known yet.
+    Starting,
+}
+
+/// So many of so many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Share {
+    /// How many are in trouble.
+    pub troubled: usize,
+    /// Of how many.
+    pub of: usize,
 }
 
 /// A reason to withhold, whatever its moment.
@@ -81,6 +111,37 @@ impl Guard {
             | Self::ControllersBehind
             | Self::Skewed(_)
             | Self::Stale(_) => None,
+        }
+    }
+}
+
+// === impl Share ===
+
+impl Share {
+    /// Whether that is more than so many per cent, and enough to be a sign of anything.
+    #[must_use]
+    pub fn is_above(self, percent: u8) -> bool {
+        self.troubled >= LEAST_TROUBLE
+            && self.troubled.saturating_mul(100) > self.of.saturating_mul(usize::from(percent))
+    }
+}
+
+// === impl Cause ===
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Breaches { count, limit } => write!(
+                f,
+                "{count} deadlines passed within the breaker's window, more than the {limit} that are no sign of trouble"
+            ),
+            Self::Primaries(Share { troubled, of }) => {
+                write!(f, "{troubled} of {of} primaries are not ready either")
+            }
+            Self::Controllers(Share { troubled, of }) => {
+                write!(f, "the controllers have not looked at {troubled} of {of} workloads yet")
+            }
+            Self::Starting => f.write_str("not every rollout has been looked at since Curfew started"),
         }
     }
 }

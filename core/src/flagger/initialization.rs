@@ -2,13 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::observation::Initialization;
-use crate::flagger::{
+use super::{
     canary::Canary,
     effective::Effective,
     ready::{Readiness, readiness},
-    workload::{Condition, Kind, Workload},
+    workload::{Condition, Workload},
 };
+use crate::rollout::{observation::Initialization, workload_kind::WorkloadKind};
 
 /// The share of Flagger's deadline after which an initialization is held, per cent.
 const HOLD_AT: i32 = 80;
@@ -37,7 +37,7 @@ pub(super) fn initialization(
         most_of(condition.updated?, deadline)
     };
     let hold_by = unready.and_then(|primary| {
-        if primary.kind == Kind::DaemonSet {
+        if primary.kind == WorkloadKind::DaemonSet {
             let created = canary.metadata.creation_timestamp.as_ref().map(|time| time.0);
             let since = canary.status.last_transition_time.or(created)?;
             return most_of(since, effective.progress_deadline_seconds);

@@ -1,8 +1,8 @@
 //! Stamps: what Curfew keeps on a Canary, in annotations that survive restarts and that everybody can read.
 //!
 //! What is remembered is more than what is written: exact times, and how the live template and Flagger's revision
-//! belong together. [`Stamp::annotations`] writes; [`Stamp::recall`] reads back after a restart, and believes
-//! only what the Canary's status does not contradict.
+//! belong together. [`Stamp::annotations`] writes; [`Stamp::recall`] of the engine reads back after a restart, and
+//! believes only what the status does not contradict.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -14,15 +14,9 @@ use super::{
     budget::{Budget, Course},
     crashes::Crashes,
     revision::Revision,
+    target_ref::TargetRef,
     timestamps::{rounded_up, time},
     verdict::{Outcome, RemedyName, Verdict},
-};
-use crate::{
-    flagger::{
-        canary::{Canary, Promoted, TargetRef},
-        phase::Phase,
-    },
-    policy::READY_AFTER,
 };
 
 /// What all of Curfew's annotations begin with.
@@ -50,6 +44,9 @@ pub const DEADLINE: &str = "curfew.dev/deadline";
 /// The last verdict.
 pub const VERDICT: &str = "curfew.dev/verdict";
 
+/// How long the last revisions took to become ready, the latest first.
+pub const READY_AFTER: &str = "curfew.dev/ready-after";
+
 /// All of them.
 pub const ALL: [&str; 12] = [
     REVISION,
@@ -67,7 +64,7 @@ pub const ALL: [&str; 12] = [
 ];
 
 /// How many revisions' times to readiness are kept.
-const KEPT_READY_AFTER: usize = 5;
+pub(crate) const KEPT_READY_AFTER: usize = 5;
 
 /// What is known of a Canary beyond its own status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -129,8 +126,10 @@ pub struct Rollout {
 /// The furthest that a revision came. Grows, and never shrinks within a revision.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
-    /// The phase furthest along.
-    pub phase: Phase,
+    /// The phase furthest along, in the engine's own word.
+    pub phase: String,
+    /// How far along that is; a higher rank is progress.
+    pub rank: u8,
     /// The largest weight.
     pub weight: i64,
     /// The most iterations.
@@ -140,30 +139,6 @@ pub struct Progress {
 // === impl Stamp ===
 
 impl Stamp {
-    /// Reads what the Canary carries, for a first look at it: only what its status does not contradict.
-    ///
-    /// A stamp of another rollout or revision, one in the future and one that does not parse are as good as none.
-    /// `watched_until`: until when whoever wrote it certainly saw every edit.
-    #[must_use]
-    pub fn recall(canary: &Canary, watched_until: Option<Timestamp>, now: Timestamp) -> Self {
-        let verdict = canary
-            .annotation(VERDICT)
-            .and_then(|text| serde_json::from_str(text).ok());
-        let ready_after = canary.annotation(READY_AFTER).unwrap_or_default();
-        Self {
-            rollout: None,
-            verdict: verdict.filter(|verdict: &Verdict| verdict.at <= rounded_up(now)),
-            ready_after: ready_after
-                .split(' ')
-                .filter_map(seconds)
-                .take(KEPT_READY_AFTER)
-                .collect(),
-            // When that began is not known any more: less is counted, never more.
-            suspended_since: canary.spec.suspend.then_some(now),
-            watched_until,
-        }
-    }
-
     /// The annotations that this stamp stands for, as they should be on the Canary; `None`: absent.
     #[must_use]
     pub fn annotations(&self, pending: Option<(Clock, Timestamp)>) -> BTreeMap<&'static str, Option<String>> {
@@ -215,108 +190,20 @@ pub fn requested(stamp: &Stamp) -> bool {
     }
 }
 
-fn seconds(text: &str) -> Option<i64> {
-    text.strip_suffix('s')?.parse().ok().filter(|seconds| *seconds >= 0)
-}
-
-// === impl Rollout ===
-
-impl Rollout {
-    /// What the Canary's annotations say about the rollout that runs now, if they are about it.
-    #[must_use]
-    pub fn recall(canary: &Canary, promoted: &Promoted, revision: &Revision, now: Timestamp) -> Option<Self> {
-        if canary.annotation(REVISION)? != revision.to_string() {
-            return None;
-        }
-        let promoted_since = promoted.rollout_started?;
-        let past = |key| {
-            let time: Timestamp = canary.annotation(key)?.parse().ok()?;
-            (time >= promoted_since && time <= now).then_some(time)
-        };
-        let progressed_at = past(PROGRESSED_AT)?;
-        // Every progress is a write of the status.
-        if canary
-            .status
-            .last_transition_time
-            .is_some_and(|last| progressed_at.duration_since(last) > SignedDuration::from_secs(2))
-        {
-            return None;
-        }
-        let started_at = past(STARTED_AT)?;
-        let progress = Progress::parse(canary.annotation(PROGRESS)?)?;
-        let read = |key, words: BudgetFormat| {
-            let budget = words.read(canary.annotation(key)?)?;
-            // More than the rollout lasted by then cannot have been spent.
-            let lasted = budget.since.duration_since(promoted_since);
-            (budget.since <= rounded_up(now) && budget.spent <= lasted && !lasted.is_negative()).then_some(budget)
-        };
-        let budget = read(UNREADY, UNREADY_FORMAT)?;
-        Some(Self {
-            promoted_since,
-            revision: revision.clone(),
-            target: canary.spec.target.clone(),
-            started_at,
-            progressed_at,
-            // Of what was ready before, it is not known when.
-            was_ready: progress.weight > 0 || progress.iterations > 0 || budget.course == Course::Recovering,
-            progress,
-            wanted: canary.annotation(PROGRESS_REPLICAS).and_then(|text| text.parse().ok()),
-            budget,
-            running: read(ELAPSED, ELAPSED_FORMAT)?,
-            crashes: Crashes::default(),
-            revision_since: progressed_at,
-            unproven_until: None,
-            unsynced_until: None,
-            observed_at: now,
-            generation: canary
-                .annotation(OBSERVED_GENERATION)
-                .and_then(|text| text.parse().ok()),
-            last_sign: None,
-            breach: None,
-        })
-    }
-}
-
 // === impl Progress ===
 
 impl Progress {
-    /// How far the Canary's status says that it is.
-    #[must_use]
-    pub fn of(canary: &Canary) -> Self {
-        let status = &canary.status;
-        Self {
-            phase: status.phase.clone(),
-            weight: status.canary_weight,
-            iterations: status.iterations,
-        }
-    }
-
     /// The further of two in each respect. `None` if `seen` is no further than this.
     #[must_use]
     pub fn advanced_to(&self, seen: &Self) -> Option<Self> {
-        let phase = if seen.phase.rank() > self.phase.rank() {
-            &seen.phase
-        } else {
-            &self.phase
-        };
+        let further = if seen.rank > self.rank { seen } else { self };
         let furthest = Self {
-            phase: phase.clone(),
+            phase: further.phase.clone(),
+            rank: further.rank,
             weight: self.weight.max(seen.weight),
             iterations: self.iterations.max(seen.iterations),
         };
         (furthest != *self).then_some(furthest)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let mut fields = text.split(' ');
-        let mut next = |name: &str| fields.next()?.strip_prefix(name)?.strip_prefix('=');
-        let phase = Phase::parse(next("phase")?);
-        phase.rank()?;
-        Some(Self {
-            phase,
-            weight: next("weight")?.parse().ok()?,
-            iterations: next("iterations")?.parse().ok()?,
-        })
     }
 }
 
@@ -331,17 +218,17 @@ impl fmt::Display for Progress {
 }
 
 /// How a budget reads in an annotation: the word for time that counts, and for time that does not.
-struct BudgetFormat {
+pub(crate) struct BudgetFormat {
     counts: &'static str,
     rests: (&'static str, Course),
 }
 
 /// A frozen budget pays nothing back, but after a restart less is counted, never more.
-const UNREADY_FORMAT: BudgetFormat = BudgetFormat {
+pub(crate) const UNREADY_FORMAT: BudgetFormat = BudgetFormat {
     counts: "unready",
     rests: ("ready", Course::Recovering),
 };
-const ELAPSED_FORMAT: BudgetFormat = BudgetFormat {
+pub(crate) const ELAPSED_FORMAT: BudgetFormat = BudgetFormat {
     counts: "running",
     rests: ("held", Course::Paused),
 };
@@ -349,7 +236,7 @@ const ELAPSED_FORMAT: BudgetFormat = BudgetFormat {
 // === impl BudgetFormat ===
 
 impl BudgetFormat {
-    fn write(&self, budget: Budget) -> String {
+    pub(crate) fn write(&self, budget: Budget) -> String {
         let course = match budget.course {
             Course::Accruing => self.counts,
             Course::Recovering | Course::Paused => self.rests.0,
@@ -358,7 +245,7 @@ impl BudgetFormat {
         format!("{}s, {course} since {since}", budget.spent.as_secs())
     }
 
-    fn read(&self, text: &str) -> Option<Budget> {
+    pub(crate) fn read(&self, text: &str) -> Option<Budget> {
         let (spent, rest) = text.split_once("s, ")?;
         let (course, since) = rest.split_once(" since ")?;
         let course = if course == self.counts {
@@ -373,7 +260,3 @@ impl BudgetFormat {
         })
     }
 }
-
-#[cfg(test)]
-#[path = "stamp_test.rs"]
-mod tests;

@@ -1,0 +1,83 @@
+//! Why a clock ran out, as the objects of a Canary tell it.
+
+use super::{
+    objects::{Objects, is_service},
+    workload::Workload,
+};
+use crate::rollout::{Clock, pod_failure, unready_pods};
+
+/// Why a clock ran out, in one line.
+#[must_use]
+pub fn why(objects: Objects<'_>, clock: Clock) -> String {
+    match clock {
+        Clock::Crashes => failure(objects)
+            .or_else(|| unready_pods::failed_before(objects.pods.unwrap_or_default()))
+            .unwrap_or_else(|| unready(objects)),
+        Clock::Rollout if is_ready(objects) => {
+            failure(objects).unwrap_or_else(|| "the target is ready, but the rollout is not done".to_owned())
+        }
+        Clock::Readiness | Clock::Rollout => unready(objects),
+        Clock::Gate => "an approval is waited for".to_owned(),
+        Clock::Stall => "the target is ready and Flagger looks at it, but nothing advances".to_owned(),
+        Clock::Silence => {
+            "no sign of life from Flagger on this Canary: it is down, stuck, or does not watch it".to_owned()
+        }
+        Clock::Initialization | Clock::Promotion => primary(objects.primary),
+        Clock::Suspended => "the rollout is suspended with traffic or pods on the canary".to_owned(),
+    }
+}
+
+/// Why an initialization is held.
+#[must_use]
+pub fn held(objects: Objects<'_>) -> String {
+    let why = primary(objects.primary);
+    format!("{why}; Flagger would give up and scale the live workload to 0")
+}
+
+fn primary(primary: Option<&Workload>) -> String {
+    match primary {
+        Some(primary) => format!(
+            "{} of {} pods of the primary are available",
+            primary.available, primary.wanted
+        ),
+        None => "the primary is not there".to_owned(),
+    }
+}
+
+/// Why the target is not ready.
+fn unready(objects: Objects<'_>) -> String {
+    if let Some(failure) = failure(objects) {
+        return failure;
+    }
+    match objects.target {
+        Some(target) if target.wanted == 0 => {
+            "the target wants 0 replicas, so that nothing can become ready".to_owned()
+        }
+        Some(target) => format!("{} of {} pods are available", target.available, target.wanted),
+        None => "the target is not there".to_owned(),
+    }
+}
+
+/// What is wrong with the target's pods: those that are not ready, and those that cannot even be created.
+fn failure(objects: Objects<'_>) -> Option<String> {
+    let not_ready = unready_pods::reason(objects.pods.unwrap_or_default());
+    let failure = objects
+        .target
+        .and_then(|target| target.replica_failure.as_ref())
+        .filter(|failure| failure.status == "True")
+        .map(|failure| format!("pods cannot be created: {}", pod_failure::shortened(&failure.message)));
+    match (failure, not_ready) {
+        (Some(failure), Some(not_ready)) => Some(format!("{failure}; {not_ready}")),
+        (failure, not_ready) => failure.or(not_ready),
+    }
+}
+
+/// Whether everything that is wanted is available; a Service always is, to Flagger.
+fn is_ready(objects: Objects<'_>) -> bool {
+    let available = |target: &Workload| target.wanted > 0 && target.available >= target.wanted;
+    is_service(objects.canary) || objects.target.is_some_and(available)
+}
+
+#[cfg(test)]
+#[path = "reasons_test.rs"]
+mod tests;
