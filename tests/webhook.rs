@@ -34,7 +34,7 @@ const CURFEW: &str = "system:serviceaccount:curfew-system:curfew";
 
 fn webhook(policies: &str) -> Webhook {
     let (namespaces, _writer) = reflector::store();
-    let policies: Policies = file::parse(policies).expect("policies");
+    let policies: Policies = file::parse(policies, &curfew::rules::vocabulary()).expect("policies");
     Webhook {
         policies: InForce::new(policies),
         lookup: Arc::new(NoLookup),

@@ -190,7 +190,7 @@ mod tests {
     }
 
     fn answer(request: &Request, policy: &str, now: Timestamp) -> Answer {
-        let policies = file::parse(policy).expect("policies");
+        let policies = file::parse(policy, &crate::rules::vocabulary()).expect("policies");
         mutate(request, &policies, &BTreeMap::new(), now)
     }
 

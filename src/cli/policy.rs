@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::policy::{canary_policy::DEFAULT_YAML, crd};
+use crate::{
+    policy::{canary_policy::DEFAULT_YAML, crd},
+    rules,
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -23,7 +26,7 @@ enum What {
 pub fn run(Args { what }: Args) -> ExitCode {
     match what {
         What::Default => print!("{DEFAULT_YAML}"),
-        What::Crd => match serde_saphyr::to_string(&crd::crd()) {
+        What::Crd => match serde_saphyr::to_string(&crd::crd(&rules::vocabulary())) {
             Ok(yaml) => print!("{yaml}"),
             Err(error) => {
                 eprintln!("curfew: the definition cannot be written: {error}");

@@ -63,7 +63,7 @@ pub(super) async fn act_on_remedy(
         Remedy::Withhold(breach, guard) => {
             state.held_back_by(guard, now);
             let remedy = match breach.clock {
-                Clock::Initialization => RemedyName::Hold,
+                Clock::INITIALIZATION => RemedyName::Hold,
                 _ => RemedyName::Rollback,
             };
             withhold(context, breach, remedy, guard, state, now)
@@ -225,7 +225,7 @@ async fn roll_back(
             .metrics
             .acted(breach.clock, RemedyName::Rollback, Outcome::Requested);
         // Of an exit it is only known to the second when it was.
-        if breach.clock != Clock::Crashes {
+        if breach.clock != Clock::CRASHES {
             context.metrics.lagged(first.duration_since(breach.deadline));
         }
         let note = exceeded(&breach, &reason);
@@ -304,7 +304,7 @@ async fn withdraw(context: &Context, fresh: &Snapshot, state: &mut CanaryState, 
 }
 
 fn reason_of(clock: Clock) -> EventReason {
-    if clock == Clock::Crashes {
+    if clock == Clock::CRASHES {
         EventReason::CrashLimitExceeded
     } else {
         EventReason::DeadlineExceeded

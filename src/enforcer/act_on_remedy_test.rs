@@ -12,7 +12,7 @@ use crate::{
 fn a_version_that_was_pushed_into_a_rollback_is_told() {
     let now: Timestamp = "2026-11-23T14:01:00Z".parse().expect("a time");
     let breach = Breach {
-        clock: Clock::Readiness,
+        clock: Clock::READINESS,
         deadline: now,
         limit: SignedDuration::from_secs(60),
     };
@@ -77,16 +77,16 @@ fn a_deadline_that_is_only_told_does_not_displace_a_verdict_that_was_handed_over
     };
     let report = (RemedyName::Report, Outcome::Reported);
 
-    state.give_verdict(breach(Clock::Stall), report.0, report.1, "before", now);
-    assert_eq!(state.stamp.verdict.as_ref().expect("a verdict").clock, Clock::Stall);
+    state.give_verdict(breach(Clock::STALL), report.0, report.1, "before", now);
+    assert_eq!(state.stamp.verdict.as_ref().expect("a verdict").clock, Clock::STALL);
     state.give_verdict(
-        breach(Clock::Readiness),
+        breach(Clock::READINESS),
         RemedyName::Rollback,
         Outcome::Requested,
         "why",
         now,
     );
-    state.give_verdict(breach(Clock::Silence), report.0, report.1, "after", now);
-    assert_eq!(state.stamp.verdict.as_ref().expect("a verdict").clock, Clock::Readiness);
+    state.give_verdict(breach(Clock::SILENCE), report.0, report.1, "after", now);
+    assert_eq!(state.stamp.verdict.as_ref().expect("a verdict").clock, Clock::READINESS);
     assert!(requested(&state.stamp));
 }

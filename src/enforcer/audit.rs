@@ -305,8 +305,8 @@ impl Audit {
                     object.metadata.name.clone().unwrap_or_default(),
                 );
                 // Everybody at once would be a storm of Events; what stops Flagger for all is worth one.
-                self.judge(object, policies, |finding| finding.rule == Rule::Undecodable);
-                if self.finding_store.finds(&canary, Rule::Undecodable) {
+                self.judge(object, policies, |finding| finding.rule == Rule::UNDECODABLE);
+                if self.finding_store.finds(&canary, Rule::UNDECODABLE) {
                     poisonous.push(format!("{}/{}", canary.0, canary.1));
                 }
                 there.insert(canary);
@@ -378,7 +378,7 @@ impl Audit {
             let event = (EventReason::PolicyFinding, told.join(" | "));
             self.context.publisher.publish(&canary, vec![event]);
         }
-        news.iter().any(|finding| finding.rule == Rule::Undecodable)
+        news.iter().any(|finding| finding.rule == Rule::UNDECODABLE)
     }
 }
 

@@ -135,7 +135,7 @@ impl FindingStore {
         let mut state = self.0.lock();
         let before = state.remove(canary);
         // What stops Flagger for everybody concerns more than those who were told of it when they wrote it.
-        let least = |rule: Rule, least: Mode| if rule == Rule::Undecodable { Mode::Audit } else { least };
+        let least = |rule: Rule, least: Mode| if rule == Rule::UNDECODABLE { Mode::Audit } else { least };
         let is_news = |finding: &Finding, mode: Mode| match &before {
             Some(before) => {
                 let least = least(finding.rule, Mode::Warn);
@@ -236,7 +236,7 @@ impl FindingStore {
 impl Found {
     /// In whatever mode it was found, nothing is graver than what stops Flagger.
     fn gravity(&self) -> Mode {
-        if self.rule == Rule::Undecodable {
+        if self.rule == Rule::UNDECODABLE {
             Mode::Enforce
         } else {
             self.mode
@@ -340,23 +340,23 @@ mod tests {
     #[test]
     fn what_is_new_is_told_once() {
         let finding_store = FindingStore::default();
-        let refused = finding(Rule::Undecodable, "180.5", Mode::Enforce);
-        let warned = finding(Rule::Probes, "readiness", Mode::Warn);
-        let noted = finding(Rule::PartialAvailability, "1", Mode::Audit);
+        let refused = finding(Rule::UNDECODABLE, "180.5", Mode::Enforce);
+        let warned = finding(Rule::PROBES, "readiness", Mode::Warn);
+        let noted = finding(Rule::PARTIAL_AVAILABILITY, "1", Mode::Audit);
         let all = [refused.clone(), warned.clone(), noted.clone()];
         assert_eq!(
             news(&finding_store, "web", &all),
-            [Rule::Undecodable],
+            [Rule::UNDECODABLE],
             "of a Canary that was not known"
         );
         assert_eq!(news(&finding_store, "web", &all), []);
         assert_eq!(news(&finding_store, "web", std::slice::from_ref(&noted)), []);
-        assert_eq!(news(&finding_store, "web", &[noted, warned]), [Rule::Probes]);
-        let worse = finding(Rule::Undecodable, "2.5", Mode::Enforce);
-        assert_eq!(news(&finding_store, "web", &[refused, worse]), [Rule::Undecodable; 2]);
+        assert_eq!(news(&finding_store, "web", &[noted, warned]), [Rule::PROBES]);
+        let worse = finding(Rule::UNDECODABLE, "2.5", Mode::Enforce);
+        assert_eq!(news(&finding_store, "web", &[refused, worse]), [Rule::UNDECODABLE; 2]);
         // What stops Flagger is news in whatever mode it is found.
-        let let_in = [finding(Rule::Undecodable, "180.5", Mode::Audit)];
-        assert_eq!(news(&finding_store, "other", &let_in), [Rule::Undecodable]);
+        let let_in = [finding(Rule::UNDECODABLE, "180.5", Mode::Audit)];
+        assert_eq!(news(&finding_store, "other", &let_in), [Rule::UNDECODABLE]);
         assert_eq!(news(&finding_store, "other", &let_in), []);
     }
 
@@ -367,13 +367,13 @@ mod tests {
             news(
                 &finding_store,
                 &format!("web-{index:02}"),
-                &[finding(Rule::Probes, "readiness", Mode::Warn)],
+                &[finding(Rule::PROBES, "readiness", Mode::Warn)],
             );
         }
         news(
             &finding_store,
             "worst",
-            &[finding(Rule::Undecodable, "180.5", Mode::Enforce)],
+            &[finding(Rule::UNDECODABLE, "180.5", Mode::Enforce)],
         );
         news(&finding_store, "sound", &[]);
         let summary = &finding_store.summaries()["default"];
@@ -383,7 +383,7 @@ mod tests {
         );
         assert_eq!(
             (summary.items[0].rule, &summary.items[0].canary),
-            (Rule::Undecodable, &key("worst"))
+            (Rule::UNDECODABLE, &key("worst"))
         );
         assert_eq!(summary.items[1].message, "wrong readiness; fix it");
     }
@@ -395,7 +395,7 @@ mod tests {
             news(
                 &finding_store,
                 &format!("web-{index}"),
-                &[finding(Rule::Probes, "readiness", Mode::Warn)],
+                &[finding(Rule::PROBES, "readiness", Mode::Warn)],
             );
         }
         let state = finding_store.0.lock();
@@ -411,14 +411,14 @@ mod tests {
         news(
             &finding_store,
             "worst",
-            &[finding(Rule::Undecodable, "180.5", Mode::Audit)],
+            &[finding(Rule::UNDECODABLE, "180.5", Mode::Audit)],
         );
-        news(&finding_store, "worse", &[finding(Rule::Weights, "120", Mode::Enforce)]);
+        news(&finding_store, "worse", &[finding(Rule::WEIGHTS, "120", Mode::Enforce)]);
         let items = finding_store.summaries()["default"].items.clone();
         let gravest: Vec<_> = items.iter().take(2).map(|item| item.rule).collect();
         assert_eq!(
             (gravest, items.len()),
-            (vec![Rule::Weights, Rule::Undecodable], MOST_ITEMS)
+            (vec![Rule::WEIGHTS, Rule::UNDECODABLE], MOST_ITEMS)
         );
         finding_store.retain(&BTreeSet::from([key("web-0")]));
         let words: Vec<_> = finding_store.0.lock().words.values().copied().collect();
@@ -450,7 +450,7 @@ mod tests {
     #[test]
     fn of_what_somebody_wrote_the_end_is_left_out() {
         let finding_store = FindingStore::default();
-        let mut long = finding(Rule::Interval, "1", Mode::Warn);
+        let mut long = finding(Rule::INTERVAL, "1", Mode::Warn);
         long.0.message = "é".repeat(1_000_000);
         news(&finding_store, "web", &[long]);
         let summary = &finding_store.summaries()["default"];

@@ -111,7 +111,7 @@ mod tests {
 
     fn named(name: &str) -> Policies {
         let policy = format!("apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: {name}}}");
-        file::parse(&policy).expect("a policy")
+        file::parse(&policy, &crate::rules::vocabulary()).expect("a policy")
     }
 
     fn names(in_force: &InForce) -> Vec<String> {

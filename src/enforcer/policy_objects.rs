@@ -17,9 +17,12 @@ use super::{
     policies::{InForce, PolicyState},
     relist::{FixedBackoff, relisting},
 };
-use crate::policy::{
-    Checked, GROUP, Policies,
-    crd::{KIND, VERSION},
+use crate::{
+    policy::{
+        Checked, GROUP, Policies,
+        crd::{KIND, VERSION},
+    },
+    rules,
 };
 
 /// The pause before a watch that failed is begun again, also where there is no definition yet.
@@ -152,7 +155,7 @@ impl Objects {
         let generation = object.metadata.generation.unwrap_or_default();
         let before = self.known.as_ref().and_then(|known| known.get(&name));
         let before = before.filter(|before| before.state.uid == uid);
-        let (good, accepted) = match Checked::read(&name, &object.data["spec"]) {
+        let (good, accepted) = match Checked::read(&name, &object.data["spec"], &rules::vocabulary()) {
             Ok(checked) => (Some((checked, generation)), Ok(())),
             Err(why) => {
                 let good = before.and_then(|before| before.good.clone());
@@ -223,7 +226,7 @@ mod tests {
 
     fn with_file() -> Objects {
         let file = "apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {name: file}\nspec: {precedence: 7}";
-        Objects::new(file::read(file).expect("policies"))
+        Objects::new(file::read(file, &rules::vocabulary()).expect("policies"))
     }
 
     fn listed(objects: &mut Objects, list: impl IntoIterator<Item = DynamicObject>) {

@@ -113,7 +113,7 @@ mod tests {
             total: 1,
             items: vec![Item {
                 canary: ("shop".to_owned(), "web".to_owned()),
-                rule: Rule::Probes,
+                rule: Rule::PROBES,
                 field: "spec.targetRef".to_owned(),
                 message: "no probe".to_owned(),
             }],

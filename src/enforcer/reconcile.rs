@@ -33,6 +33,7 @@ use crate::{
     },
     policy::canary_policy::Enforcement,
     rollout::{
+        Clock,
         guard::Guard,
         observation::{Observation, TargetState},
         remedy::Remedy,
@@ -231,7 +232,7 @@ async fn evidence(
     state: &mut CanaryState,
     now: Timestamp,
 ) -> FlaggerEvidence {
-    let Some(silence) = limits.silence.limit else {
+    let Some(silence) = limits.of_clock(Clock::SILENCE).limit else {
         return FlaggerEvidence::default();
     };
     state.evidence_at = Some(Instant::now());
@@ -482,7 +483,7 @@ mod tests {
         let (mut seen, stamp) = observe(objects, &state.stamp, at(0));
         state.stamp = stamp;
         let breach = Breach {
-            clock: Clock::Readiness,
+            clock: Clock::READINESS,
             deadline: at(0),
             limit: SignedDuration::from_secs(60),
         };

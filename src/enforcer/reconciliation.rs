@@ -35,7 +35,7 @@ impl Reconciliation {
         Self {
             seen,
             stamp,
-            limits: *limits,
+            limits: limits.clone(),
             conditions,
             evaluation,
             remedy,

@@ -44,6 +44,7 @@ use crate::{
         watch::{Queue, Watches},
     },
     policy::{Checked, Policies, crd::PLURAL as POLICIES, file},
+    rules,
 };
 
 /// How long a stopping server waits for requests under way.
@@ -267,7 +268,7 @@ fn read_policies(path: Option<&Path>) -> Result<Vec<Checked>, Error> {
     };
     let bad = |why: String| Error::BadStart(format!("--policy {}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    file::read(&text).map_err(|error| bad(error.to_string()))
+    file::read(&text, &rules::vocabulary()).map_err(|error| bad(error.to_string()))
 }
 
 fn certificate(dir: Option<PathBuf>, namespace: &str, addr: SocketAddr) -> Result<Certificate, Error> {

@@ -41,15 +41,13 @@ fn room(file: &str) -> Option<&str> {
 }
 
 /// Whether a room may use another one.
-fn may_use(user: &str, used: &str) -> bool {
+fn may_use(from: &str, to: &str) -> bool {
     let in_core = |room: &str| CORE.iter().position(|core| *core == room);
-    match (in_core(user), in_core(used)) {
-        (Some(user), Some(used)) => used < user,
+    match (in_core(from), in_core(to)) {
+        (Some(from), Some(to)) => to < from,
         (Some(_), None) => false,
         (None, Some(_)) => true,
-        (None, None) => MAY_USE
-            .iter()
-            .any(|(room, rooms)| *room == user && rooms.contains(&used)),
+        (None, None) => MAY_USE.iter().any(|(room, rooms)| *room == from && rooms.contains(&to)),
     }
 }
 

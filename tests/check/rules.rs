@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use curfew::policy::Rule;
+use curfew::{policy::Rule, rules::RULES};
 
 use super::{findings, report};
 
@@ -53,48 +53,48 @@ type Case = (Rule, (&'static str, &'static str), &'static [&'static str]);
 
 const CASES: [Case; 23] = [
     (
-        Rule::Undecodable,
+        Rule::UNDECODABLE,
         ("Seconds: 180", "Seconds: 180.5"),
         &["14 Enforce undecodable spec.progressDeadlineSeconds"],
     ),
     (
-        Rule::DeadlineRequired,
+        Rule::DEADLINE_REQUIRED,
         ("  progressDeadlineSeconds: 180\n", ""),
         // What is not there is told at its nearest parent.
         &["8 Enforce deadline-required spec.progressDeadlineSeconds"],
     ),
     (
-        Rule::DeadlineBounds,
+        Rule::DEADLINE_BOUNDS,
         ("Seconds: 180", "Seconds: 59"),
         &["14 Enforce deadline-bounds spec.progressDeadlineSeconds"],
     ),
     (
-        Rule::Interval,
+        Rule::INTERVAL,
         ("interval: 30s", "interval: 1m30"),
         &["18 Enforce interval spec.analysis.interval"],
     ),
     (
-        Rule::AnalysisNeverAdvances,
+        Rule::ANALYSIS_NEVER_ADVANCES,
         ("stepWeight: 10", "stepWeight: 0"),
         &["21 Enforce analysis-never-advances spec.analysis.stepWeight"],
     ),
     (
-        Rule::Weights,
+        Rule::WEIGHTS,
         ("stepWeight: 10", "stepWeights: [10, 30, 20]"),
         &["21 Enforce weights spec.analysis.stepWeights[2]"],
     ),
     (
-        Rule::Thresholds,
+        Rule::THRESHOLDS,
         ("threshold: 5", "canaryReadyThreshold: 150"),
         &["19 Enforce thresholds spec.analysis.canaryReadyThreshold"],
     ),
     (
-        Rule::ServicePort,
+        Rule::SERVICE_PORT,
         ("port: 8080", "port: 80800"),
         &["16 Enforce service-port spec.service.port"],
     ),
     (
-        Rule::ApexService,
+        Rule::APEX_SERVICE,
         (
             "---\n",
             "---\n{apiVersion: flagger.app/v1beta1, kind: Canary, metadata: {name: old, namespace: shop}, spec: {provider: istio,\n\
@@ -108,7 +108,7 @@ const CASES: [Case; 23] = [
         ],
     ),
     (
-        Rule::AbIterations,
+        Rule::AB_ITERATIONS,
         (
             "stepWeight: 10",
             "stepWeight: 10\n    match:\n    - headers: {x-beta: {exact: always}}",
@@ -116,12 +116,12 @@ const CASES: [Case; 23] = [
         &["22 Warn ab-iterations spec.analysis.match"],
     ),
     (
-        Rule::WebhookTimeout,
+        Rule::WEBHOOK_TIMEOUT,
         ("timeout: 5s", "timeout: 5 seconds"),
         &["25 Enforce webhook-timeout spec.analysis.webhooks[0].timeout"],
     ),
     (
-        Rule::DuplicateTarget,
+        Rule::DUPLICATE_TARGET,
         (
             "---\n",
             "---\n{apiVersion: flagger.app/v1beta1, kind: Canary, metadata: {name: old, namespace: shop}, spec: {provider: istio,\n\
@@ -135,23 +135,23 @@ const CASES: [Case; 23] = [
         ],
     ),
     (
-        Rule::TargetSelector,
+        Rule::TARGET_SELECTOR,
         ("matchLabels: {app: web}", "matchLabels: {application: web}"),
         &["10 Warn target-selector spec.targetRef"],
     ),
     (
         // What was not given may well be in the cluster.
-        Rule::TargetMissing,
+        Rule::TARGET_MISSING,
         ("metadata: {name: web, ", "metadata: {name: other, "),
         &[],
     ),
     (
-        Rule::TargetDeadline,
+        Rule::TARGET_DEADLINE,
         ("replicas: 2", "progressDeadlineSeconds: 2147483647"),
         &["10 Enforce target-deadline spec.targetRef"],
     ),
     (
-        Rule::ScalerMissing,
+        Rule::SCALER_MISSING,
         (
             "  service:\n",
             "  autoscalerRef: {kind: HorizontalPodAutoscaler, name: web}\n  service:\n",
@@ -159,37 +159,37 @@ const CASES: [Case; 23] = [
         &[],
     ),
     (
-        Rule::IntervalAboveDeadline,
+        Rule::INTERVAL_ABOVE_DEADLINE,
         ("interval: 30s", "interval: 5m"),
         &["18 Warn interval-above-deadline spec.analysis.interval"],
     ),
     (
-        Rule::DeadlineBelowStartup,
+        Rule::DEADLINE_BELOW_STARTUP,
         ("{periodSeconds: 5}", "{initialDelaySeconds: 300}"),
         &["14 Warn deadline-below-startup spec.progressDeadlineSeconds"],
     ),
     (
-        Rule::DeadlineFit,
+        Rule::DEADLINE_FIT,
         ("team: shop", "curfew.dev/ready-after: 170s 38s"),
         &["14 Warn deadline-fit spec.progressDeadlineSeconds"],
     ),
     (
-        Rule::PartialAvailability,
+        Rule::PARTIAL_AVAILABILITY,
         ("replicas: 2", "replicas: 4"),
         &["10 Audit partial-availability spec.targetRef"],
     ),
     (
-        Rule::GateWithoutDeadline,
+        Rule::GATE_WITHOUT_DEADLINE,
         ("timeout: 5s", "timeout: 5s\n      type: confirm-promotion"),
         &["26 Audit gate-without-deadline spec.analysis.webhooks[0].type"],
     ),
     (
-        Rule::Probes,
+        Rule::PROBES,
         ("        readinessProbe: {periodSeconds: 5}\n", ""),
         &["10 Warn probes spec.targetRef"],
     ),
     (
-        Rule::RolloutDeadline,
+        Rule::ROLLOUT_DEADLINE,
         ("team: shop", "curfew.dev/rollout-deadline: 2m"),
         &["7 Enforce rollout-deadline metadata.annotations[curfew.dev/rollout-deadline]"],
     ),
@@ -203,7 +203,7 @@ fn what_is_sound_passes_without_a_word() {
 #[test]
 fn each_fault_is_found_alone_and_at_its_line() {
     let tried: BTreeSet<_> = CASES.iter().map(|(rule, ..)| *rule).collect();
-    assert_eq!(tried.len(), Rule::ALL.len(), "a rule has no case");
+    assert_eq!(tried.len(), RULES.len(), "a rule has no case");
     for (rule, (old, new), expected) in CASES {
         assert!(SOUND.contains(old), "{rule}: {old:?}");
         let found = findings(&report(&SOUND.replacen(old, new, 1), &[]));

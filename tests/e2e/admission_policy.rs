@@ -25,17 +25,17 @@ use crate::{
 /// The rules that the policy states. Those that need to know more than the Canary, and those that only warn, are the
 /// webhook's alone.
 pub const STATED: [Rule; 11] = [
-    Rule::Undecodable,
-    Rule::DeadlineRequired,
-    Rule::DeadlineBounds,
-    Rule::Interval,
-    Rule::AnalysisNeverAdvances,
-    Rule::Weights,
-    Rule::Thresholds,
-    Rule::ServicePort,
-    Rule::WebhookTimeout,
-    Rule::IntervalAboveDeadline,
-    Rule::RolloutDeadline,
+    Rule::UNDECODABLE,
+    Rule::DEADLINE_REQUIRED,
+    Rule::DEADLINE_BOUNDS,
+    Rule::INTERVAL,
+    Rule::ANALYSIS_NEVER_ADVANCES,
+    Rule::WEIGHTS,
+    Rule::THRESHOLDS,
+    Rule::SERVICE_PORT,
+    Rule::WEBHOOK_TIMEOUT,
+    Rule::INTERVAL_ABOVE_DEADLINE,
+    Rule::ROLLOUT_DEADLINE,
 ];
 
 const NAMESPACE: &str = "tenant";
@@ -185,7 +185,7 @@ async fn agree_on(canaries: &Api<DynamicObject>, case: &Case) {
 pub fn named(message: &str) -> BTreeSet<&str> {
     let ends = message.split(']').filter_map(|piece| piece.rsplit_once(" ["));
     ends.map(|(_, rule)| rule)
-        .filter(|rule| rule.parse::<Rule>().is_ok())
+        .filter(|rule| rules::named(rule).is_some())
         .collect()
 }
 

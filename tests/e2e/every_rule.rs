@@ -317,7 +317,10 @@ async fn every_rule_speaks_at_apply_in_the_audit_and_in_a_check_with_the_same_wo
     };
     let client = plane.client("admin").await.unwrap();
     let cases = cases();
-    let rules: Vec<_> = curfew::policy::Rule::ALL.iter().map(|rule| rule.name()).collect();
+    let rules: Vec<_> = curfew::rules::RULES
+        .iter()
+        .map(|definition| definition.rule.name())
+        .collect();
     let mut told: Vec<_> = cases.iter().map(|case| case.rule).collect();
     told.sort_by_key(|rule| rules.iter().position(|known| known == rule));
     assert_eq!(told, rules, "every rule has a case");

@@ -306,7 +306,7 @@ async fn the_api_server_refuses_what_curfew_refuses_in_a_file() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // What is not written is filled in with what is built in.
     let stored = dry_run(&client, &policy("empty", &json!({}))).await.unwrap();
-    let built_in = serde_json::to_value(CanaryPolicySpec::default()).unwrap();
+    let built_in = serde_json::to_value(curfew::rules::vocabulary().filled(CanaryPolicySpec::default())).unwrap();
     assert_eq!(stored["spec"], built_in);
 }
 
@@ -332,7 +332,7 @@ async fn a_stored_policy_that_cannot_be_used_keeps_what_could_and_without_a_defi
     let definitions = definitions(&stage.client);
     let name = format!("{}.{}", crd::PLURAL, GROUP);
     // A definition from before there were conditions.
-    let strict = crd::crd();
+    let strict = crd::crd(&curfew::rules::vocabulary());
     let mut loose = strict.clone();
     loose["spec"]["versions"][0]["schema"]["openAPIV3Schema"] =
         json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});

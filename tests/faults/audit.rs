@@ -235,7 +235,7 @@ async fn who_is_pointed_elsewhere_while_it_is_read_leaves_nothing_behind() {
     let (web, other) = [APP, "other"]
         .map(|name| (NAMESPACE.to_owned(), name.to_owned()))
         .into();
-    assert!(audited.finding_store.finds(&web, Rule::DuplicateTarget));
+    assert!(audited.finding_store.finds(&web, Rule::DUPLICATE_TARGET));
     let elsewhere = |world: &mut World| {
         let point = edited(|canary| canary["spec"]["targetRef"]["name"] = json!("other"));
         world.change("canaries", NAMESPACE, "other", point);
@@ -249,8 +249,8 @@ async fn who_is_pointed_elsewhere_while_it_is_read_leaves_nothing_behind() {
         .stage
         .server
         .until("the one that is left is judged anew", |_, _| {
-            (!audited.finding_store.finds(&web, Rule::DuplicateTarget)).then_some(())
+            (!audited.finding_store.finds(&web, Rule::DUPLICATE_TARGET)).then_some(())
         })
         .await;
-    assert!(!audited.finding_store.finds(&other, Rule::DuplicateTarget));
+    assert!(!audited.finding_store.finds(&other, Rule::DUPLICATE_TARGET));
 }

@@ -100,7 +100,7 @@ impl Enforcer {
         );
         let context = Arc::new(Context {
             client,
-            policies: InForce::new(file::parse(stage.policy).expect("policies")),
+            policies: InForce::new(file::parse(stage.policy, &curfew::rules::vocabulary()).expect("policies")),
             watches,
             states,
             api_health,

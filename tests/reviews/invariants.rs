@@ -32,7 +32,7 @@ pub fn review(body: &[u8]) {
         is_rightly_allowed(&request);
     }
     is_answered(&request, decision.answer);
-    let defaulting = file::parse(DEFAULTING).expect("a policy");
+    let defaulting = file::parse(DEFAULTING, &curfew::rules::vocabulary()).expect("a policy");
     for policies in [Policies::default(), defaulting] {
         let mutated = |request: &Request, now| mutate(request, &policies, &BTreeMap::new(), now);
         let answer = mutated(&request, now);

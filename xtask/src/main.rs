@@ -5,6 +5,7 @@ mod child;
 mod curfew;
 mod demo;
 mod ends;
+mod generate;
 mod plane;
 mod soak;
 mod test;
@@ -23,6 +24,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Arguments),
+    Generate(generate::Arguments),
     Plane(plane::Arguments),
     Soak(soak::Arguments),
     Test(test::Arguments),
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let result = match command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
         Command::Plane(arguments) => plane::run(arguments),
         Command::Soak(arguments) => soak::run(&arguments),
         Command::Test(arguments) => test::run(arguments),

@@ -1,18 +1,21 @@
 //! Judging: what the clocks say now.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    clocks::Reading,
+    clocks::{
+        CLOCKS,
+        spec::{ClockSpec, Set},
+    },
     conditions::Inputs,
     limits::{CHECK_MARGIN, Limits},
 };
 use crate::{
-    policy::canary_policy::{Action, Enforcement},
+    policy::{action::Action, canary_policy::Enforcement},
     rollout::{
         Clock,
         breach::Breach,
-        observation::{Observation, TargetState},
+        observation::{Lifecycle, Observation, TargetState},
         stamp::Stamp,
     },
 };
@@ -56,6 +59,21 @@ pub struct Pending {
     pub deadline: Timestamp,
     /// Whether so much of the limit is used up that it is announced.
     pub approaching: bool,
+}
+
+/// What one clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Reading {
+    /// Which clock.
+    clock: Clock,
+    /// The limit that it measures against.
+    limit: SignedDuration,
+    /// When the limit is reached, if things go on as they do.
+    deadline: Timestamp,
+    /// What happens then.
+    action: Action,
+    /// When most of the limit is used up, and that is announced.
+    warn_at: Option<Timestamp>,
 }
 
 /// What the clocks say, by whether their deadlines have passed.
@@ -114,6 +132,32 @@ pub fn evaluate(inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Evaluatio
     }
 }
 
+/// What one clock says now, if it runs.
+fn reading(spec: &ClockSpec, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Option<Reading> {
+    let seen = inputs.observation;
+    let limit = inputs.limits.of_clock(spec.settings.clock);
+    if limit.action == Action::Disabled {
+        return None;
+    }
+    let Set { deadline, warn_at } = (spec.read)(inputs, stamp, &limit, now)?;
+    // The stage may allow less than the policy.
+    let action = match limit.action {
+        Action::RollBack if !seen.stage.can_roll_back() || seen.lifecycle != Lifecycle::Live => Action::Report,
+        Action::Hold if !seen.can_be_held() => Action::Report,
+        action => action,
+    };
+    let most = limit
+        .limit
+        .unwrap_or_else(|| deadline.duration_since(now).max(SignedDuration::ZERO));
+    Some(Reading {
+        clock: limit.clock,
+        limit: most,
+        deadline,
+        action,
+        warn_at,
+    })
+}
+
 /// A breach holds whatever the pods do, since our own levers are no progress. A hold or a goodbye of the user, a phase that
 /// moved and a longer limit take it back.
 fn latched(seen: &Observation, stamp: &Stamp, limits: &Limits) -> Option<Breach> {
@@ -145,9 +189,7 @@ fn state(seen: &Observation) -> RolloutState {
 
 impl Readings {
     fn of(inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Self {
-        let readings = Clock::ALL
-            .into_iter()
-            .filter_map(|clock| clock.read(inputs, stamp, now));
+        let readings = CLOCKS.into_iter().filter_map(|spec| reading(spec, inputs, stamp, now));
         let (passed, coming) = readings.partition(|reading| now >= reading.deadline);
         let late = inputs.limits.interval.saturating_add(CHECK_MARGIN);
         let last_sign = inputs.observation.last_sign;
@@ -161,7 +203,7 @@ impl Readings {
     /// The next deadline, if it is named already.
     fn pending(&self, now: Timestamp) -> Option<Pending> {
         let is_silent = self.silence_named_at.is_some_and(|moment| now >= moment);
-        let named = self.coming.iter().filter(|it| it.clock != Clock::Silence || is_silent);
+        let named = self.coming.iter().filter(|it| it.clock != Clock::SILENCE || is_silent);
         let next = named.min_by_key(|reading| reading.deadline)?;
         Some(Pending {
             clock: next.clock,
@@ -181,7 +223,7 @@ impl Readings {
             let warn_at = reading.warn_at.filter(|warn_at| now < *warn_at);
             warn_at.unwrap_or(reading.deadline)
         });
-        let is_silence_coming = self.coming.iter().any(|reading| reading.clock == Clock::Silence);
+        let is_silence_coming = self.coming.iter().any(|reading| reading.clock == Clock::SILENCE);
         let named_at = self.silence_named_at.filter(|at| is_silence_coming && now < *at);
         next.chain(named_at).min()
     }

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    clocks,
     evaluate::{Evaluation, Pending},
     limits::Limits,
 };
@@ -26,21 +27,8 @@ pub const PAUSED: &str = "the target is paused: Flagger waits until its owner en
 /// Which limit was reached, and why.
 #[must_use]
 pub fn exceeded(breach: &Breach, why: &str) -> String {
-    match breach.clock {
-        Clock::Crashes => format!(
-            "the failed exits of one container reached the policy's limit within {} s: {why}",
-            breach.limit.as_secs()
-        ),
-        Clock::Initialization => format!(
-            "the initialization is not done, and its deadline of {} s is near or past: {why}",
-            breach.limit.as_secs()
-        ),
-        clock => format!(
-            "the {} deadline of {} s has passed: {why}",
-            clock.name(),
-            breach.limit.as_secs()
-        ),
-    }
+    let passed = clocks::spec(breach.clock).map(|spec| (spec.passed)(breach));
+    format!("{}: {why}", passed.unwrap_or_default())
 }
 
 /// Why nothing is done about a breach yet.
@@ -94,7 +82,7 @@ pub const PRIMARY_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 pub fn announcement(evaluation: &Evaluation, stamp: &Stamp) -> Option<(Clock, Timestamp)> {
     let pending = evaluation.pending.filter(|pending| pending.approaching)?;
     let rollout = stamp.rollout.as_ref()?;
-    let since = if pending.clock == Clock::Rollout {
+    let since = if pending.clock == Clock::ROLLOUT {
         rollout.started_at
     } else {
         rollout.progressed_at
@@ -133,8 +121,8 @@ impl Deadlines {
         let rollout = stamp.rollout.as_ref().filter(|_| seen.running)?;
         Some(Self {
             rollout: rollout.promoted_since,
-            readiness: limits.readiness.limit,
-            whole: limits.rollout.limit,
+            readiness: limits.of_clock(Clock::READINESS).limit,
+            whole: limits.of_clock(Clock::ROLLOUT).limit,
         })
     }
 

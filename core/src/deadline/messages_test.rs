@@ -64,13 +64,13 @@ fn a_breach_is_told_with_its_clock_its_limit_and_why() {
         exceeded(&breach, "because")
     };
     for (clock, expected) in [
-        (Clock::Readiness, "the readiness deadline of 90 s has passed: because"),
+        (Clock::READINESS, "the readiness deadline of 90 s has passed: because"),
         (
-            Clock::Crashes,
+            Clock::CRASHES,
             "the failed exits of one container reached the policy's limit within 90 s: because",
         ),
         (
-            Clock::Initialization,
+            Clock::INITIALIZATION,
             "the initialization is not done, and its deadline of 90 s is near or past: because",
         ),
     ] {

@@ -6,9 +6,10 @@
 //! ones before it does it.
 
 pub mod breaker;
-mod clocks;
+pub mod clocks;
 pub mod conditions;
 pub mod evaluate;
+mod in_force;
 pub mod limits;
 pub mod messages;
 pub mod remedy;

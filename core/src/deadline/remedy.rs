@@ -99,7 +99,7 @@ pub fn wants_evidence(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stam
         limits,
         conditions: _,
     } = *inputs;
-    let (RolloutState::Breached(_), Some(silence)) = (evaluation.state, limits.silence.limit) else {
+    let (RolloutState::Breached(_), Some(silence)) = (evaluation.state, limits.of_clock(Clock::SILENCE).limit) else {
         return false;
     };
     let silent_since = |moment: Option<Timestamp>| {
@@ -141,7 +141,7 @@ fn roll_back(breach: Breach, seen: &Observation, stamp: &Stamp, now: Timestamp) 
     if let Some(until) = unproven_until.filter(|until| now < *until) {
         return Remedy::Withhold(breach, Guard::Unproven(until));
     }
-    if seen.controllers_behind && breach.clock == Clock::Readiness && !requested(stamp) {
+    if seen.controllers_behind && breach.clock == Clock::READINESS && !requested(stamp) {
         return Remedy::Withhold(breach, Guard::ControllersBehind);
     }
     match seen.target {
@@ -170,7 +170,7 @@ fn left_over(seen: &Observation, stamp: &Stamp) -> bool {
 /// The levers that work on this target now (`docs/design.md#remedies`); none if nothing does.
 fn levers(breach: Breach, seen: &Observation, now: Timestamp) -> Option<Levers> {
     let fail_checks = !seen.skip_analysis;
-    let about_pods = matches!(breach.clock, Clock::Readiness | Clock::Crashes);
+    let about_pods = matches!(breach.clock, Clock::READINESS | Clock::CRASHES);
     let target = match seen.kind {
         // Pods that are ready at this moment may not be at the next check: both levers together work either way.
         Some(WorkloadKind::Deployment) if about_pods || seen.target != TargetState::Ready => {

@@ -24,7 +24,7 @@ impl Limits {
             hook_time: signed(effective.hook_time),
             rollout_deadline: rollout_deadline(canary),
         };
-        Self::under(policy, timing)
+        Self::under(policy, &timing)
     }
 
     /// The limits of a Canary under whichever policy is in force for it now; none while it is exempt.

@@ -4,26 +4,22 @@ use super::{
     objects::{Objects, is_service},
     workload::Workload,
 };
-use crate::rollout::{Clock, pod_failure, unready_pods};
+use crate::{
+    deadline::clocks::{self, spec::Why},
+    rollout::{Clock, pod_failure, unready_pods},
+};
 
 /// Why a clock ran out, in one line.
 #[must_use]
 pub fn why(objects: Objects<'_>, clock: Clock) -> String {
-    match clock {
-        Clock::Crashes => failure(objects)
+    match clocks::spec(clock).map_or(Why::Target, |spec| spec.why) {
+        Why::Always(reason) => reason.to_owned(),
+        Why::Failures => failure(objects)
             .or_else(|| unready_pods::failed_before(objects.pods.unwrap_or_default()))
             .unwrap_or_else(|| unready(objects)),
-        Clock::Rollout if is_ready(objects) => {
-            failure(objects).unwrap_or_else(|| "the target is ready, but the rollout is not done".to_owned())
-        }
-        Clock::Readiness | Clock::Rollout => unready(objects),
-        Clock::Gate => "an approval is waited for".to_owned(),
-        Clock::Stall => "the target is ready and Flagger looks at it, but nothing advances".to_owned(),
-        Clock::Silence => {
-            "no sign of life from Flagger on this Canary: it is down, stuck, or does not watch it".to_owned()
-        }
-        Clock::Initialization | Clock::Promotion => primary(objects.primary),
-        Clock::Suspended => "the rollout is suspended with traffic or pods on the canary".to_owned(),
+        Why::TargetOr(reason) if is_ready(objects) => failure(objects).unwrap_or_else(|| reason.to_owned()),
+        Why::Target | Why::TargetOr(_) => unready(objects),
+        Why::Primary => primary(objects.primary),
     }
 }
 

@@ -62,7 +62,7 @@ fn the_reason_says_what_keeps_pods_from_being_created_and_what_ails_the_others()
             "the target wants 0 replicas, so that nothing can become ready",
         ),
     ] {
-        for clock in [Clock::Readiness, Clock::Crashes, Clock::Rollout] {
+        for clock in [Clock::READINESS, Clock::CRASHES, Clock::ROLLOUT] {
             assert_eq!(
                 said("Deployment", counts, pods, failure, clock),
                 expected,
@@ -71,13 +71,13 @@ fn the_reason_says_what_keeps_pods_from_being_created_and_what_ails_the_others()
         }
     }
     let late = "the target is ready, but the rollout is not done";
-    assert_eq!(said("Deployment", (1, 1), &fine, None, Clock::Rollout), late);
-    assert_eq!(said("Service", (0, 0), &[], None, Clock::Rollout), late);
+    assert_eq!(said("Deployment", (1, 1), &fine, None, Clock::ROLLOUT), late);
+    assert_eq!(said("Service", (0, 0), &[], None, Clock::ROLLOUT), late);
     // It failed too often, and runs at this moment.
     let mut again = pod("web-a", Some("Running"));
     again.ready = true;
     assert_eq!(
-        said("Deployment", (1, 1), &[again], None, Clock::Crashes),
+        said("Deployment", (1, 1), &[again], None, Clock::CRASHES),
         "web-a container app: Running"
     );
 }
@@ -98,12 +98,12 @@ fn an_initialization_that_is_held_is_told_with_what_its_primary_lacks() {
         held(with(Some(&workload))),
         "1 of 4 pods of the primary are available; Flagger would give up and scale the live workload to 0"
     );
-    for clock in [Clock::Initialization, Clock::Promotion] {
+    for clock in [Clock::INITIALIZATION, Clock::PROMOTION] {
         assert_eq!(
             why(with(Some(&workload)), clock),
             "1 of 4 pods of the primary are available"
         );
         assert_eq!(why(with(None), clock), "the primary is not there");
     }
-    assert_eq!(why(with(None), Clock::Readiness), "the target is not there");
+    assert_eq!(why(with(None), Clock::READINESS), "the target is not there");
 }

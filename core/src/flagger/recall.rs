@@ -11,19 +11,22 @@ use super::{
     phase::Phase,
     snapshot::Snapshot,
 };
-use crate::rollout::{
-    budget::Course,
-    crashes::Crashes,
-    revision::{Revision, TemplateHash},
-    saved_status::{Overwritten, SavedStatus},
-    stamp::{
-        BudgetFormat, ELAPSED, ELAPSED_FORMAT, KEPT_READY_AFTER, OBSERVED_GENERATION, PROGRESS, PROGRESS_REPLICAS,
-        PROGRESSED_AT, Progress, READY_AFTER, REVISION, Rollout, STARTED_AT, Stamp, UNREADY, UNREADY_FORMAT, VERDICT,
-        requested,
+use crate::{
+    deadline::clocks,
+    rollout::{
+        budget::Course,
+        crashes::Crashes,
+        revision::{Revision, TemplateHash},
+        saved_status::{Overwritten, SavedStatus},
+        stamp::{
+            BudgetFormat, ELAPSED, ELAPSED_FORMAT, KEPT_READY_AFTER, OBSERVED_GENERATION, PROGRESS, PROGRESS_REPLICAS,
+            PROGRESSED_AT, Progress, READY_AFTER, REVISION, Rollout, STARTED_AT, Stamp, UNREADY, UNREADY_FORMAT,
+            VERDICT, requested,
+        },
+        timestamps::rounded_up,
+        verdict::Verdict,
+        workload_kind::WorkloadKind,
     },
-    timestamps::rounded_up,
-    verdict::Verdict,
-    workload_kind::WorkloadKind,
 };
 
 // === impl Stamp ===
@@ -37,7 +40,7 @@ impl Stamp {
     pub fn recall(canary: &Canary, watched_until: Option<Timestamp>, now: Timestamp) -> Self {
         let verdict = canary
             .annotation(VERDICT)
-            .and_then(|text| serde_json::from_str(text).ok());
+            .and_then(|text| Verdict::parse(text, clocks::named));
         let ready_after = canary.annotation(READY_AFTER).unwrap_or_default();
         Self {
             rollout: None,

@@ -83,7 +83,7 @@ fn annotations_are_whole_seconds_and_never_to_the_users_disadvantage() {
         rollout: Some(rollout()),
         ..Stamp::default()
     };
-    let written = stamp.annotations(Some((Clock::Readiness, at("2026-11-23T14:03:26.6Z"))));
+    let written = stamp.annotations(Some((Clock::READINESS, at("2026-11-23T14:03:26.6Z"))));
     let of = |key| written.get(key).cloned().flatten().expect("written");
     assert!(of(REVISION).starts_with("5c7d9f6b8-"));
     assert_eq!(of(STARTED_AT), "2026-11-23T14:00:05Z");

@@ -14,7 +14,7 @@ fn time(seconds: i64) -> Value {
 
 fn breach() -> Breach {
     Breach {
-        clock: Clock::Readiness,
+        clock: Clock::READINESS,
         deadline: at(180),
         limit: SignedDuration::from_secs(180),
     }
@@ -202,7 +202,7 @@ fn the_lever_on_the_target_says_why_and_leaves_the_other_conditions_alone() {
         None,
         at(180),
     );
-    let reason = why(snapshot.objects(), Clock::Readiness);
+    let reason = why(snapshot.objects(), Clock::READINESS);
     let expected = json!([
         {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable", "unknown": "kept"},
         {

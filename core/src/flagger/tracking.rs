@@ -206,9 +206,9 @@ pub(super) fn recalled_breach(before: &Stamp, rollout: &Rollout, effective: &Eff
         // The pods got ready since: what had been spent by then still tells whether this limit was reached.
         Course::Recovering | Course::Paused => budget.spent.saturating_add(ROUNDING) >= limit,
     };
-    let lengthened = verdict.clock == Clock::Readiness && !reached;
+    let lengthened = verdict.clock == Clock::READINESS && !reached;
     // Of the other clocks it is not known what the limit was; it is taken to be what it is.
-    let limit = if verdict.clock == Clock::Readiness {
+    let limit = if verdict.clock == Clock::READINESS {
         limit
     } else {
         SignedDuration::MAX

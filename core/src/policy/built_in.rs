@@ -6,14 +6,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::{
     AdmissionPolicy, CanaryPolicySpec, EnforcementPolicy, Mode,
-    canary_policy::{
-        Action, BreakerSettings, ClockPolicy, Clocks, CrashesPolicy, DeadlineBounds, Enforcement, IntervalBounds,
-        LimitedClockPolicy, RolloutPolicy,
-    },
+    canary_policy::{BreakerSettings, DeadlineBounds, Enforcement, IntervalBounds},
+    clock_policy::Clocks,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
 
 impl Default for CanaryPolicySpec {
     fn default() -> Self {
@@ -66,51 +63,6 @@ impl Default for EnforcementPolicy {
             clocks: Clocks::default(),
             last_resort: true,
             breaker: BreakerSettings::default(),
-        }
-    }
-}
-
-impl Default for Clocks {
-    fn default() -> Self {
-        let report = LimitedClockPolicy {
-            action: Action::Report,
-            limit: None,
-        };
-        Self {
-            initialization: ClockPolicy { action: Action::Hold },
-            readiness: ClockPolicy {
-                action: Action::RollBack,
-            },
-            crashes: CrashesPolicy::default(),
-            gate: report,
-            stall: report,
-            silence: ClockPolicy { action: Action::Report },
-            promotion: report,
-            rollout: RolloutPolicy::default(),
-            suspended: LimitedClockPolicy {
-                action: Action::Report,
-                limit: Some(DAY),
-            },
-        }
-    }
-}
-
-impl Default for CrashesPolicy {
-    fn default() -> Self {
-        Self {
-            action: Action::RollBack,
-            restarts: 3,
-            window: HOUR,
-        }
-    }
-}
-
-impl Default for RolloutPolicy {
-    fn default() -> Self {
-        Self {
-            action: Action::RollBack,
-            limit: None,
-            max_limit: DAY,
         }
     }
 }

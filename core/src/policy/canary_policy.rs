@@ -11,9 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Exemption, Mode, Rule,
+    Exemption, Mode,
+    clock_policy::Clocks,
     sizes::MOST_EXEMPTIONS,
-    written::{duration, modes, optional_duration, selector},
+    written::{duration, optional_duration, selector},
 };
 
 /// The built-in policy as YAML: what `curfew policy default` prints.
@@ -59,8 +60,7 @@ pub struct AdmissionPolicy {
     /// No rule is applied more strictly than this.
     pub mode: Mode,
     /// The mode of single rules, where it is not the rule's own default.
-    #[schemars(schema_with = "modes")]
-    pub rules: BTreeMap<Rule, Mode>,
+    pub rules: BTreeMap<String, Mode>,
     /// Bounds of `progressDeadlineSeconds`.
     pub deadline: DeadlineBounds,
     /// Bounds of the analysis interval.
@@ -109,6 +109,7 @@ pub struct EnforcementPolicy {
     #[schemars(with = "i32", range(min = 0, max = 100))]
     pub warn_at_percent: u8,
     /// Each clock's limit and what happens at its deadline.
+    #[schemars(with = "BTreeMap<String, String>")]
     pub clocks: Clocks,
     /// Whether Curfew may itself end a rollout when Flagger is down.
     pub last_resort: bool,
@@ -125,94 +126,6 @@ pub enum Enforcement {
     Report,
     /// Nothing is watched.
     Disabled,
-}
-
-/// What happens when a clock's deadline passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
-pub enum Action {
-    /// Flagger is made to roll back.
-    RollBack,
-    /// The initialization is held (the initialization clock alone).
-    Hold,
-    /// An Event, a metric and a log line.
-    Report,
-    /// Nothing; the clock does not run.
-    Disabled,
-}
-
-/// The clocks' settings.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub struct Clocks {
-    /// Initialization of a workload.
-    pub initialization: ClockPolicy,
-    /// Unready time of the canary.
-    pub readiness: ClockPolicy,
-    /// Crashes of one container.
-    pub crashes: CrashesPolicy,
-    /// Waiting for an approval.
-    pub gate: LimitedClockPolicy,
-    /// Ready, but not advancing.
-    pub stall: LimitedClockPolicy,
-    /// No sign of life from Flagger.
-    pub silence: ClockPolicy,
-    /// Promotion of the primary.
-    pub promotion: LimitedClockPolicy,
-    /// The whole rollout.
-    pub rollout: RolloutPolicy,
-    /// Suspended in mid-rollout.
-    pub suspended: LimitedClockPolicy,
-}
-
-/// A clock whose limit is not the policy's to set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct ClockPolicy {
-    /// What happens at the deadline.
-    pub action: Action,
-}
-
-/// A clock with a limit of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct LimitedClockPolicy {
-    /// What happens at the deadline.
-    pub action: Action,
-    /// How long it may take; absent: the clock's own rule.
-    #[serde(default, with = "optional_duration", skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "duration::schema")]
-    pub limit: Option<Duration>,
-}
-
-/// The crash clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub struct CrashesPolicy {
-    /// What happens at the limit.
-    pub action: Action,
-    /// Failed exits of one container.
-    #[schemars(with = "i64", range(min = 1, max = u32::MAX))]
-    pub restarts: u32,
-    /// Within this time.
-    #[serde(with = "duration")]
-    #[schemars(schema_with = "duration::schema")]
-    pub window: Duration,
-}
-
-/// The clock of the whole rollout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub struct RolloutPolicy {
-    /// What happens at the deadline.
-    pub action: Action,
-    /// The limit; absent: only where the annotation sets one.
-    #[serde(with = "optional_duration", skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "duration::schema")]
-    pub limit: Option<Duration>,
-    /// The longest that the annotation may set.
-    #[serde(with = "duration")]
-    #[schemars(schema_with = "duration::schema")]
-    pub max_limit: Duration,
 }
 
 /// When many breaches at once are only reported.

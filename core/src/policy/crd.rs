@@ -6,7 +6,13 @@
 use schemars::{Schema, generate::SchemaSettings, transform::transform_subschemas};
 use serde_json::{Value, json};
 
-use super::{CanaryPolicySpec, GROUP, conditions};
+use super::{
+    CanaryPolicySpec, GROUP, Vocabulary,
+    action::Action,
+    clock_policy::{ClockField, ClockSettings},
+    conditions,
+    written::duration,
+};
 
 /// The plural name, as in `kubectl get canarypolicies`.
 pub const PLURAL: &str = "canarypolicies";
@@ -19,7 +25,7 @@ pub const MOST_FINDINGS: usize = 50;
 
 /// The definition, to be applied to a cluster.
 #[must_use]
-pub fn crd() -> Value {
+pub fn crd(vocabulary: &Vocabulary) -> Value {
     let columns = [
         ("Precedence", "integer", ".spec.precedence"),
         ("Mode", "string", ".spec.admission.mode"),
@@ -51,25 +57,74 @@ pub fn crd() -> Value {
                 "schema": {"openAPIV3Schema": {
                     "description": "What Curfew demands of Flagger's Canaries, and of which of them.",
                     "type": "object",
-                    "properties": {"spec": spec(), "status": status()},
+                    "properties": {"spec": spec(vocabulary), "status": status()},
                 }},
             }],
         },
     })
 }
 
-fn spec() -> Value {
+fn spec(vocabulary: &Vocabulary) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });
-    let generator = settings.with_transform(structural).into_generator();
-    let mut spec = generator.into_root_schema_for::<CanaryPolicySpec>();
-    spec.remove("title");
+    let mut generator = settings.with_transform(structural).into_generator();
+    let span = duration::schema(&mut generator).to_value();
+    let mut spec = generator.into_root_schema_for::<CanaryPolicySpec>().to_value();
+    let defaults = json!(vocabulary.filled(CanaryPolicySpec::default()));
+    let enforcement = &mut spec["properties"]["enforcement"];
+    let clocks = clocks(vocabulary, &span, &defaults["enforcement"]["clocks"]);
+    enforcement["properties"]["clocks"] = clocks;
+    enforcement["default"] = defaults["enforcement"].clone();
+    spec["properties"]["admission"]["properties"]["rules"]["maxProperties"] = json!(vocabulary.rules.len());
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove("title");
+    }
     // The API server holds a default against the conditions before it fills in the fields of it.
-    spec.insert("default".to_owned(), json!(CanaryPolicySpec::default()));
-    spec.insert("x-kubernetes-validations".to_owned(), conditions::validations());
-    spec.to_value()
+    spec["default"] = defaults;
+    spec["x-kubernetes-validations"] = conditions::validations(vocabulary);
+    spec
+}
+
+/// The schema of the clocks, from their table.
+fn clocks(vocabulary: &Vocabulary, span: &Value, defaults: &Value) -> Value {
+    let clock = |settings: &&ClockSettings| {
+        let name = settings.clock.name();
+        let default = &defaults[name];
+        let with_default = |field: &str, mut schema: Value, about: &str| {
+            schema["description"] = json!(about);
+            if !default[field].is_null() {
+                schema["default"] = default[field].clone();
+            }
+            (field.to_owned(), schema)
+        };
+        let action = json!({"type": "string", "enum": Action::ALL});
+        let fields = settings.fields.iter().map(|field| {
+            let schema = match field {
+                ClockField::Restarts => {
+                    json!({"type": "integer", "format": "int64", "minimum": 1, "maximum": u32::MAX})
+                }
+                ClockField::Limit | ClockField::MaxLimit | ClockField::Window => span.clone(),
+            };
+            with_default(field.name(), schema, field.about())
+        });
+        let action = with_default("action", action, "What happens at the deadline.");
+        let properties: serde_json::Map<_, _> = fields.chain([action]).collect();
+        let schema = json!({
+            "type": "object",
+            "description": settings.about,
+            "default": default,
+            "properties": properties,
+        });
+        (name.to_owned(), schema)
+    };
+    json!({
+        "type": "object",
+        "description": "Each clock's limit and what happens at its deadline.",
+        "default": defaults,
+        "properties": vocabulary.clocks.iter().map(clock).collect::<serde_json::Map<_, _>>(),
+    })
 }
 
 /// Makes a schema one that the API server takes: the values of an enum in one list, and no word about unknown fields, which
@@ -144,6 +199,7 @@ fn status() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::vocabulary;
 
     /// Every schema below a schema, each with its path and whether it is inside a list.
     fn visit(schema: &Value, path: &str, in_list: bool, look: &mut impl FnMut(&str, &Value, bool)) {
@@ -161,13 +217,17 @@ mod tests {
 
     #[test]
     fn the_schema_is_structural_and_says_what_each_field_is_for() {
-        visit(&spec(), "spec", false, &mut |path, schema, in_list| {
+        visit(&spec(&vocabulary()), "spec", false, &mut |path, schema, in_list| {
             assert!(schema["type"].is_string(), "{path}: {schema}");
             for forbidden in ["$ref", "oneOf", "anyOf", "allOf", "definitions", "title", "nullable"] {
                 assert!(schema[forbidden].is_null(), "{path} has {forbidden}: {schema}");
             }
-            let values = schema["enum"].as_array().into_iter().flatten();
-            assert!(values.into_iter().all(Value::is_string), "{path}: {schema}");
+            if let Some(values) = schema.get("enum") {
+                let values = values.as_array().expect("a list");
+                assert!(values.iter().all(Value::is_string), "{path}: {schema}");
+            }
+            let is_action = path.starts_with("spec.enforcement.clocks.") && path.ends_with(".action");
+            assert!(!is_action || schema["enum"].is_array(), "{path}: {schema}");
             assert!(!in_list || schema["default"].is_null(), "{path} has a default");
             // What Kubernetes itself describes, and the values of a map.
             let is_known = path.contains("Selector.") || path.ends_with(".*") || path.ends_with("[]");
@@ -177,8 +237,8 @@ mod tests {
 
     #[test]
     fn what_the_schema_defaults_is_what_is_built_in() {
-        let built_in = serde_json::to_value(CanaryPolicySpec::default()).expect("JSON");
-        visit(&spec(), "", false, &mut |path, schema, _| {
+        let built_in = json!(vocabulary().filled(CanaryPolicySpec::default()));
+        visit(&spec(&vocabulary()), "", false, &mut |path, schema, _| {
             let value = path.split('.').skip(1).fold(&built_in, |value, name| &value[name]);
             let default = &schema["default"];
             assert!(default.is_null() || default == value, "{path}: {default} {value}");

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{CanaryPolicy, CanaryPolicySpec, Checked, GROUP, Policies, crd::VERSION};
+use super::{CanaryPolicy, CanaryPolicySpec, Checked, GROUP, Policies, Vocabulary, crd::VERSION};
 
 /// How long the name of an object may be.
 const LONGEST_NAME: usize = 253;
@@ -41,20 +41,20 @@ pub struct InvalidPolicy {
 ///
 /// # Errors
 /// What is wrong with it, and where; a file with one wrong policy is refused as a whole.
-pub fn parse(text: &str) -> Result<Policies, InvalidPolicy> {
-    read(text).map(Policies::new)
+pub fn parse(text: &str, vocabulary: &Vocabulary) -> Result<Policies, InvalidPolicy> {
+    read(text, vocabulary).map(Policies::new)
 }
 
 /// The same, one by one.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn read(text: &str) -> Result<Vec<Checked>, InvalidPolicy> {
+pub fn read(text: &str, vocabulary: &Vocabulary) -> Result<Vec<Checked>, InvalidPolicy> {
     let documents: Vec<Document> =
         serde_saphyr::from_multiple(text).map_err(|error| InvalidPolicy::whole(unreadable(&error.to_string())))?;
     let mut policies: Vec<Checked> = Vec::new();
     for document in documents {
-        let policy = document.policy()?;
+        let policy = document.policy(vocabulary)?;
         let name = &policy.policy().name;
         if policies.iter().any(|known| known.policy().name == *name) {
             return Err(InvalidPolicy::whole(format!(
@@ -70,7 +70,7 @@ pub fn read(text: &str) -> Result<Vec<Checked>, InvalidPolicy> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn object(object: Value) -> Result<Checked, InvalidPolicy> {
+pub fn object(object: Value, vocabulary: &Vocabulary) -> Result<Checked, InvalidPolicy> {
     let document: Document = serde_path_to_error::deserialize(object).map_err(|error| {
         let field = error.path().to_string();
         let mut why = format!("{field}: {}", error.into_inner());
@@ -80,13 +80,13 @@ pub fn object(object: Value) -> Result<Checked, InvalidPolicy> {
         let why = unreadable(&why);
         InvalidPolicy { field, why }
     })?;
-    document.policy()
+    document.policy(vocabulary)
 }
 
 // === impl Document ===
 
 impl Document {
-    fn policy(self) -> Result<Checked, InvalidPolicy> {
+    fn policy(self, vocabulary: &Vocabulary) -> Result<Checked, InvalidPolicy> {
         let Self {
             api_version,
             kind,
@@ -114,7 +114,7 @@ impl Document {
             });
         }
         let bad = format!("CanaryPolicy {name}");
-        Checked::new(CanaryPolicy { name, spec }).map_err(|fault| InvalidPolicy {
+        Checked::new(CanaryPolicy { name, spec }, vocabulary).map_err(|fault| InvalidPolicy {
             why: format!("{bad}: {fault}"),
             field: fault.field,
         })
@@ -155,11 +155,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::policy::{Subject, canary_policy::DEFAULT_YAML};
+    use crate::{
+        policy::{Subject, canary_policy::DEFAULT_YAML},
+        rules::vocabulary,
+    };
 
     #[test]
     fn the_built_in_is_what_policy_default_prints() {
-        let policies = parse(DEFAULT_YAML).expect("the default is valid");
+        let policies = parse(DEFAULT_YAML, &vocabulary()).expect("the default is valid");
         let none = BTreeMap::new();
         let subject = Subject {
             namespace: "shop",
@@ -169,12 +172,12 @@ mod tests {
         };
         let printed = policies.applying(subject);
         assert_eq!(printed.name, "default");
-        assert_eq!(printed.spec, CanaryPolicySpec::default());
+        assert_eq!(printed.spec, vocabulary().filled(CanaryPolicySpec::default()));
     }
 
     #[test]
     fn an_empty_file_leaves_the_built_in() {
-        let policies = parse("").expect("no policies");
+        let policies = parse("", &vocabulary()).expect("no policies");
         let none = BTreeMap::new();
         let subject = Subject {
             namespace: "shop",
@@ -199,9 +202,9 @@ mod tests {
         for case in corpus(include_str!("../../../tests/corpus/policies/refused.yaml")) {
             let words = case["says"].as_str().or(case["file"].as_str()).expect("words");
             let spec = &case["spec"];
-            let error = parse(&with_spec(spec)).expect_err(words).to_string();
+            let error = parse(&with_spec(spec), &vocabulary()).expect_err(words).to_string();
             assert!(error.contains(words), "{spec}\n{error}");
-            let error = Checked::read("p", spec).expect_err(words).to_string();
+            let error = Checked::read("p", spec, &vocabulary()).expect_err(words).to_string();
             assert!(error.contains(words) && !error.contains('\n'), "{spec}\n{error}");
         }
     }
@@ -209,18 +212,21 @@ mod tests {
     #[test]
     fn what_an_api_server_accepts_is_accepted_and_written_back_as_it_was_read() {
         for spec in corpus(include_str!("../../../tests/corpus/policies/accepted.yaml")) {
-            parse(&with_spec(&spec)).expect("accepted");
-            let policy = Checked::read("p", &spec).expect("accepted");
+            parse(&with_spec(&spec), &vocabulary()).expect("accepted");
+            let policy = Checked::read("p", &spec, &vocabulary()).expect("accepted");
             let written = serde_json::to_value(&policy.policy().spec).expect("JSON");
-            assert_eq!(Checked::read("p", &written), Ok(policy), "{written}");
+            assert_eq!(Checked::read("p", &written, &vocabulary()), Ok(policy), "{written}");
         }
     }
 
     #[test]
     fn a_policy_among_other_objects_is_read_as_strictly() {
         let policy = |spec: Value| {
-            object(json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "CanaryPolicy",
-                "metadata": {"name": "p", "uid": "1"}, "spec": spec, "status": {}}))
+            object(
+                json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "CanaryPolicy",
+                "metadata": {"name": "p", "uid": "1"}, "spec": spec, "status": {}}),
+                &vocabulary(),
+            )
         };
         let read = policy(json!({"precedence": 10})).expect("a policy");
         let read = read.policy();
@@ -322,7 +328,7 @@ mod tests {
             ("{".to_owned(), ""),
             ("- 1".to_owned(), ""),
         ] {
-            let error = parse(&text).expect_err(&text).to_string();
+            let error = parse(&text, &vocabulary()).expect_err(&text).to_string();
             assert!(error.contains(words), "{text}\n{error}");
             assert!(!error.contains('\n'), "{error}");
         }

@@ -5,8 +5,10 @@
 //! default. What a policy says about one Canary leaves this room as [`AdmissionPolicy`] (to the rules) and
 //! [`EnforcementPolicy`] (to the clocks).
 
+pub mod action;
 mod built_in;
 pub mod canary_policy;
+pub mod clock_policy;
 mod conditions;
 pub mod crd;
 pub mod exemption;
@@ -15,6 +17,7 @@ mod names;
 pub mod rule;
 mod selection;
 mod sizes;
+mod vocabulary;
 mod written;
 
 pub use canary_policy::{AdmissionPolicy, CanaryPolicy, CanaryPolicySpec, EnforcementPolicy};
@@ -22,3 +25,4 @@ pub use exemption::{Exemption, ExemptionScope};
 pub use names::{GROUP, ROLLOUT_DEADLINE};
 pub use rule::{Mode, Rule};
 pub use selection::{Checked, Fault, NAMESPACE_NAME, Policies, Subject};
+pub use vocabulary::Vocabulary;

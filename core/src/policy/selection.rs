@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube_core::{Selector, SelectorExt};
 use serde_json::Value;
 
-use super::{CanaryPolicy, CanaryPolicySpec, Exemption, ExemptionScope, Mode};
+use super::{CanaryPolicy, CanaryPolicySpec, Exemption, ExemptionScope, Mode, Vocabulary};
 
 /// The label that every namespace has: its name.
 pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
@@ -137,8 +137,8 @@ impl Checked {
     ///
     /// # Errors
     /// The first that is wrong with the policy.
-    pub fn new(policy: CanaryPolicy) -> Result<Self, Fault> {
-        if let Some(first) = policy.spec.contradictions().into_iter().next() {
+    pub fn new(policy: CanaryPolicy, vocabulary: &Vocabulary) -> Result<Self, Fault> {
+        if let Some(first) = policy.spec.contradictions(vocabulary).into_iter().next() {
             return Err(first);
         }
         let selector = |field: &str, selector: &LabelSelector| {
@@ -158,7 +158,7 @@ impl Checked {
     ///
     /// # Errors
     /// The first that is wrong with it.
-    pub fn read(name: &str, spec: &Value) -> Result<Self, Fault> {
+    pub fn read(name: &str, spec: &Value, vocabulary: &Vocabulary) -> Result<Self, Fault> {
         let spec = match spec {
             Value::Null => CanaryPolicySpec::default(),
             spec => serde_path_to_error::deserialize(spec).map_err(|error| Fault {
@@ -166,10 +166,11 @@ impl Checked {
                 why: error.into_inner().to_string(),
             })?,
         };
-        Self::new(CanaryPolicy {
+        let policy = CanaryPolicy {
             name: name.to_owned(),
             spec,
-        })
+        };
+        Self::new(policy, vocabulary)
     }
 
     /// The policy.
@@ -192,7 +193,7 @@ mod tests {
     use crate::policy::file;
 
     fn applying(policies: &str, labels: &[(&str, &str)]) -> String {
-        let policies = file::parse(policies).expect("policies");
+        let policies = file::parse(policies, &crate::rules::vocabulary()).expect("policies");
         let labels = labels
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))

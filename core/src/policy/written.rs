@@ -3,7 +3,7 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::{Mode, Rule, sizes::MOST_EXPRESSIONS};
+use super::sizes::MOST_EXPRESSIONS;
 
 /// The longest text of a duration. The longest that Go prints has 24 characters; the API server wants a bound to know
 /// what a rule about it may cost.
@@ -185,13 +185,4 @@ pub(super) mod moment {
     pub(in crate::policy) fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "maxLength": 20, "pattern": PATTERN})
     }
-}
-
-/// A mode for single rules. That there are such rules is a rule of its own ([`super::conditions`]).
-pub(super) fn modes(generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object",
-        "maxProperties": Rule::ALL.len(),
-        "additionalProperties": generator.subschema_for::<Mode>(),
-    })
 }

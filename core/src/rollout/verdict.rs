@@ -1,19 +1,19 @@
 //! Verdicts: what was decided about a breach, as the annotation `curfew.dev/verdict` keeps it.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Clock, breach::Breach, timestamps::rounded_up};
 
 /// The last verdict on a Canary. It is kept until the next one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Verdict {
     /// When it was given.
     pub at: Timestamp,
     /// The revision that it is about.
     pub revision: String,
     /// The clock that ran out.
-    #[serde(with = "clock_name")]
+    #[serde(serialize_with = "by_name")]
     pub clock: Clock,
     /// The deadline that passed.
     pub deadline: Timestamp,
@@ -79,6 +79,21 @@ impl Verdict {
             reason,
         }
     }
+
+    /// Reads a verdict; none where it is no verdict, or about a clock that is not known.
+    #[must_use]
+    pub fn parse(text: &str, clocks: impl Fn(&str) -> Option<Clock>) -> Option<Self> {
+        let written: Written = serde_json::from_str(text).ok()?;
+        Some(Self {
+            at: written.at,
+            revision: written.revision,
+            clock: clocks(&written.clock)?,
+            deadline: written.deadline,
+            remedy: written.remedy,
+            result: written.result,
+            reason: written.reason,
+        })
+    }
 }
 
 // === impl RemedyName ===
@@ -112,20 +127,20 @@ impl Outcome {
     }
 }
 
-mod clock_name {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+/// A verdict as it is written.
+#[derive(Deserialize)]
+struct Written {
+    at: Timestamp,
+    revision: String,
+    clock: String,
+    deadline: Timestamp,
+    remedy: RemedyName,
+    result: Outcome,
+    reason: String,
+}
 
-    use super::Clock;
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-    pub fn serialize<S: Serializer>(clock: &Clock, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(clock.name())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Clock, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Clock::parse(&name).ok_or_else(|| D::Error::custom(format!("no clock {name:?}")))
-    }
+fn by_name<S: Serializer>(clock: &Clock, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(clock.name())
 }
 
 #[cfg(test)]

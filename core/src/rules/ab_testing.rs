@@ -4,13 +4,29 @@ use serde_json::Value;
 
 use super::{
     Finding,
+    rule_def::RuleDef,
     spec::{Analysis, Moves, skips_analysis},
 };
 use crate::policy::{Mode, Rule};
 
+impl Rule {
+    /// Match conditions without an A/B test.
+    pub const AB_ITERATIONS: Self = Self::named("ab-iterations");
+}
+
+pub(super) const AB_ITERATIONS: RuleDef = RuleDef {
+    rule: Rule::AB_ITERATIONS,
+    looks_around: false,
+    modes: &[(Mode::Warn, "")],
+    finds: "`match` conditions without `iterations`.",
+    why: "That is no A/B test: Flagger looks at the conditions only where there are iterations, and moves everybody's traffic by \
+                  weights.",
+    fix: "Set `iterations`, or leave `match` out.",
+    check: |input| find(input.canary).into_iter().collect(),
+};
+
 /// Finds match conditions that Flagger does not look at, since it moves the traffic by weights.
-#[must_use]
-pub fn find(canary: &Value) -> Option<Finding> {
+fn find(canary: &Value) -> Option<Finding> {
     let analysis = Analysis::of(canary).filter(|_| !skips_analysis(canary))?;
     let conditions = analysis
         .get("match")
@@ -20,7 +36,7 @@ pub fn find(canary: &Value) -> Option<Finding> {
         return None;
     }
     Some(Finding {
-        rule: Rule::AbIterations,
+        rule: Rule::AB_ITERATIONS,
         severity: Mode::Warn,
         at_most: Mode::Enforce,
         field: analysis.path("match"),

@@ -4,14 +4,36 @@ use serde_json::Value;
 
 use super::{
     Finding,
+    rule_def::RuleDef,
     spec::{Analysis, Moves, provider, skips_analysis},
 };
 use crate::policy::{Mode, Rule};
 
+impl Rule {
+    /// An analysis that nothing ends.
+    pub const ANALYSIS_NEVER_ADVANCES: Self = Self::named("analysis-never-advances");
+}
+
+pub(super) const ANALYSIS_NEVER_ADVANCES: RuleDef = RuleDef {
+    rule: Rule::ANALYSIS_NEVER_ADVANCES,
+    looks_around: false,
+    modes: &[
+        (Mode::Enforce, ""),
+        (
+            Mode::Warn,
+            "where it depends on Flagger's own provider and `--flagger-mesh-provider` is not set",
+        ),
+    ],
+    finds: "An analysis without a step to take (`stepWeight: 0`, empty or zero `stepWeights`, `iterations: 0`), and `mirror` with \
+                    steps where the provider goes round in circles.",
+    why: "Every rollout waits for ever with ready pods ([F15](flagger.md#f15), [F18](flagger.md#f18)).",
+    fix: "Set `stepWeight`, rising `stepWeights` or `iterations`; with `mirror`, set `iterations`.",
+    check: |input| find(input.canary, input.lookup.provider()).into_iter().collect(),
+};
+
 /// Finds an analysis without a step (`docs/flagger.md#f18`), and mirroring that goes round in circles
 /// (`docs/flagger.md#f15`). `flaggers` is Flagger's own provider, where that is known.
-#[must_use]
-pub fn find(canary: &Value, flaggers: Option<&str>) -> Option<Finding> {
+fn find(canary: &Value, flaggers: Option<&str>) -> Option<Finding> {
     let analysis = Analysis::of(canary).filter(|_| !skips_analysis(canary))?;
     if analysis.moves() == Moves::Iterations {
         return None;
@@ -37,7 +59,7 @@ pub fn find(canary: &Value, flaggers: Option<&str>) -> Option<Finding> {
         return mirror(analysis, provider);
     }
     Some(Finding {
-        rule: Rule::AnalysisNeverAdvances,
+        rule: Rule::ANALYSIS_NEVER_ADVANCES,
         severity: sure(provider),
         at_most: Mode::Enforce,
         field: analysis.path(field),
@@ -53,7 +75,7 @@ fn mirror(analysis: Analysis<'_>, provider: Option<&str>) -> Option<Finding> {
         return None;
     }
     Some(Finding {
-        rule: Rule::AnalysisNeverAdvances,
+        rule: Rule::ANALYSIS_NEVER_ADVANCES,
         severity: sure(provider),
         at_most: Mode::Enforce,
         field: analysis.path("mirror"),

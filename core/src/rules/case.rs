@@ -47,7 +47,7 @@ impl Case<'_> {
         let exemption = policy.exemption(subject, ExemptionScope::Admission, now);
         let findings = findings(self.canary, self.namespace, &policy.spec, lookup)
             .into_iter()
-            .filter(|finding| exemption.is_none() || finding.rule == Rule::Undecodable)
+            .filter(|finding| exemption.is_none() || finding.rule == Rule::UNDECODABLE)
             .map(|finding| {
                 let mode = finding.mode(&policy.spec.admission);
                 (finding, mode)

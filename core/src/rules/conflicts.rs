@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::{
     Finding,
-    lookup::{Lookup, LookupResult},
+    lookup::LookupResult,
+    rule_def::{RuleDef, RuleInput},
     target::unseen,
 };
 use crate::{
@@ -12,59 +13,97 @@ use crate::{
     rollout::target_ref::TargetRef,
 };
 
-/// Finds other Canaries of the namespace that have the same target or the same Service for their users.
-#[must_use]
-pub fn find(canary: &Value, namespace: &str, lookup: &dyn Lookup) -> Vec<Finding> {
-    let name = canary["metadata"]["name"].as_str().unwrap_or_default();
-    let target = TargetRef::of(&canary["spec"]).name;
-    let service = canary["spec"]["service"]["name"]
+impl Rule {
+    /// Two Canaries whose users call one Service.
+    pub const APEX_SERVICE: Self = Self::named("apex-service");
+}
+
+pub(super) const APEX_SERVICE: RuleDef = RuleDef {
+    rule: Rule::APEX_SERVICE,
+    looks_around: true,
+    modes: &[(Mode::Enforce, "")],
+    finds: "Another Canary of the namespace whose users call a Service of the same name (`service.name`, or the target's name).",
+    why: "Flagger points that one Service at both in turn.",
+    fix: "Give one of them another `service.name`.",
+    check: apex_service,
+};
+
+impl Rule {
+    /// Two Canaries on targets of one name.
+    pub const DUPLICATE_TARGET: Self = Self::named("duplicate-target");
+}
+
+pub(super) const DUPLICATE_TARGET: RuleDef = RuleDef {
+    rule: Rule::DUPLICATE_TARGET,
+    looks_around: true,
+    modes: &[(Mode::Enforce, "")],
+    finds: "Another Canary of the namespace on a target of the same name, of whatever kind.",
+    why: "Flagger compares names and not kinds: both make the same primary and the same Services, and each undoes what the other \
+                  does.",
+    fix: "Leave each target to one Canary.",
+    check: duplicate_target,
+};
+
+/// Finds other Canaries of the namespace that have the same target.
+fn duplicate_target(input: &RuleInput<'_>) -> Vec<Finding> {
+    let target = TargetRef::of(&input.canary["spec"]).name;
+    // What is not named cannot be wanted by two.
+    if target.is_empty() {
+        return Vec::new();
+    }
+    let field = "spec.targetRef.name";
+    let others = input
+        .lookup
+        .others_on_target(input.namespace, &target, own_name(input.canary));
+    let found = match others {
+        LookupResult::Found(others) => named(&others).map(|others| {
+            finding(
+                Rule::DUPLICATE_TARGET,
+                field,
+                &target,
+                format!("{others} has a target of the same name, which Flagger takes for the same whatever its kind, so that each undoes what the other does"),
+                "leave each target to one Canary",
+            )
+        }),
+        LookupResult::Unavailable(why) => Some(unseen(Rule::DUPLICATE_TARGET, field, "the other Canaries", &why)),
+        LookupResult::Missing | LookupResult::NotTracked => None,
+    };
+    found.into_iter().collect()
+}
+
+/// Finds other Canaries of the namespace that have the same Service for their users.
+fn apex_service(input: &RuleInput<'_>) -> Vec<Finding> {
+    let target = TargetRef::of(&input.canary["spec"]).name;
+    let service = input.canary["spec"]["service"]["name"]
         .as_str()
         .filter(|service| !service.is_empty());
     let apex = service.unwrap_or(&target);
-    let mut findings = Vec::new();
-    // What is not named cannot be wanted by two.
-    let on_target = if target.is_empty() {
-        LookupResult::NotTracked
-    } else {
-        lookup.others_on_target(namespace, &target, name)
+    let others = match input
+        .lookup
+        .others_at_apex(input.namespace, apex, own_name(input.canary))
+    {
+        LookupResult::Found(others) if !apex.is_empty() => named(&others),
+        _ => None,
     };
-    if let LookupResult::Found(others) = &on_target
-        && let Some(others) = named(others)
-    {
-        findings.push(finding(
-            Rule::DuplicateTarget,
-            "spec.targetRef.name",
-            &target,
-            format!("{others} has a target of the same name, which Flagger takes for the same whatever its kind, so that each undoes what the other does"),
-            "leave each target to one Canary",
-        ));
-    }
-    if let LookupResult::Unavailable(why) = on_target {
-        findings.push(unseen(
-            Rule::DuplicateTarget,
-            "spec.targetRef.name",
-            "the other Canaries",
-            &why,
-        ));
-    }
-    if !apex.is_empty()
-        && let LookupResult::Found(others) = lookup.others_at_apex(namespace, apex, name)
-        && let Some(others) = named(&others)
-    {
-        let field = if service.is_some() {
-            "spec.service.name"
-        } else {
-            "spec.targetRef.name"
-        };
-        findings.push(finding(
-            Rule::ApexService,
+    let field = if service.is_some() {
+        "spec.service.name"
+    } else {
+        "spec.targetRef.name"
+    };
+    let found = others.map(|others| {
+        finding(
+            Rule::APEX_SERVICE,
             field,
             apex,
             format!("{others} has its users call the Service {apex} too, and Flagger would point it at both in turn"),
             "give one of them another spec.service.name",
-        ));
-    }
-    findings
+        )
+    });
+    found.into_iter().collect()
+}
+
+fn own_name(canary: &Value) -> &str {
+    canary["metadata"]["name"].as_str().unwrap_or_default()
 }
 
 fn named(others: &[String]) -> Option<String> {
@@ -96,9 +135,23 @@ mod tests {
 
     fn found(lookup: &FixedLookup, spec: &Value) -> Vec<(Rule, String)> {
         let canary = json!({"metadata": {"name": "web"}, "spec": spec});
-        find(&canary, "shop", lookup)
+        find(&canary, lookup)
             .into_iter()
             .map(|finding| (finding.rule, finding.message))
+            .collect()
+    }
+
+    fn find(canary: &Value, lookup: &FixedLookup) -> Vec<Finding> {
+        let policy = crate::policy::CanaryPolicySpec::default();
+        let input = RuleInput {
+            canary,
+            namespace: "shop",
+            policy: &policy,
+            lookup,
+        };
+        duplicate_target(&input)
+            .into_iter()
+            .chain(apex_service(&input))
             .collect()
     }
 
@@ -126,7 +179,7 @@ mod tests {
         let spec = json!({"targetRef": {"kind": "DaemonSet", "name": "web"}, "service": {"name": "other"}});
         let found = found(&lookup, &spec);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!(found[0].0, Rule::DuplicateTarget);
+        assert_eq!(found[0].0, Rule::DUPLICATE_TARGET);
         assert!(
             found[0].1.starts_with("Canary old has a target of the same name"),
             "{found:?}"
@@ -143,7 +196,7 @@ mod tests {
         ] {
             let found = found(&lookup, &spec);
             assert_eq!(found.len(), 1, "{found:?}");
-            assert_eq!(found[0].0, Rule::ApexService);
+            assert_eq!(found[0].0, Rule::APEX_SERVICE);
             assert!(
                 found[0].1.starts_with("Canary api (and 1 more) has its users call"),
                 "{found:?}"
@@ -164,8 +217,8 @@ mod tests {
             ..FixedLookup::default()
         };
         let canary = json!({"metadata": {"name": "web"}, "spec": {"targetRef": {"name": "web"}}});
-        let found = find(&canary, "shop", &lookup);
+        let found = find(&canary, &lookup);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!((found[0].rule, found[0].at_most), (Rule::DuplicateTarget, Mode::Warn));
+        assert_eq!((found[0].rule, found[0].at_most), (Rule::DUPLICATE_TARGET, Mode::Warn));
     }
 }

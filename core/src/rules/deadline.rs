@@ -4,31 +4,55 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Finding;
+use super::{Finding, rule_def::RuleDef};
 use crate::{
     flagger::{canary::whole_number, effective::DEFAULT_PROGRESS_DEADLINE_SECONDS},
     policy::{AdmissionPolicy, Mode, Rule},
 };
 
+impl Rule {
+    /// No `progressDeadlineSeconds`.
+    pub const DEADLINE_REQUIRED: Self = Self::named("deadline-required");
+}
+
+pub(super) const DEADLINE_REQUIRED: RuleDef = RuleDef {
+    rule: Rule::DEADLINE_REQUIRED,
+    looks_around: false,
+    modes: &[(Mode::Enforce, "")],
+    finds: "No `progressDeadlineSeconds`, unless the policy fills it in (`spec.admission.deadline.default`).",
+    why: "Flagger then takes 600 s, which pods that crash and restart never reach ([F1b](flagger.md#f1b)), and nobody chose it.",
+    fix: "Set it to a little more than the pods need to become ready, such as 180.",
+    check: |input| required(input.canary, &input.policy.admission).into_iter().collect(),
+};
+
+impl Rule {
+    /// A `progressDeadlineSeconds` out of the policy's bounds.
+    pub const DEADLINE_BOUNDS: Self = Self::named("deadline-bounds");
+}
+
+pub(super) const DEADLINE_BOUNDS: RuleDef = RuleDef {
+    rule: Rule::DEADLINE_BOUNDS,
+    looks_around: false,
+    modes: &[(Mode::Enforce, "")],
+    finds: "A `progressDeadlineSeconds` below the policy's `spec.admission.deadline.min` (60 s) or above its `max` (1 h).",
+    why: "With 0 or less every rollout fails at once ([F10](flagger.md#f10)); a deadline of hours leaves users on a broken version \
+                  for hours.",
+    fix: "Write a whole number within the bounds, or have the policy's bounds moved.",
+    check: |input| {
+        out_of_bounds(input.canary, &input.policy.admission)
+            .into_iter()
+            .collect()
+    },
+};
+
 /// Where it stands.
 pub(super) const FIELD: &str = "spec.progressDeadlineSeconds";
 
-/// Finds a missing deadline, or one outside the policy's bounds.
-#[must_use]
-pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
-    let written = &canary["spec"]["progressDeadlineSeconds"];
-    if written.is_null() {
-        // Where the policy has a default, it is filled in before this is asked, or at the next change.
-        return policy.deadline.default.is_none().then(required);
-    }
-    // What Flagger's int32 cannot hold is `undecodable`, and that is enough to say about it.
-    let seconds = whole_number(written).filter(|seconds| i32::try_from(*seconds).is_ok())?;
-    bounds(seconds, policy.deadline.min, policy.deadline.max)
-}
-
-fn required() -> Finding {
-    Finding {
-        rule: Rule::DeadlineRequired,
+/// Finds a missing deadline. Where the policy has a default, it is filled in before this is asked, or at the next change.
+fn required(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
+    let is_missing = canary["spec"]["progressDeadlineSeconds"].is_null();
+    (is_missing && policy.deadline.default.is_none()).then(|| Finding {
+        rule: Rule::DEADLINE_REQUIRED,
         severity: Mode::Enforce,
         at_most: Mode::Enforce,
         field: FIELD.to_owned(),
@@ -38,7 +62,15 @@ fn required() -> Finding {
              at least, and longer where they crash and restart"
         ),
         fix: "set it to a little more than your pods need to become ready, such as 180".to_owned(),
-    }
+    })
+}
+
+/// Finds a deadline outside the policy's bounds.
+fn out_of_bounds(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
+    // What Flagger's int32 cannot hold is `undecodable`, and that is enough to say about it.
+    let seconds =
+        whole_number(&canary["spec"]["progressDeadlineSeconds"]).filter(|seconds| i32::try_from(*seconds).is_ok())?;
+    bounds(seconds, policy.deadline.min, policy.deadline.max)
 }
 
 fn bounds(seconds: i64, min: Duration, max: Duration) -> Option<Finding> {
@@ -58,7 +90,7 @@ fn bounds(seconds: i64, min: Duration, max: Duration) -> Option<Finding> {
         return None;
     };
     Some(Finding {
-        rule: Rule::DeadlineBounds,
+        rule: Rule::DEADLINE_BOUNDS,
         severity: Mode::Enforce,
         at_most: Mode::Enforce,
         field: FIELD.to_owned(),
@@ -95,6 +127,10 @@ mod tests {
 
     use super::*;
 
+    fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
+        required(canary, policy).or_else(|| out_of_bounds(canary, policy))
+    }
+
     fn found(spec: &Value) -> Option<(Rule, String)> {
         find(&json!({ "spec": spec }), &AdmissionPolicy::default())
             .map(|finding| (finding.rule, format!("{}; {}", finding.message, finding.fix)))
@@ -104,7 +140,7 @@ mod tests {
     fn a_deadline_is_required() {
         for spec in [json!({}), json!({"progressDeadlineSeconds": null})] {
             let (rule, _) = found(&spec).expect("a finding");
-            assert_eq!(rule, Rule::DeadlineRequired, "{spec}");
+            assert_eq!(rule, Rule::DEADLINE_REQUIRED, "{spec}");
         }
     }
 
@@ -114,7 +150,7 @@ mod tests {
         policy.deadline.default = Some(Duration::from_mins(5));
         assert_eq!(find(&json!({"spec": {}}), &policy), None);
         let found = find(&json!({"spec": {"progressDeadlineSeconds": 5}}), &policy);
-        assert_eq!(found.map(|finding| finding.rule), Some(Rule::DeadlineBounds));
+        assert_eq!(found.map(|finding| finding.rule), Some(Rule::DEADLINE_BOUNDS));
     }
 
     #[test]
@@ -145,7 +181,7 @@ mod tests {
             ),
         ] {
             let (rule, text) = found(&json!({"progressDeadlineSeconds": seconds})).expect("a finding");
-            assert_eq!((rule, text.as_str()), (Rule::DeadlineBounds, words));
+            assert_eq!((rule, text.as_str()), (Rule::DEADLINE_BOUNDS, words));
         }
     }
 

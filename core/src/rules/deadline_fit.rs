@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Finding;
+use super::{Finding, rule_def::RuleDef};
 use crate::{
     duration,
     flagger::canary::whole_number,
@@ -12,9 +12,24 @@ use crate::{
     rollout::stamp::READY_AFTER,
 };
 
+impl Rule {
+    /// A deadline far from what the last rollouts needed.
+    pub const DEADLINE_FIT: Self = Self::named("deadline-fit");
+}
+
+pub(super) const DEADLINE_FIT: RuleDef = RuleDef {
+    rule: Rule::DEADLINE_FIT,
+    looks_around: false,
+    modes: &[(Mode::Warn, "")],
+    finds: "A deadline under 1.5 times what the slowest of the last rollouts needed (`curfew.dev/ready-after`), or above 10 times.",
+    why: "A deadline should be a little above what the pods need: below, the next healthy version may fail; far above, users wait \
+                  for a broken one.",
+    fix: "Write what the message says would fit.",
+    check: |input| find(input.canary, &input.policy.admission).into_iter().collect(),
+};
+
 /// Finds a deadline that the slowest of the last rollouts nearly missed, or one far above what any of them needed.
-#[must_use]
-pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
+fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
     let deadline = whole_number(&canary["spec"]["progressDeadlineSeconds"]).filter(|seconds| *seconds > 0)?;
     let written = canary["metadata"]["annotations"][READY_AFTER].as_str()?;
     let slowest = written
@@ -44,7 +59,7 @@ pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
         return None;
     };
     Some(Finding {
-        rule: Rule::DeadlineFit,
+        rule: Rule::DEADLINE_FIT,
         severity: Mode::Warn,
         at_most: Mode::Enforce,
         field: "spec.progressDeadlineSeconds".to_owned(),

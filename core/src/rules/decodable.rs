@@ -2,19 +2,35 @@
 
 use serde_json::Value;
 
-use super::{Finding, deadline};
+use super::{Finding, deadline, rule_def::RuleDef};
 use crate::{
     flagger::decode::undecodable,
     policy::{AdmissionPolicy, Mode, Rule},
 };
 
+impl Rule {
+    /// A value that Flagger's types cannot hold.
+    pub const UNDECODABLE: Self = Self::named("undecodable");
+}
+
+pub(super) const UNDECODABLE: RuleDef = RuleDef {
+    rule: Rule::UNDECODABLE,
+    looks_around: false,
+    modes: &[(Mode::Enforce, "")],
+    finds: "A value that Flagger's Go types cannot hold: `180.5` or `2147483648` seconds, `threshold: 2.5`, a port of -1. The whole \
+                    spec is judged, field by field.",
+    why: "While one such Canary is stored, Flagger sees no new Canary in the whole cluster, and at its next restart it exits \
+                  ([F7](flagger.md#f7)). So no exemption covers this rule.",
+    fix: "Write what the message names: a whole number mostly, within its range.",
+    check: |input| find(input.canary, &input.policy.admission),
+};
+
 /// Finds every value in `spec` that Flagger cannot decode (`docs/flagger.md#f7`).
-#[must_use]
-pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Vec<Finding> {
+fn find(canary: &Value, policy: &AdmissionPolicy) -> Vec<Finding> {
     undecodable(canary)
         .into_iter()
         .map(|found| Finding {
-            rule: Rule::Undecodable,
+            rule: Rule::UNDECODABLE,
             severity: Mode::Enforce,
             at_most: Mode::Enforce,
             message: format!(

@@ -41,7 +41,7 @@ impl Finding {
     pub fn mode(&self, policy: &AdmissionPolicy) -> Mode {
         policy
             .rules
-            .get(&self.rule)
+            .get(self.rule.name())
             .copied()
             .unwrap_or(self.severity)
             .min(policy.mode)
@@ -108,7 +108,7 @@ mod tests {
 
     fn finding(field: &str, value: &str) -> Finding {
         Finding {
-            rule: Rule::Undecodable,
+            rule: Rule::UNDECODABLE,
             severity: Mode::Enforce,
             at_most: Mode::Enforce,
             field: field.to_owned(),
@@ -160,7 +160,7 @@ mod tests {
         let found = finding("spec", "");
         let mut policy = AdmissionPolicy::default();
         assert_eq!(found.mode(&policy), Mode::Enforce);
-        policy.rules.insert(Rule::Undecodable, Mode::Warn);
+        policy.rules.insert(Rule::UNDECODABLE.to_string(), Mode::Warn);
         assert_eq!(found.mode(&policy), Mode::Warn);
         policy.mode = Mode::Audit;
         assert_eq!(found.mode(&policy), Mode::Audit);
@@ -174,7 +174,7 @@ mod tests {
         };
         let mut policy = AdmissionPolicy::default();
         assert_eq!(unseen.mode(&policy), Mode::Warn);
-        policy.rules.insert(Rule::Undecodable, Mode::Enforce);
+        policy.rules.insert(Rule::UNDECODABLE.to_string(), Mode::Enforce);
         assert_eq!(unseen.mode(&policy), Mode::Warn);
     }
 }

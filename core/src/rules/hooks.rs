@@ -4,38 +4,78 @@ use serde_json::Value;
 
 use super::{
     finding::{Finding, MOST_ALIKE},
+    rule_def::RuleDef,
     spec::Analysis,
 };
 use crate::{
+    deadline::clocks,
     duration,
-    policy::{CanaryPolicySpec, Mode, Rule, canary_policy::Action},
+    policy::{CanaryPolicySpec, Mode, Rule, action::Action},
+    rollout::Clock,
 };
 
-/// Finds hooks whose timeout Flagger cannot use, and gates that may be waited for without a limit.
-#[must_use]
-pub fn find(canary: &Value, policy: &CanaryPolicySpec) -> Vec<Finding> {
-    let Some(analysis) = Analysis::of(canary) else {
-        return Vec::new();
-    };
-    let timeouts = analysis.hooks().filter_map(|(index, hook)| {
-        let written = hook["timeout"].as_str()?;
-        timeout(analysis.path(&format!("webhooks[{index}].timeout")), written)
-    });
-    let gate = &policy.enforcement.clocks.gate;
-    let is_open = gate.limit.is_none() || gate.action == Action::Disabled;
-    let gates = analysis.hooks().filter(|_| is_open).filter_map(|(index, hook)| {
-        let kind = hook["type"].as_str().filter(|kind| kind.starts_with("confirm-"))?;
-        Some(Finding {
-            rule: Rule::GateWithoutDeadline,
-            severity: Mode::Audit,
-            at_most: Mode::Enforce,
-            field: analysis.path(&format!("webhooks[{index}].type")),
-            value: Value::from(kind).to_string(),
-            message: format!("nobody is told however long {kind} is waited for"),
-            fix: "let the policy set spec.enforcement.clocks.gate.limit".to_owned(),
+impl Rule {
+    /// A hook's timeout that Flagger cannot use.
+    pub const WEBHOOK_TIMEOUT: Self = Self::named("webhook-timeout");
+}
+
+pub(super) const WEBHOOK_TIMEOUT: RuleDef = RuleDef {
+    rule: Rule::WEBHOOK_TIMEOUT,
+    looks_around: false,
+    modes: &[(Mode::Enforce, "")],
+    finds: "A hook's `timeout` that does not parse, or that is zero or less.",
+    why: "Every call of that hook fails, or one that is not answered stops this rollout for ever.",
+    fix: "Write a duration such as `30s` or `1m`.",
+    check: |input| timeouts(input.canary),
+};
+
+impl Rule {
+    /// A gate that may be waited for without a limit.
+    pub const GATE_WITHOUT_DEADLINE: Self = Self::named("gate-without-deadline");
+}
+
+pub(super) const GATE_WITHOUT_DEADLINE: RuleDef = RuleDef {
+    rule: Rule::GATE_WITHOUT_DEADLINE,
+    looks_around: false,
+    modes: &[(Mode::Audit, "")],
+    finds: "A `confirm-…` hook, where the policy sets no limit for gates.",
+    why: "Nobody is told however long an approval is waited for.",
+    fix: "Let the policy set `spec.enforcement.clocks.gate.limit`.",
+    check: |input| gates(input.canary, input.policy),
+};
+
+/// Finds hooks whose timeout Flagger cannot use.
+fn timeouts(canary: &Value) -> Vec<Finding> {
+    let analysis = Analysis::of(canary);
+    let found = analysis.iter().flat_map(|analysis| {
+        analysis.hooks().filter_map(|(index, hook)| {
+            let written = hook["timeout"].as_str()?;
+            timeout(analysis.path(&format!("webhooks[{index}].timeout")), written)
         })
     });
-    timeouts.take(MOST_ALIKE).chain(gates.take(MOST_ALIKE)).collect()
+    found.take(MOST_ALIKE).collect()
+}
+
+/// Finds gates that may be waited for without a limit.
+fn gates(canary: &Value, policy: &CanaryPolicySpec) -> Vec<Finding> {
+    let gate = clocks::spec(Clock::GATE).map(|spec| policy.enforcement.clocks.of(&spec.settings));
+    let is_open = gate.is_none_or(|gate| gate.limit.is_none() || gate.action == Some(Action::Disabled));
+    let analysis = Analysis::of(canary).filter(|_| is_open);
+    let found = analysis.iter().flat_map(|analysis| {
+        analysis.hooks().filter_map(|(index, hook)| {
+            let kind = hook["type"].as_str().filter(|kind| kind.starts_with("confirm-"))?;
+            Some(Finding {
+                rule: Rule::GATE_WITHOUT_DEADLINE,
+                severity: Mode::Audit,
+                at_most: Mode::Enforce,
+                field: analysis.path(&format!("webhooks[{index}].type")),
+                value: Value::from(kind).to_string(),
+                message: format!("nobody is told however long {kind} is waited for"),
+                fix: "let the policy set spec.enforcement.clocks.gate.limit".to_owned(),
+            })
+        })
+    });
+    found.take(MOST_ALIKE).collect()
 }
 
 fn timeout(field: String, written: &str) -> Option<Finding> {
@@ -52,7 +92,7 @@ fn timeout(field: String, written: &str) -> Option<Finding> {
         Ok(_) => return None,
     };
     Some(Finding {
-        rule: Rule::WebhookTimeout,
+        rule: Rule::WEBHOOK_TIMEOUT,
         severity: Mode::Enforce,
         at_most: Mode::Enforce,
         field,
@@ -72,8 +112,9 @@ mod tests {
 
     fn found(hook: &Value, policy: &CanaryPolicySpec) -> Vec<(Rule, String)> {
         let canary = json!({"spec": {"analysis": {"webhooks": [{"name": "first"}, hook]}}});
-        find(&canary, policy)
+        timeouts(&canary)
             .into_iter()
+            .chain(gates(&canary, policy))
             .map(|finding| (finding.rule, format!("{} {}", finding.field, finding.message)))
             .collect()
     }
@@ -108,7 +149,7 @@ mod tests {
             let [(rule, text)] = &found[..] else {
                 panic!("{found:?}")
             };
-            assert_eq!(*rule, Rule::WebhookTimeout);
+            assert_eq!(*rule, Rule::WEBHOOK_TIMEOUT);
             assert!(text.starts_with("spec.analysis.webhooks[1].timeout "), "{text}");
             assert!(text.ends_with(words), "{text}");
         }
@@ -119,14 +160,14 @@ mod tests {
         let mut policy = CanaryPolicySpec::default();
         let gate = json!({"type": "confirm-promotion"});
         let noted = [(
-            Rule::GateWithoutDeadline,
+            Rule::GATE_WITHOUT_DEADLINE,
             "spec.analysis.webhooks[1].type nobody is told however long confirm-promotion is waited for".to_owned(),
         )];
         assert_eq!(found(&gate, &policy), noted);
         assert_eq!(found(&json!({"type": "rollout"}), &policy), []);
-        policy.enforcement.clocks.gate.limit = Some(Duration::from_hours(1));
+        policy.enforcement.clocks.entry(Clock::GATE).limit = Some(Duration::from_hours(1));
         assert_eq!(found(&gate, &policy), []);
-        policy.enforcement.clocks.gate.action = Action::Disabled;
+        policy.enforcement.clocks.entry(Clock::GATE).action = Some(Action::Disabled);
         assert_eq!(found(&gate, &policy), noted);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Finding, spec::Analysis};
+use super::{Finding, rule_def::RuleDef, spec::Analysis};
 use crate::{
     duration::{self, GoDuration},
     flagger::{
@@ -14,15 +14,45 @@ use crate::{
     policy::{AdmissionPolicy, Mode, Rule},
 };
 
+impl Rule {
+    /// An analysis interval that Flagger does not take as written, or out of the policy's bounds.
+    pub const INTERVAL: Self = Self::named("interval");
+}
+
+pub(super) const INTERVAL: RuleDef = RuleDef {
+    rule: Rule::INTERVAL,
+    looks_around: false,
+    modes: &[(Mode::Enforce, "where it does not parse"), (Mode::Warn, "")],
+    finds: "An analysis interval that does not parse as a Go duration; one that is shorter than 10 s or outside the policy's bounds.",
+    why: "Flagger silently uses 60 s in place of `5m30`, and 10 s in place of anything shorter ([F11](flagger.md#f11)).",
+    fix: "Write a duration such as `30s`, `1m` or `5m30s`.",
+    check: |input| find(input.canary, &input.policy.admission).into_iter().collect(),
+};
+
+impl Rule {
+    /// An interval longer than the deadline.
+    pub const INTERVAL_ABOVE_DEADLINE: Self = Self::named("interval-above-deadline");
+}
+
+pub(super) const INTERVAL_ABOVE_DEADLINE: RuleDef = RuleDef {
+    rule: Rule::INTERVAL_ABOVE_DEADLINE,
+    looks_around: false,
+    modes: &[(Mode::Warn, ""), (Mode::Enforce, "for a DaemonSet")],
+    finds: "An interval longer than the deadline; for a DaemonSet, one as long.",
+    why: "Flagger acts on a passed deadline at its next check, so that a failed version stays an interval longer. A DaemonSet is \
+                  failed by Flagger itself when one pod is unready at that moment ([F16](flagger.md#f16)).",
+    fix: "Shorten the interval to a third of the deadline or less.",
+    check: |input| above_deadline(input.canary).into_iter().collect(),
+};
+
 /// Finds an analysis interval that Flagger silently replaces by another, or that the policy finds odd
 /// (`docs/flagger.md#f11`).
-#[must_use]
-pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
+fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
     let analysis = Analysis::of(canary)?;
     let written = analysis.get("interval").as_str()?;
     let (severity, message, fix) = judge(written, policy)?;
     Some(Finding {
-        rule: Rule::Interval,
+        rule: Rule::INTERVAL,
         severity,
         at_most: Mode::Enforce,
         field: analysis.path("interval"),
@@ -34,8 +64,7 @@ pub fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
 
 /// Finds an interval so long that Flagger may look after the deadline has passed. A `DaemonSet` is failed then although
 /// one pod was unready for a moment (`docs/flagger.md#f16`).
-#[must_use]
-pub fn above_deadline(canary: &Value) -> Option<Finding> {
+fn above_deadline(canary: &Value) -> Option<Finding> {
     let analysis = Analysis::of(canary)?;
     let deadline = match &canary["spec"]["progressDeadlineSeconds"] {
         Value::Null => DEFAULT_PROGRESS_DEADLINE_SECONDS,
@@ -57,7 +86,7 @@ pub fn above_deadline(canary: &Value) -> Option<Finding> {
         return None;
     };
     Some(Finding {
-        rule: Rule::IntervalAboveDeadline,
+        rule: Rule::INTERVAL_ABOVE_DEADLINE,
         severity,
         at_most: Mode::Enforce,
         field: analysis.path("interval"),

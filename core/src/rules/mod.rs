@@ -4,24 +4,32 @@
 //! everything wrong is reported at once. How strictly a finding is taken is decided afterwards, by
 //! [`Finding::mode`], and what is done about it in the admission webhook.
 
-pub mod ab_testing;
-pub mod analysis;
+mod ab_testing;
+mod analysis;
 pub mod case;
-pub mod conflicts;
-pub mod deadline;
-pub mod deadline_fit;
-pub mod decodable;
+mod conflicts;
+mod deadline;
+mod deadline_fit;
+mod decodable;
 pub mod finding;
 mod findings;
-pub mod hooks;
-pub mod interval;
+mod hooks;
+mod interval;
 pub mod lookup;
 pub mod reference;
-pub mod rollout;
-pub mod service;
+mod rollout;
+pub mod rule_def;
+mod service;
 mod spec;
-pub mod target;
-pub mod thresholds;
-pub mod weights;
+mod table;
+mod target;
+mod thresholds;
+mod weights;
 
-pub use self::{finding::Finding, findings::findings, lookup::Lookup};
+pub use self::{
+    finding::Finding,
+    findings::findings,
+    lookup::Lookup,
+    rule_def::RuleDef,
+    table::{RULES, definition, named, vocabulary},
+};

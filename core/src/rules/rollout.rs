@@ -6,20 +6,43 @@ use serde_json::Value;
 
 use super::{
     Finding,
+    rule_def::RuleDef,
     spec::{Analysis, Moves, provider, skips_analysis},
 };
 use crate::{
+    deadline::clocks,
     duration::{self, GoDuration},
     flagger::effective::interval,
-    policy::{CanaryPolicySpec, Mode, ROLLOUT_DEADLINE, Rule},
+    policy::{CanaryPolicySpec, Mode, ROLLOUT_DEADLINE as ANNOTATION, Rule},
+    rollout::Clock,
+};
+
+impl Rule {
+    /// A deadline for the whole rollout that cannot hold.
+    pub const ROLLOUT_DEADLINE: Self = Self::named("rollout-deadline");
+}
+
+pub(super) const ROLLOUT_DEADLINE: RuleDef = RuleDef {
+    rule: Rule::ROLLOUT_DEADLINE,
+    looks_around: false,
+    modes: &[(Mode::Enforce, "")],
+    finds: "An annotation `curfew.dev/rollout-deadline` that does not parse, is above the policy's \
+                    `spec.enforcement.clocks.rollout.maxLimit`, or is shorter than the interval times the steps.",
+    why: "It would not hold, or would roll back every rollout, smooth ones too.",
+    fix: "Write a duration such as `2h`.",
+    check: |input| {
+        find(input.canary, input.policy, input.lookup.provider())
+            .into_iter()
+            .collect()
+    },
 };
 
 /// Finds an annotation that says nothing, more than the policy allows, or less than even a smooth rollout takes.
-#[must_use]
-pub fn find(canary: &Value, policy: &CanaryPolicySpec, flaggers: Option<&str>) -> Option<Finding> {
-    let written = &canary["metadata"]["annotations"][ROLLOUT_DEADLINE];
+fn find(canary: &Value, policy: &CanaryPolicySpec, flaggers: Option<&str>) -> Option<Finding> {
+    let written = &canary["metadata"]["annotations"][ANNOTATION];
     let written = written.as_str()?;
-    let most = policy.enforcement.clocks.rollout.max_limit;
+    let clock = clocks::spec(Clock::ROLLOUT)?;
+    let most = policy.enforcement.clocks.of(&clock.settings).max_limit?;
     let fix = format!("write a Go duration up to {}, such as 2h", go(most));
     let (message, fix) = match duration::parse(written).map(Duration::try_from) {
         Err(error) => (format!("{error}, so that no deadline would hold"), fix),
@@ -47,10 +70,10 @@ pub fn find(canary: &Value, policy: &CanaryPolicySpec, flaggers: Option<&str>) -
         }
     };
     Some(Finding {
-        rule: Rule::RolloutDeadline,
+        rule: Rule::ROLLOUT_DEADLINE,
         severity: Mode::Enforce,
         at_most: Mode::Enforce,
-        field: format!("metadata.annotations[{ROLLOUT_DEADLINE}]"),
+        field: format!("metadata.annotations[{ANNOTATION}]"),
         value: Value::from(written).to_string(),
         message,
         fix,
@@ -89,7 +112,7 @@ mod tests {
 
     fn found(written: &str, analysis: &Value) -> Option<String> {
         let canary = json!({
-            "metadata": {"annotations": {ROLLOUT_DEADLINE: written}},
+            "metadata": {"annotations": {ANNOTATION: written}},
             "spec": {"analysis": analysis},
         });
         find(&canary, &CanaryPolicySpec::default(), None).map(|finding| format!("{}; {}", finding.message, finding.fix))
@@ -137,7 +160,7 @@ mod tests {
     #[test]
     fn what_flagger_does_not_wait_for_is_not_counted() {
         let found = |spec: Value, flaggers: Option<&str>| {
-            let canary = json!({"metadata": {"annotations": {ROLLOUT_DEADLINE: "5m"}}, "spec": spec});
+            let canary = json!({"metadata": {"annotations": {ANNOTATION: "5m"}}, "spec": spec});
             find(&canary, &CanaryPolicySpec::default(), flaggers).is_some()
         };
         let slow = json!({"analysis": {"interval": "1m", "stepWeight": 10}});

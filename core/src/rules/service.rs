@@ -2,15 +2,29 @@
 
 use serde_json::Value;
 
-use super::Finding;
+use super::{Finding, rule_def::RuleDef};
 use crate::{
     flagger::canary::whole_number,
     policy::{Mode, Rule},
 };
 
+impl Rule {
+    /// No port for the Services that Flagger makes.
+    pub const SERVICE_PORT: Self = Self::named("service-port");
+}
+
+pub(super) const SERVICE_PORT: RuleDef = RuleDef {
+    rule: Rule::SERVICE_PORT,
+    looks_around: false,
+    modes: &[(Mode::Enforce, "")],
+    finds: "No `service.port`, or one that is no port. A target that is a Service itself needs none.",
+    why: "Flagger cannot make the Services and never gets further ([F18](flagger.md#f18)).",
+    fix: "Write the port that clients use, 1 to 65535.",
+    check: |input| find(input.canary).into_iter().collect(),
+};
+
 /// Finds a Canary whose Services cannot be made (`docs/flagger.md#f18`).
-#[must_use]
-pub fn find(canary: &Value) -> Option<Finding> {
+fn find(canary: &Value) -> Option<Finding> {
     let spec = &canary["spec"];
     // Of a target that is a Service itself Flagger makes none.
     if spec["targetRef"]["kind"] == "Service" {
@@ -29,7 +43,7 @@ pub fn find(canary: &Value) -> Option<Finding> {
         )
     };
     Some(Finding {
-        rule: Rule::ServicePort,
+        rule: Rule::SERVICE_PORT,
         severity: Mode::Enforce,
         at_most: Mode::Enforce,
         field: "spec.service.port".to_owned(),

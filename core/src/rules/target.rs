@@ -1,13 +1,12 @@
 //! What the target says about the Canary: `target-selector`, `target-missing`, `target-deadline`,
 //! `deadline-below-startup`, `partial-availability`, `probes`, and `scaler-missing` for its autoscaler.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::{
     Finding,
     lookup::{Lookup, LookupResult},
+    rule_def::{RuleDef, RuleInput},
     spec::{self, Analysis},
 };
 use crate::{
@@ -21,36 +20,170 @@ use crate::{
     rollout::{target_ref::TargetRef, workload_kind::WorkloadKind},
 };
 
+impl Rule {
+    /// A target whose selector has none of Flagger's labels.
+    pub const TARGET_SELECTOR: Self = Self::named("target-selector");
+}
+
+pub(super) const TARGET_SELECTOR: RuleDef = RuleDef {
+    rule: Rule::TARGET_SELECTOR,
+    looks_around: true,
+    modes: &[
+        (Mode::Enforce, ""),
+        (Mode::Warn, "where `--flagger-selector-labels` is not set"),
+    ],
+    finds: "A target whose `selector.matchLabels` has none of the labels that Flagger goes by (`app`, `name`, \
+                    `app.kubernetes.io/name`, or its `-selector-labels`).",
+    why: "Flagger refuses the target and never initializes it.",
+    fix: "Give the target's selector and its pods one of the labels.",
+    check: |input| {
+        on_target(input, |name, target| {
+            selector(name, target, input.lookup.selector_labels())
+        })
+    },
+};
+
+impl Rule {
+    /// A target that is not there.
+    pub const TARGET_MISSING: Self = Self::named("target-missing");
+}
+
+pub(super) const TARGET_MISSING: RuleDef = RuleDef {
+    rule: Rule::TARGET_MISSING,
+    looks_around: true,
+    modes: &[(Mode::Warn, "")],
+    finds: "A target that does not exist (yet). `curfew check`, which sees only what it is given, stays silent.",
+    why: "Flagger waits until it does; a misspelt name is waited for without end.",
+    fix: "Create it, or correct `targetRef`.",
+    check: missing_target,
+};
+
+impl Rule {
+    /// A target whose own deadline does away with the Canary's.
+    pub const TARGET_DEADLINE: Self = Self::named("target-deadline");
+}
+
+pub(super) const TARGET_DEADLINE: RuleDef = RuleDef {
+    rule: Rule::TARGET_DEADLINE,
+    looks_around: true,
+    modes: &[(Mode::Enforce, "for 2147483647"), (Mode::Warn, "")],
+    finds: "A Deployment with a `progressDeadlineSeconds` of 2147483647, or one shorter than the Canary's.",
+    why: "With the first Kubernetes reports no progress at all, so that neither Flagger's deadline nor Curfew's can hold \
+                  ([L10](flagger.md#l10)). The second ends a version that is pushed in mid-rollout earlier than the Canary says \
+                  ([F2](flagger.md#f2)).",
+    fix: "Leave it out of the Deployment (600 s), or write the Canary's or more.",
+    check: |input| on_target(input, |name, target| own_deadline(input.canary, name, target)),
+};
+
+impl Rule {
+    /// An autoscaler that is not there.
+    pub const SCALER_MISSING: Self = Self::named("scaler-missing");
+}
+
+pub(super) const SCALER_MISSING: RuleDef = RuleDef {
+    rule: Rule::SCALER_MISSING,
+    looks_around: true,
+    modes: &[(Mode::Warn, "")],
+    finds: "An `autoscalerRef` to a HorizontalPodAutoscaler or ScaledObject that does not exist (yet).",
+    why: "Flagger cannot make the primary's autoscaler, and the initialization waits for it.",
+    fix: "Create it, or correct `autoscalerRef`.",
+    check: missing_scaler,
+};
+
+impl Rule {
+    /// A deadline shorter than the pods' own probes allow.
+    pub const DEADLINE_BELOW_STARTUP: Self = Self::named("deadline-below-startup");
+}
+
+pub(super) const DEADLINE_BELOW_STARTUP: RuleDef = RuleDef {
+    rule: Rule::DEADLINE_BELOW_STARTUP,
+    looks_around: false,
+    modes: &[(Mode::Warn, "")],
+    finds: "A deadline shorter than `minReadySeconds` and the time that the slowest container's own probes allow it.",
+    why: "A healthy version can fail. While a workload is initialized, Flagger scales its serving pods to 0 at the deadline \
+                  ([F8](flagger.md#f8)), unless Curfew holds the initialization.",
+    fix: "Lengthen the deadline, or shorten the probes' budget.",
+    check: |input| on_target(input, |name, target| below_startup(input.canary, name, target)),
+};
+
+impl Rule {
+    /// A target that counts as available with pods missing.
+    pub const PARTIAL_AVAILABILITY: Self = Self::named("partial-availability");
+}
+
+pub(super) const PARTIAL_AVAILABILITY: RuleDef = RuleDef {
+    rule: Rule::PARTIAL_AVAILABILITY,
+    looks_around: true,
+    modes: &[(Mode::Audit, "")],
+    finds: "A Deployment whose `maxUnavailable` comes to a pod or more, with a `canaryReadyThreshold` of 100.",
+    why: "Kubernetes takes it for available with a pod missing, and then Flagger's own deadline never begins \
+                  ([F1](flagger.md#f1)). Curfew's does, so this is only recorded.",
+    fix: "Set `maxUnavailable: 0`, or leave it to Curfew.",
+    check: partial_availability,
+};
+
+impl Rule {
+    /// A target whose containers have no probes.
+    pub const PROBES: Self = Self::named("probes");
+}
+
+pub(super) const PROBES: RuleDef = RuleDef {
+    rule: Rule::PROBES,
+    looks_around: true,
+    modes: &[
+        (Mode::Warn, "without a readiness probe"),
+        (Mode::Audit, "without a liveness probe"),
+    ],
+    finds: "A target none of whose containers has a readiness probe, or a liveness probe.",
+    why: "Without a readiness probe a pod counts as ready as soon as it runs, and one that crashes a moment later is promoted \
+                  ([F4](flagger.md#f4)).",
+    fix: "Give the container that serves a readiness probe, and one that may hang a liveness probe.",
+    check: |input| on_target(input, probes),
+};
+
 /// What Flagger asks for when it is started without `-selector-labels`.
 pub const DEFAULT_SELECTOR_LABELS: [&str; 3] = ["app", "name", "app.kubernetes.io/name"];
 
 const FIELD: &str = "spec.targetRef";
 
-/// Finds what the target has or lacks, as far as it can be seen.
-#[must_use]
-pub fn find(canary: &Value, namespace: &str, lookup: &dyn Lookup) -> Vec<Finding> {
-    let reference = TargetRef::of(&canary["spec"]);
-    let mut findings = match lookup.workload(namespace, &reference) {
-        LookupResult::Found(target) => judge(
-            canary,
-            &reference,
-            &target,
-            replicas(namespace, &reference, &target, lookup),
-            lookup,
-        ),
-        LookupResult::Missing => vec![missing(Rule::TargetMissing, FIELD, &named(&reference))],
-        LookupResult::Unavailable(why) => vec![unseen(Rule::TargetMissing, FIELD, &named(&reference), &why)],
-        LookupResult::NotTracked => Vec::new(),
-    };
-    if let Some(scaler) = AutoscalerRef::of(&canary["spec"]) {
-        let (field, name) = ("spec.autoscalerRef", format!("{} {}", scaler.kind, scaler.name));
-        match lookup.scaler(namespace, &scaler) {
-            LookupResult::Missing => findings.push(missing(Rule::ScalerMissing, field, &name)),
-            LookupResult::Unavailable(why) => findings.push(unseen(Rule::ScalerMissing, field, &name, &why)),
-            LookupResult::Found(()) | LookupResult::NotTracked => {}
-        }
+/// What one rule says of the target, as far as it can be seen.
+fn on_target(input: &RuleInput<'_>, find: impl FnOnce(&str, &Workload) -> Option<Finding>) -> Vec<Finding> {
+    let reference = TargetRef::of(&input.canary["spec"]);
+    match input.lookup.workload(input.namespace, &reference) {
+        LookupResult::Found(target) => find(&named(&reference), &target).into_iter().collect(),
+        LookupResult::Missing | LookupResult::Unavailable(_) | LookupResult::NotTracked => Vec::new(),
     }
-    findings
+}
+
+fn missing_target(input: &RuleInput<'_>) -> Vec<Finding> {
+    let reference = TargetRef::of(&input.canary["spec"]);
+    let found = match input.lookup.workload(input.namespace, &reference) {
+        LookupResult::Missing => Some(missing(Rule::TARGET_MISSING, FIELD, &named(&reference))),
+        LookupResult::Unavailable(why) => Some(unseen(Rule::TARGET_MISSING, FIELD, &named(&reference), &why)),
+        LookupResult::Found(_) | LookupResult::NotTracked => None,
+    };
+    found.into_iter().collect()
+}
+
+fn missing_scaler(input: &RuleInput<'_>) -> Vec<Finding> {
+    let Some(scaler) = AutoscalerRef::of(&input.canary["spec"]) else {
+        return Vec::new();
+    };
+    let (field, name) = ("spec.autoscalerRef", format!("{} {}", scaler.kind, scaler.name));
+    let found = match input.lookup.scaler(input.namespace, &scaler) {
+        LookupResult::Missing => Some(missing(Rule::SCALER_MISSING, field, &name)),
+        LookupResult::Unavailable(why) => Some(unseen(Rule::SCALER_MISSING, field, &name, &why)),
+        LookupResult::Found(()) | LookupResult::NotTracked => None,
+    };
+    found.into_iter().collect()
+}
+
+fn partial_availability(input: &RuleInput<'_>) -> Vec<Finding> {
+    on_target(input, |name, target| {
+        let reference = TargetRef::of(&input.canary["spec"]);
+        let replicas = replicas(input.namespace, &reference, target, input.lookup);
+        partial(input.canary, name, target, replicas)
+    })
 }
 
 /// How many pods a rollout will have, where anything says so: at rest the target has none, and the primary has them.
@@ -70,23 +203,6 @@ pub(super) fn replicas(namespace: &str, reference: &TargetRef, target: &Workload
         .filter(|wanted| *wanted > 0)
 }
 
-fn judge(
-    canary: &Value,
-    reference: &TargetRef,
-    target: &Arc<Workload>,
-    replicas: Option<i64>,
-    lookup: &dyn Lookup,
-) -> Vec<Finding> {
-    let name = named(reference);
-    let mut findings = Vec::new();
-    findings.extend(selector(&name, target, lookup.selector_labels()));
-    findings.extend(own_deadline(canary, &name, target));
-    findings.extend(below_startup(canary, &name, target));
-    findings.extend(partial(canary, &name, target, replicas));
-    findings.extend(probes(&name, target));
-    findings
-}
-
 fn selector(name: &str, target: &Workload, labels: Option<&[String]>) -> Option<Finding> {
     let known: Vec<&str> = match labels {
         Some(labels) => labels.iter().map(String::as_str).collect(),
@@ -101,7 +217,7 @@ fn selector(name: &str, target: &Workload, labels: Option<&[String]>) -> Option<
         None => (Mode::Warn, "so that Flagger refuses it, unless it goes by others"),
     };
     Some(Finding {
-        rule: Rule::TargetSelector,
+        rule: Rule::TARGET_SELECTOR,
         severity,
         at_most: Mode::Enforce,
         field: FIELD.to_owned(),
@@ -137,7 +253,7 @@ fn own_deadline(canary: &Value, name: &str, target: &Workload) -> Option<Finding
         )
     };
     Some(Finding {
-        rule: Rule::TargetDeadline,
+        rule: Rule::TARGET_DEADLINE,
         severity,
         at_most: Mode::Enforce,
         field: FIELD.to_owned(),
@@ -163,7 +279,7 @@ fn below_startup(canary: &Value, name: &str, target: &Workload) -> Option<Findin
         _ => "",
     };
     Some(Finding {
-        rule: Rule::DeadlineBelowStartup,
+        rule: Rule::DEADLINE_BELOW_STARTUP,
         severity: Mode::Warn,
         at_most: Mode::Enforce,
         field: "spec.progressDeadlineSeconds".to_owned(),
@@ -186,7 +302,7 @@ fn partial(canary: &Value, name: &str, target: &Workload, replicas: Option<i64>)
         return None;
     }
     Some(Finding {
-        rule: Rule::PartialAvailability,
+        rule: Rule::PARTIAL_AVAILABILITY,
         severity: Mode::Audit,
         at_most: Mode::Enforce,
         field: FIELD.to_owned(),
@@ -221,7 +337,7 @@ fn probes(name: &str, target: &Workload) -> Option<Finding> {
         return None;
     };
     Some(Finding {
-        rule: Rule::Probes,
+        rule: Rule::PROBES,
         severity,
         at_most: Mode::Enforce,
         field: FIELD.to_owned(),

@@ -34,8 +34,31 @@ fn lookup(deployment: &Value) -> FixedLookup {
     }
 }
 
+/// What the rules of this family find, in their order.
+fn find(canary: &Value, lookup: &FixedLookup) -> Vec<Finding> {
+    let policy = crate::policy::CanaryPolicySpec::default();
+    let input = RuleInput {
+        canary,
+        namespace: "shop",
+        policy: &policy,
+        lookup,
+    };
+    [
+        TARGET_SELECTOR,
+        TARGET_MISSING,
+        TARGET_DEADLINE,
+        SCALER_MISSING,
+        DEADLINE_BELOW_STARTUP,
+        PARTIAL_AVAILABILITY,
+        PROBES,
+    ]
+    .iter()
+    .flat_map(|definition| (definition.check)(&input))
+    .collect()
+}
+
 fn found(canary: &Value, lookup: &FixedLookup) -> Vec<(Rule, Mode, String)> {
-    find(canary, "shop", lookup)
+    find(canary, lookup)
         .into_iter()
         .map(|finding| (finding.rule, finding.severity, finding.message))
         .collect()
@@ -62,7 +85,7 @@ fn a_target_that_is_not_there_is_warned_of() {
         ..FixedLookup::default()
     };
     let (rule, mode, message) = &found(&canary(180), &nothing)[0];
-    assert_eq!((*rule, *mode), (Rule::TargetMissing, Mode::Warn));
+    assert_eq!((*rule, *mode), (Rule::TARGET_MISSING, Mode::Warn));
     assert!(message.starts_with("Deployment web does not exist (yet)"), "{message}");
 }
 
@@ -74,11 +97,11 @@ fn a_target_that_cannot_be_seen_is_a_warning_whatever_the_policy_says() {
     };
     let mut canary = canary(180);
     canary["spec"]["autoscalerRef"] = json!({"kind": "HorizontalPodAutoscaler", "name": "web"});
-    let found = find(&canary, "shop", &blind);
+    let found = find(&canary, &blind);
     let rules: Vec<_> = found.iter().map(|finding| (finding.rule, finding.at_most)).collect();
     assert_eq!(
         rules,
-        [(Rule::TargetMissing, Mode::Warn), (Rule::ScalerMissing, Mode::Warn)]
+        [(Rule::TARGET_MISSING, Mode::Warn), (Rule::SCALER_MISSING, Mode::Warn)]
     );
     assert!(
         found[0]
@@ -92,7 +115,7 @@ fn a_target_that_cannot_be_seen_is_a_warning_whatever_the_policy_says() {
 fn a_selector_without_flaggers_labels_is_refused_where_they_are_known() {
     let deployment = with("/spec/selector", json!({"matchLabels": {"component": "web"}}));
     let (rule, mode, message) = only(&canary(180), &deployment);
-    assert_eq!((rule, mode), (Rule::TargetSelector, Mode::Warn));
+    assert_eq!((rule, mode), (Rule::TARGET_SELECTOR, Mode::Warn));
     assert!(
         message.contains("none of the labels app, name, app.kubernetes.io/name"),
         "{message}"
@@ -110,10 +133,10 @@ fn the_targets_own_deadline_must_leave_room_for_the_canarys() {
     let own = |deadline: i64| with("/spec/progressDeadlineSeconds", json!(deadline));
     assert_eq!(found(&canary(180), &lookup(&own(180))), []);
     let (rule, mode, message) = only(&canary(180), &own(179));
-    assert_eq!((rule, mode), (Rule::TargetDeadline, Mode::Warn));
+    assert_eq!((rule, mode), (Rule::TARGET_DEADLINE, Mode::Warn));
     assert!(message.contains("failed by Kubernetes after 179 s"), "{message}");
     let (rule, mode, _) = only(&canary(180), &own(2_147_483_647));
-    assert_eq!((rule, mode), (Rule::TargetDeadline, Mode::Enforce));
+    assert_eq!((rule, mode), (Rule::TARGET_DEADLINE, Mode::Enforce));
 }
 
 #[test]
@@ -125,7 +148,7 @@ fn a_deadline_below_what_the_probes_allow_is_warned_of_and_on_initialization_mor
     // 160 s by the startup probe and 10 s by the readiness probe.
     assert_eq!(found(&canary(170), &lookup(&slow)), []);
     let (rule, mode, message) = only(&canary(169), &slow);
-    assert_eq!((rule, mode), (Rule::DeadlineBelowStartup, Mode::Warn));
+    assert_eq!((rule, mode), (Rule::DEADLINE_BELOW_STARTUP, Mode::Warn));
     assert!(
         message.contains("may take 170 s") && message.contains("serving pods to 0"),
         "{message}"
@@ -139,7 +162,7 @@ fn a_deadline_below_what_the_probes_allow_is_warned_of_and_on_initialization_mor
     undecodable["spec"]["progressDeadlineSeconds"] = json!(169.5);
     assert_eq!(found(&undecodable, &lookup(&slow)), []);
     let held = with("/spec/minReadySeconds", json!(171));
-    assert_eq!(only(&canary(180), &held).0, Rule::DeadlineBelowStartup);
+    assert_eq!(only(&canary(180), &held).0, Rule::DEADLINE_BELOW_STARTUP);
 }
 
 #[test]
@@ -147,7 +170,7 @@ fn pods_that_may_be_missing_without_flaggers_clock_running_are_recorded() {
     assert_eq!(found(&canary(180), &lookup(&with("/spec/replicas", json!(3)))), []);
     let four = with("/spec/replicas", json!(4));
     let (rule, mode, message) = only(&canary(180), &four);
-    assert_eq!((rule, mode), (Rule::PartialAvailability, Mode::Audit));
+    assert_eq!((rule, mode), (Rule::PARTIAL_AVAILABILITY, Mode::Audit));
     assert!(message.contains("with 1 of 4 pods missing"), "{message}");
     let mut lenient = canary(180);
     lenient["spec"]["analysis"]["canaryReadyThreshold"] = json!(75);
@@ -157,7 +180,7 @@ fn pods_that_may_be_missing_without_flaggers_clock_running_are_recorded() {
     assert_eq!(found(&canary(180), &resting), []);
     let primary = ("web-primary".to_owned(), Workload::deployment(&four));
     resting.workloads.get_or_insert_default().push(primary);
-    assert_eq!(found(&canary(180), &resting)[0].0, Rule::PartialAvailability);
+    assert_eq!(found(&canary(180), &resting)[0].0, Rule::PARTIAL_AVAILABILITY);
 }
 
 #[test]
@@ -169,7 +192,7 @@ fn a_target_without_probes_is_told() {
     ] {
         let deployment = with("/spec/template/spec/containers", json!([container]));
         let (rule, found, message) = only(&canary(180), &deployment);
-        assert_eq!((rule, found), (Rule::Probes, mode), "{message}");
+        assert_eq!((rule, found), (Rule::PROBES, mode), "{message}");
         assert!(message.contains(words), "{message}");
     }
 }
@@ -184,7 +207,7 @@ fn an_autoscaler_that_is_not_there_is_warned_of() {
     assert_eq!(found(&canary, &known), []);
     known.scalers = Some(Vec::new());
     let (rule, mode, message) = &found(&canary, &known)[0];
-    assert_eq!((*rule, *mode), (Rule::ScalerMissing, Mode::Warn));
+    assert_eq!((*rule, *mode), (Rule::SCALER_MISSING, Mode::Warn));
     assert!(
         message.starts_with("HorizontalPodAutoscaler web does not exist"),
         "{message}"

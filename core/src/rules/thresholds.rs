@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{
     Finding,
     lookup::{Lookup, LookupResult},
+    rule_def::RuleDef,
     spec::{Analysis, skips_analysis},
     target::replicas,
 };
@@ -14,13 +15,29 @@ use crate::{
     rollout::target_ref::TargetRef,
 };
 
+impl Rule {
+    /// Ready thresholds that no pods can meet, or that promote what cannot be promoted.
+    pub const THRESHOLDS: Self = Self::named("thresholds");
+}
+
+pub(super) const THRESHOLDS: RuleDef = RuleDef {
+    rule: Rule::THRESHOLDS,
+    looks_around: false,
+    modes: &[(Mode::Enforce, "outside 1 to 100"), (Mode::Warn, "")],
+    finds: "`primaryReadyThreshold` or `canaryReadyThreshold` outside 1 to 100; a canary's threshold below the primary's; a share \
+                    that rounds down to no pod at all; a `threshold` of failed checks below 1.",
+    why: "No number of pods is 150 % ([F18](flagger.md#f18)); a version that is ready enough as a canary may never be as a primary, \
+                  and its promotion hangs ([F14](flagger.md#f14)); none of none counts as ready.",
+    fix: "Write whole numbers from 1 to 100, the canary's no lower than the primary's.",
+    check: |input| find(input.canary, input.namespace, input.lookup),
+};
+
 const PRIMARY: &str = "primaryReadyThreshold";
 const CANARY: &str = "canaryReadyThreshold";
 
 /// Finds ready thresholds that no number of pods can meet or that none are needed for (`docs/flagger.md#f18`), those that
 /// promote what the primary cannot reach (`docs/flagger.md#f14`), and a number of failed checks that Flagger replaces.
-#[must_use]
-pub fn find(canary: &Value, namespace: &str, lookup: &dyn Lookup) -> Vec<Finding> {
+fn find(canary: &Value, namespace: &str, lookup: &dyn Lookup) -> Vec<Finding> {
     let Some(analysis) = Analysis::of(canary) else {
         return Vec::new();
     };
@@ -99,7 +116,7 @@ fn of_no_pods(canary: &Value, analysis: Analysis<'_>, namespace: &str, lookup: &
 
 fn finding(severity: Mode, field: String, value: i64, matters: &str, fix: &str) -> Finding {
     Finding {
-        rule: Rule::Thresholds,
+        rule: Rule::THRESHOLDS,
         severity,
         at_most: Mode::Enforce,
         field,

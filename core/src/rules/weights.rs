@@ -4,13 +4,29 @@ use serde_json::Value;
 
 use super::{
     finding::{Finding, MOST_ALIKE},
+    rule_def::RuleDef,
     spec::{Analysis, Moves},
 };
 use crate::policy::{Mode, Rule};
 
+impl Rule {
+    /// Weights that are no share of the traffic, or do not rise.
+    pub const WEIGHTS: Self = Self::named("weights");
+}
+
+pub(super) const WEIGHTS: RuleDef = RuleDef {
+    rule: Rule::WEIGHTS,
+    looks_around: false,
+    modes: &[(Mode::Enforce, "")],
+    finds: "Weights that are no share of the traffic: outside 1 to 100 (`stepWeightPromotion`: 0 to 100), a step above `maxWeight`, \
+                    `stepWeights` that do not rise.",
+    why: "The traffic never gets to the canary, or all of it at once, or a promotion gives the canary ever more ([F18](flagger.md#f18)).",
+    fix: "Write whole numbers from 1 to 100, steps in rising order.",
+    check: |input| find(input.canary),
+};
+
 /// Finds weights that are no share of the traffic, and steps that do not rise (`docs/flagger.md#f18`).
-#[must_use]
-pub fn find(canary: &Value) -> Vec<Finding> {
+fn find(canary: &Value) -> Vec<Finding> {
     let Some(analysis) = Analysis::of(canary) else {
         return Vec::new();
     };
@@ -95,7 +111,7 @@ fn between(least: i64) -> String {
 
 fn finding(field: String, weight: i64, matters: &str, fix: &str) -> Finding {
     Finding {
-        rule: Rule::Weights,
+        rule: Rule::WEIGHTS,
         severity: Mode::Enforce,
         at_most: Mode::Enforce,
         field,

@@ -5,7 +5,7 @@
 use curfew_core::{
     deadline::{Inputs, evaluate, evaluate::Evaluation, remedy},
     rollout::{
-        Stage,
+        Clock, Stage,
         breach::Breach,
         levers::{Levers, TargetLever},
         remedy::Remedy,
@@ -95,8 +95,13 @@ fn levers_that_are_not_asserted_again_are_found() {
 #[test]
 fn a_clock_that_runs_too_fast_is_found() {
     fn hasty(inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Evaluation {
-        let mut limits = *inputs.limits;
-        limits.readiness.limit = limits.readiness.limit.map(|limit| limit / 2);
+        let mut limits = inputs.limits.clone();
+        for limit in &mut limits.clocks {
+            limit.limit = limit
+                .limit
+                .filter(|_| limit.clock == Clock::READINESS)
+                .map_or(limit.limit, |limit| Some(limit / 2));
+        }
         let inputs = Inputs {
             limits: &limits,
             ..*inputs

@@ -13,8 +13,9 @@ use curfew_core::{
         limits::Limits,
     },
     flagger::{canary::Canary, phase::Phase},
-    policy::{EnforcementPolicy, canary_policy::Action},
+    policy::{EnforcementPolicy, action::Action},
     rollout::{
+        Clock,
         levers::{Levers, TargetLever},
         observation::Observation,
         remedy::Remedy,
@@ -368,10 +369,10 @@ impl Found {
 /// The limits of the Canary: the readiness clock rolls back, and what would only be told is off.
 fn limits(canary: &Canary, exempt: bool) -> Limits {
     let mut policy = EnforcementPolicy::default();
-    policy.clocks.stall.action = Action::Disabled;
-    policy.clocks.silence.action = Action::Disabled;
-    policy.clocks.promotion.action = Action::Disabled;
-    policy.clocks.suspended.action = Action::Disabled;
+    policy.clocks.entry(Clock::STALL).action = Some(Action::Disabled);
+    policy.clocks.entry(Clock::SILENCE).action = Some(Action::Disabled);
+    policy.clocks.entry(Clock::PROMOTION).action = Some(Action::Disabled);
+    policy.clocks.entry(Clock::SUSPENDED).action = Some(Action::Disabled);
     let limits = Limits::of(canary, &policy);
     if exempt { limits.off() } else { limits }
 }

@@ -27,8 +27,15 @@ pub fn spec(json: &[u8]) {
     };
     let policy = CanaryPolicySpec::default();
     let findings = rules::findings(&canary, "shop", &policy, &NoLookup);
-    assert!(findings.is_sorted_by_key(|finding| finding.rule), "{findings:?}");
+    let place = |finding: &Finding| {
+        rules::RULES
+            .iter()
+            .position(|definition| definition.rule == finding.rule)
+    };
+    assert!(findings.is_sorted_by_key(place), "{findings:?}");
     for finding in &findings {
+        let modes = rules::definition(finding.rule).expect("a rule of the table").modes;
+        assert!(modes.iter().any(|(mode, _)| *mode == finding.severity), "{finding:?}");
         is_one_line(&finding.to_string());
     }
     let is_enforced = |finding: &Finding| finding.mode(&policy.admission) == Mode::Enforce;
@@ -47,7 +54,7 @@ pub fn duration(text: &str) {
 
 /// The text of a policy file.
 pub fn policy(text: &str) {
-    match file::parse(text) {
+    match file::parse(text, &rules::vocabulary()) {
         Ok(policies) => {
             let labels = BTreeMap::new();
             let subject = Subject {

@@ -10,7 +10,7 @@ use curfew_core::{
         messages::{announcement, primary_told_at, standstill},
     },
     flagger::canary::Canary,
-    policy::canary_policy::{Action, Enforcement},
+    policy::{action::Action, canary_policy::Enforcement},
     rollout::{Clock, observation::TargetState, stamp::Stamp},
 };
 use jiff::Timestamp;
@@ -36,12 +36,12 @@ fn a_deadline_is_announced_for_each_progress_and_the_rollouts_once() {
     scenario.until(35).ready(3).until(35 + 47);
     assert_eq!(announced(&scenario), None);
     scenario.until(35 + 48);
-    assert_eq!(announced(&scenario), Some((Clock::Readiness, Scenario::at(30))));
+    assert_eq!(announced(&scenario), Some((Clock::READINESS, Scenario::at(30))));
 
     let mut whole = Scenario::begin();
     whole.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
     ready(&mut whole).until(510).flagger(&[("canaryWeight", json!(10))]);
-    assert_eq!(announced(&whole), Some((Clock::Rollout, Scenario::at(0))));
+    assert_eq!(announced(&whole), Some((Clock::ROLLOUT, Scenario::at(0))));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn suspended_between_rollouts_is_nothing_to_tell_and_with_traffic_on_a_service_i
         .flagger(&[("canaryWeight", json!(10))])
         .spec("suspend", json!(true))
         .until(25 * HOUR);
-    assert_eq!(service.reports, [(24 * HOUR, Clock::Suspended)]);
+    assert_eq!(service.reports, [(24 * HOUR, Clock::SUSPENDED)]);
 }
 
 #[test]
@@ -172,9 +172,9 @@ fn a_rollout_that_is_over_has_no_deadline() {
 #[test]
 fn without_a_hook_that_asks_no_approval_is_waited_for() {
     let mut scenario = Scenario::begin();
-    scenario.policy.clocks.gate.limit = Some(Duration::from_secs(40));
+    scenario.policy.clocks.entry(Clock::GATE).limit = Some(Duration::from_secs(40));
     ready(&mut scenario).until(300);
-    assert!(!scenario.reports.iter().any(|(_, clock)| *clock == Clock::Gate));
+    assert!(!scenario.reports.iter().any(|(_, clock)| *clock == Clock::GATE));
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn whoever_is_told_to_look_again_is_told_the_next_moment_that_matters() {
     assert_eq!((ends.evaluation().pending, ends.evaluation().changes_at), (None, None));
 
     let mut told = Scenario::begin();
-    told.policy.clocks.readiness.action = Action::Report;
+    told.policy.clocks.entry(Clock::READINESS).action = Some(Action::Report);
     told.look();
     assert_eq!(told.evaluation().rolls_back_at, None);
 }
@@ -231,7 +231,7 @@ fn a_canary_that_nobody_watches_is_idle() {
     let watched = Limits::of(&Canary::from_json(scenario.canary.clone()), &Scenario::begin().policy);
     assert_ne!(watched.mode, Enforcement::Disabled);
     assert_eq!(
-        watched.off(),
+        watched.clone().off(),
         Limits {
             mode: Enforcement::Disabled,
             ..watched
@@ -270,8 +270,8 @@ fn after_a_restart_an_autoscaler_explains_young_pods_beside_ready_ones_only() {
 fn a_look_that_is_missing_is_noticed_when_it_is_only_where_silence_is_watched() {
     for (silence, changes_at) in [(Action::Report, Some(Scenario::at(30 + 15))), (Action::Disabled, None)] {
         let mut scenario = Scenario::begin();
-        scenario.policy.clocks.stall.action = Action::Disabled;
-        scenario.policy.clocks.silence.action = silence;
+        scenario.policy.clocks.entry(Clock::STALL).action = Some(Action::Disabled);
+        scenario.policy.clocks.entry(Clock::SILENCE).action = Some(silence);
         scenario.last_event = Some(30);
         scenario.until(30).ready(4).until(31);
         assert_eq!(scenario.evaluation().changes_at, changes_at);

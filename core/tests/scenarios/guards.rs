@@ -81,7 +81,7 @@ fn guarded() -> Vec<(Conditions, Guard)> {
 fn a_rollback_is_held_back_by_the_first_guard() {
     for (conditions, guard) in guarded() {
         match due_under(conditions) {
-            Remedy::Withhold(breach, found) => assert_eq!((breach.clock, found), (Clock::Readiness, guard)),
+            Remedy::Withhold(breach, found) => assert_eq!((breach.clock, found), (Clock::READINESS, guard)),
             other => panic!("{guard:?}: {other:?}"),
         }
     }
@@ -138,7 +138,7 @@ fn after_an_outage_what_fails_or_is_reported_waits_for_news() {
     stalled.ready(4).until(30).flagger(&[("canaryWeight", json!(10))]);
     assert_eq!(stalled.remedies, [], "nothing is due yet");
     stalled.until(131);
-    assert_eq!(stalled.reported(Clock::Stall), Some(130));
+    assert_eq!(stalled.reported(Clock::STALL), Some(130));
     assert!(
         matches!(stalled.remedies[..], [(130, Remedy::Await(_)), ..]),
         "{:?}",

@@ -99,7 +99,7 @@ fn an_initialization_with_nothing_to_lose_or_of_a_daemon_set_is_only_told() {
     empty.until(47);
     assert_eq!(empty.reports, []);
     empty.until(48);
-    assert_eq!(empty.reported(Clock::Initialization), Some(48));
+    assert_eq!(empty.reported(Clock::INITIALIZATION), Some(48));
     assert_eq!(empty.remedies, []);
 
     let mut daemons = initialization();
@@ -114,7 +114,7 @@ fn an_initialization_with_nothing_to_lose_or_of_a_daemon_set_is_only_told() {
     daemons.until(57);
     assert_eq!(daemons.reports, []);
     daemons.until(58);
-    assert_eq!(daemons.reported(Clock::Initialization), Some(58));
+    assert_eq!(daemons.reported(Clock::INITIALIZATION), Some(58));
     assert_eq!(daemons.remedies, []);
 }
 
@@ -127,7 +127,7 @@ fn an_initialization_that_does_not_even_begin_is_told_after_its_deadline_and_som
     scenario.until(124);
     assert_eq!(scenario.reports, []);
     scenario.until(125);
-    assert_eq!(scenario.reported(Clock::Initialization), Some(125));
+    assert_eq!(scenario.reported(Clock::INITIALIZATION), Some(125));
     assert_eq!(scenario.remedies, []);
 }
 

@@ -1,7 +1,7 @@
 //! What is handed over and what is not: the levers that each target takes, and the verdicts that still hold.
 
 use curfew_core::{
-    policy::canary_policy::Action,
+    policy::action::Action,
     rollout::{
         Clock,
         guard::{Cause, Guard},
@@ -90,8 +90,8 @@ fn whatever_clock_ran_out_a_target_that_is_not_ready_needs_its_lever() {
     for (scenario, unready) in scenarios {
         for (gets_ready, lever) in [(false, unready), (true, TargetLever::None)] {
             let mut scenario = scenario();
-            scenario.policy.clocks.readiness.action = Action::Report;
-            scenario.policy.clocks.rollout.action = Action::RollBack;
+            scenario.policy.clocks.entry(Clock::READINESS).action = Some(Action::Report);
+            scenario.policy.clocks.entry(Clock::ROLLOUT).action = Some(Action::RollBack);
             scenario.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("5m");
             if gets_ready {
                 let is_daemon_set = unready == TargetLever::BackdateTransition;
@@ -106,7 +106,7 @@ fn whatever_clock_ran_out_a_target_that_is_not_ready_needs_its_lever() {
             let Some((300, Remedy::RollBack(breach, levers))) = scenario.remedies.last() else {
                 panic!("{:?}", scenario.remedies)
             };
-            assert_eq!((breach.clock, levers.target), (Clock::Rollout, lever), "{gets_ready}");
+            assert_eq!((breach.clock, levers.target), (Clock::ROLLOUT, lever), "{gets_ready}");
         }
     }
 }
@@ -114,7 +114,7 @@ fn whatever_clock_ran_out_a_target_that_is_not_ready_needs_its_lever() {
 #[test]
 fn nothing_fails_a_target_of_a_kind_that_nobody_here_can_see() {
     let mut scenario = Scenario::begin();
-    scenario.policy.clocks.stall.action = Action::RollBack;
+    scenario.policy.clocks.entry(Clock::STALL).action = Some(Action::RollBack);
     scenario.spec(
         "targetRef",
         json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "web"}),
@@ -123,7 +123,7 @@ fn nothing_fails_a_target_of_a_kind_that_nobody_here_can_see() {
     scenario.look();
     scenario.until(200);
     assert!(
-        matches!(scenario.remedies[..], [(100, Remedy::Report(breach))] if breach.clock == Clock::Stall),
+        matches!(scenario.remedies[..], [(100, Remedy::Report(breach))] if breach.clock == Clock::STALL),
         "{:?}",
         scenario.remedies
     );

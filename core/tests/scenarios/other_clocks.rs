@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use curfew_core::{
-    policy::canary_policy::Action,
+    policy::action::Action,
     rollout::{
         Clock,
         levers::{Levers, TargetLever},
@@ -45,7 +45,7 @@ fn three_failed_exits_of_a_container_that_was_ready_end_a_rollout() {
     let (_, Remedy::RollBack(breach, levers)) = scenario.remedies[0] else {
         panic!("{:?}", scenario.remedies)
     };
-    assert_eq!(breach.clock, Clock::Crashes);
+    assert_eq!(breach.clock, Clock::CRASHES);
     assert_eq!(
         levers,
         Levers {
@@ -94,12 +94,12 @@ fn pods_that_a_fix_replaces_do_not_fail_the_fix() {
 #[test]
 fn a_gate_is_reported_when_the_policy_sets_a_limit() {
     let mut scenario = Scenario::begin();
-    scenario.policy.clocks.gate.limit = Some(Duration::from_hours(1));
+    scenario.policy.clocks.entry(Clock::GATE).limit = Some(Duration::from_hours(1));
     ready(&mut scenario).until(20).phase("WaitingPromotion");
     scenario.until(20 + HOUR - 1);
-    assert_eq!(scenario.reported(Clock::Gate), None);
+    assert_eq!(scenario.reported(Clock::GATE), None);
     scenario.until(20 + HOUR);
-    assert_eq!(scenario.reported(Clock::Gate), Some(20 + HOUR));
+    assert_eq!(scenario.reported(Clock::GATE), Some(20 + HOUR));
     assert_eq!(scenario.remedies, []);
 }
 
@@ -107,20 +107,20 @@ fn a_gate_is_reported_when_the_policy_sets_a_limit() {
 fn a_gate_that_may_roll_back_does_so_only_where_flagger_can() {
     for (phase, rolled_back) in [("WaitingPromotion", Some(20 + HOUR)), ("Waiting", None)] {
         let mut scenario = Scenario::begin();
-        scenario.policy.clocks.gate.limit = Some(Duration::from_hours(1));
-        scenario.policy.clocks.gate.action = Action::RollBack;
+        scenario.policy.clocks.entry(Clock::GATE).limit = Some(Duration::from_hours(1));
+        scenario.policy.clocks.entry(Clock::GATE).action = Some(Action::RollBack);
         ready(&mut scenario).until(20).phase(phase).until(21 + HOUR);
         assert_eq!(scenario.rolled_back_at(), rolled_back, "{phase}");
         assert_eq!(
-            scenario.reported(Clock::Gate).is_some(),
+            scenario.reported(Clock::GATE).is_some(),
             rolled_back.is_none(),
             "{phase}"
         );
     }
     // Ready pods need no lever on the target.
     let mut scenario = Scenario::begin();
-    scenario.policy.clocks.gate.limit = Some(Duration::from_hours(1));
-    scenario.policy.clocks.gate.action = Action::RollBack;
+    scenario.policy.clocks.entry(Clock::GATE).limit = Some(Duration::from_hours(1));
+    scenario.policy.clocks.entry(Clock::GATE).action = Some(Action::RollBack);
     ready(&mut scenario)
         .until(20)
         .phase("WaitingPromotion")
@@ -140,8 +140,8 @@ fn a_gate_that_may_roll_back_does_so_only_where_flagger_can() {
 #[test]
 fn an_approval_is_not_waited_for_before_the_pods_are_ready() {
     let mut scenario = Scenario::begin();
-    scenario.policy.clocks.gate.limit = Some(Duration::from_secs(40));
-    scenario.policy.clocks.gate.action = Action::RollBack;
+    scenario.policy.clocks.entry(Clock::GATE).limit = Some(Duration::from_secs(40));
+    scenario.policy.clocks.entry(Clock::GATE).action = Some(Action::RollBack);
     scenario.spec(
         "analysis",
         json!({"interval": "10s", "threshold": 5, "stepWeight": 10, "webhooks": [{"type": "confirm-traffic-increase"}]}),
@@ -165,9 +165,9 @@ fn ready_pods_that_do_not_advance_are_a_stall_unless_a_gate_may_hold_them() {
     ready(&mut scenario).until(30).flagger(&[("canaryWeight", json!(10))]);
     // Ten intervals of 10 s.
     scenario.until(129);
-    assert_eq!(scenario.reported(Clock::Stall), None);
+    assert_eq!(scenario.reported(Clock::STALL), None);
     scenario.until(131);
-    assert_eq!(scenario.reported(Clock::Stall), Some(130));
+    assert_eq!(scenario.reported(Clock::STALL), Some(130));
 
     let mut gated = Scenario::begin();
     gated.spec(
@@ -182,7 +182,7 @@ fn ready_pods_that_do_not_advance_are_a_stall_unless_a_gate_may_hold_them() {
 fn a_hook_of_minutes_is_no_stall() {
     for policys in [None, Some(Duration::from_secs(100))] {
         let mut scenario = Scenario::begin();
-        scenario.policy.clocks.stall.limit = policys;
+        scenario.policy.clocks.entry(Clock::STALL).limit = policys;
         scenario.spec(
             "analysis",
             json!({"interval": "10s", "threshold": 5, "stepWeight": 10,
@@ -200,7 +200,7 @@ fn a_hook_of_minutes_is_no_stall() {
         scenario.until(250 + 100 + 240 - 1);
         assert_eq!(scenario.reports, []);
         scenario.until(250 + 100 + 240);
-        assert_eq!(scenario.reported(Clock::Stall), Some(250 + 100 + 240));
+        assert_eq!(scenario.reported(Clock::STALL), Some(250 + 100 + 240));
     }
 }
 
@@ -210,8 +210,8 @@ fn a_silent_flagger_is_no_stall() {
     ready(&mut scenario).until(30).flagger(&[("canaryWeight", json!(10))]);
     scenario.last_event = Some(30);
     scenario.until(1000);
-    assert_eq!(scenario.reported(Clock::Stall), None);
-    assert_eq!(scenario.reported(Clock::Silence), Some(90));
+    assert_eq!(scenario.reported(Clock::STALL), None);
+    assert_eq!(scenario.reported(Clock::SILENCE), Some(90));
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_promotion_that_moves_traffic_has_its_time_for_every_step() {
     scenario.until(100).flagger(&[("canaryWeight", json!(40))]).until(219);
     assert_eq!(scenario.reports, []);
     scenario.until(221);
-    assert_eq!(scenario.reported(Clock::Promotion), Some(220));
+    assert_eq!(scenario.reported(Clock::PROMOTION), Some(220));
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn silence_is_told_after_three_looks_and_what_hooks_may_take() {
     ready(&mut scenario).until(30).flagger(&[("canaryWeight", json!(10))]);
     scenario.last_event = Some(30);
     scenario.until(91);
-    assert_eq!(scenario.reported(Clock::Silence), Some(90));
+    assert_eq!(scenario.reported(Clock::SILENCE), Some(90));
 
     let mut hooked = Scenario::begin();
     hooked.spec(
@@ -241,7 +241,7 @@ fn silence_is_told_after_three_looks_and_what_hooks_may_take() {
     ready(&mut hooked).until(30).flagger(&[("canaryWeight", json!(10))]);
     hooked.last_event = Some(30);
     hooked.until(30 + 60 + 2 * 120 + 10);
-    assert_eq!(hooked.reported(Clock::Silence), Some(30 + 60 + 2 * 120 + 10));
+    assert_eq!(hooked.reported(Clock::SILENCE), Some(30 + 60 + 2 * 120 + 10));
 }
 
 #[test]
@@ -252,9 +252,9 @@ fn flagger_is_not_called_silent_while_its_events_are_throttled() {
     scenario.until(30);
     scenario.last_event = Some(30);
     scenario.ready(3).until(30 + 300);
-    assert_eq!(scenario.reported(Clock::Silence), None);
+    assert_eq!(scenario.reported(Clock::SILENCE), None);
     scenario.until(30 + 311);
-    assert_eq!(scenario.reported(Clock::Silence), Some(30 + 310));
+    assert_eq!(scenario.reported(Clock::SILENCE), Some(30 + 310));
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn a_promotion_that_takes_twice_the_deadline_is_told_and_left_alone() {
     ready(&mut scenario).until(50).phase("Promoting").until(169);
     assert_eq!(scenario.reports, []);
     scenario.until(171);
-    assert_eq!(scenario.reported(Clock::Promotion), Some(170));
+    assert_eq!(scenario.reported(Clock::PROMOTION), Some(170));
     assert_eq!(scenario.remedies, []);
 }
 
@@ -278,7 +278,7 @@ fn the_annotation_sets_a_deadline_for_the_whole_rollout_within_the_policys_maxim
     assert_eq!(scenario.rolled_back_at(), Some(600));
 
     let mut capped = Scenario::begin();
-    capped.policy.clocks.rollout.max_limit = Duration::from_mins(5);
+    capped.policy.clocks.entry(Clock::ROLLOUT).max_limit = Some(Duration::from_mins(5));
     capped.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
     ready(&mut capped).until(301);
     assert_eq!(capped.rolled_back_at(), Some(300));
@@ -301,7 +301,7 @@ fn a_service_has_no_template_to_be_sure_of_and_is_rolled_back_by_failed_checks()
     };
     assert!(
         matches!(scenario.remedies.as_slice(), [(600, Remedy::RollBack(breach, with))]
-            if breach.clock == Clock::Rollout && *with == levers),
+            if breach.clock == Clock::ROLLOUT && *with == levers),
         "{:?}",
         scenario.remedies
     );
@@ -333,7 +333,7 @@ fn once_promotion_began_the_rollouts_deadline_is_only_told() {
     scenario.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
     ready(&mut scenario).until(500).phase("Promoting").until(601);
     assert_eq!(
-        (scenario.reported(Clock::Rollout), scenario.rolled_back_at()),
+        (scenario.reported(Clock::ROLLOUT), scenario.rolled_back_at()),
         (Some(600), None)
     );
 }
@@ -345,7 +345,7 @@ fn a_rollout_suspended_for_a_day_is_told() {
     scenario.until(100 + 24 * HOUR - 1);
     assert_eq!(scenario.reports, []);
     scenario.until(100 + 24 * HOUR);
-    assert_eq!(scenario.reported(Clock::Suspended), Some(100 + 24 * HOUR));
+    assert_eq!(scenario.reported(Clock::SUSPENDED), Some(100 + 24 * HOUR));
 }
 
 /// An initialization whose primary is not ready since the scenario began, with a deadline of 60 s and Kubernetes' own of 600 s.
@@ -355,7 +355,7 @@ fn a_sign_of_life_from_the_future_is_none() {
     ready(&mut scenario).until(30).flagger(&[("canaryWeight", json!(10))]);
     scenario.last_event = Some(100_000);
     scenario.until(91);
-    assert_eq!(scenario.reported(Clock::Silence), Some(90));
+    assert_eq!(scenario.reported(Clock::SILENCE), Some(90));
 }
 
 #[test]
@@ -383,7 +383,7 @@ fn a_target_of_a_kind_that_nobody_here_can_see_is_told_when_it_does_not_advance(
     scenario.until(99);
     assert_eq!(scenario.reports, []);
     scenario.until(101);
-    assert_eq!(scenario.reported(Clock::Stall), Some(100));
+    assert_eq!(scenario.reported(Clock::STALL), Some(100));
     scenario.until(1000);
     assert_eq!(scenario.remedies, []);
 }
@@ -400,10 +400,10 @@ fn silence_is_the_next_deadline_only_once_a_look_is_missing() {
             .map(|pending| (pending.clock, pending.deadline))
     };
     scenario.until(44);
-    assert_eq!(pending(&scenario), Some((Clock::Stall, Scenario::at(130))));
+    assert_eq!(pending(&scenario), Some((Clock::STALL, Scenario::at(130))));
     scenario.until(46);
-    assert_eq!(pending(&scenario), Some((Clock::Silence, Scenario::at(90))));
+    assert_eq!(pending(&scenario), Some((Clock::SILENCE, Scenario::at(90))));
     scenario.last_event = Some(47);
     scenario.until(48);
-    assert_eq!(pending(&scenario), Some((Clock::Stall, Scenario::at(130))));
+    assert_eq!(pending(&scenario), Some((Clock::STALL, Scenario::at(130))));
 }

@@ -2,7 +2,7 @@
 
 use curfew_core::{
     deadline::evaluate::RolloutState,
-    policy::canary_policy::{Action, Enforcement},
+    policy::{action::Action, canary_policy::Enforcement},
     rollout::{
         Clock,
         guard::Guard,
@@ -397,7 +397,7 @@ fn policies_may_only_report_or_not_look_at_all() {
     type Change = fn(&mut Scenario);
     let reports: [Change; 2] = [
         |scenario| scenario.policy.mode = Enforcement::Report,
-        |scenario| scenario.policy.clocks.readiness.action = Action::Report,
+        |scenario| scenario.policy.clocks.entry(Clock::READINESS).action = Some(Action::Report),
     ];
     for change in reports {
         let mut scenario = Scenario::begin();
@@ -406,12 +406,12 @@ fn policies_may_only_report_or_not_look_at_all() {
         scenario.until(61);
         assert_eq!(
             (&scenario.reports[..], scenario.remedies.len()),
-            (&[(60, Clock::Readiness)][..], 0)
+            (&[(60, Clock::READINESS)][..], 0)
         );
     }
     let offs: [Change; 2] = [
         |scenario| scenario.policy.mode = Enforcement::Disabled,
-        |scenario| scenario.policy.clocks.readiness.action = Action::Disabled,
+        |scenario| scenario.policy.clocks.entry(Clock::READINESS).action = Some(Action::Disabled),
     ];
     for change in offs {
         let mut scenario = Scenario::begin();
@@ -419,7 +419,7 @@ fn policies_may_only_report_or_not_look_at_all() {
         scenario.look();
         scenario.until(1000);
         assert_eq!((scenario.remedies.len(), scenario.deadline()), (0, None));
-        assert!(!scenario.reports.iter().any(|(_, clock)| *clock == Clock::Readiness));
+        assert!(!scenario.reports.iter().any(|(_, clock)| *clock == Clock::READINESS));
     }
 }
 

@@ -313,7 +313,7 @@ impl Scenario {
         let pending = self
             .evaluation()
             .pending
-            .filter(|pending| pending.clock == Clock::Readiness)?;
+            .filter(|pending| pending.clock == Clock::READINESS)?;
         Some(pending.deadline.duration_since(begin).as_secs())
     }
 }

@@ -10,7 +10,10 @@ use super::{
     object::{Kind, Object, objects},
     source, yaml,
 };
-use crate::policy::{Checked, file};
+use crate::{
+    policy::{Checked, file},
+    rules,
+};
 
 /// Something that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +69,7 @@ pub(super) fn policies(path: Option<&Path>) -> Result<Vec<Checked>, String> {
     };
     let bad = |why: String| format!("--policy {}: {why}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    let policies = file::read(&text).map_err(|error| bad(error.to_string()))?;
+    let policies = file::read(&text, &rules::vocabulary()).map_err(|error| bad(error.to_string()))?;
     if policies.is_empty() {
         return Err(bad(
             "there is no policy in it; `curfew policy default` prints one to start from".to_owned(),
@@ -80,7 +83,7 @@ pub(super) fn policies(path: Option<&Path>) -> Result<Vec<Checked>, String> {
 pub(super) fn add_policies(policies: &mut Vec<Checked>, objects: &[Object]) -> Vec<Broken> {
     let mut broken = Vec::new();
     for object in objects.iter().filter(|object| object.kind == Kind::Policy) {
-        let (field, why) = match file::object(object.json.clone()) {
+        let (field, why) = match file::object(object.json.clone(), &rules::vocabulary()) {
             Err(error) => (error.field.clone(), error.to_string()),
             Ok(policy) => match policies
                 .iter()

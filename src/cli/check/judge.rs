@@ -159,7 +159,7 @@ spec:
             .collect();
         let policy =
             format!("apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: p}}\nspec: {policy}\n");
-        let policies = file::parse(&policy).expect("a policy");
+        let policies = file::parse(&policy, &crate::rules::vocabulary()).expect("a policy");
         let lookup = Given::new(&all, None, None);
         judge(
             &all,
@@ -176,8 +176,8 @@ spec:
     #[test]
     fn the_policy_gives_the_mode_of_each_finding() {
         let both = [
-            (Rule::DeadlineBounds, Mode::Enforce, 6),
-            (Rule::Undecodable, Mode::Enforce, 7),
+            (Rule::DEADLINE_BOUNDS, Mode::Enforce, 6),
+            (Rule::UNDECODABLE, Mode::Enforce, 7),
         ];
         assert_eq!(found("", "{}"), both);
         assert_eq!(
@@ -185,7 +185,7 @@ spec:
                 "",
                 "{admission: {rules: {deadline-bounds: Disabled, undecodable: Audit}}}"
             ),
-            [(Rule::Undecodable, Mode::Audit, 7)]
+            [(Rule::UNDECODABLE, Mode::Audit, 7)]
         );
         assert_eq!(
             found(
@@ -204,7 +204,7 @@ spec:
                 &format!("{{exemptions: [{{namespaces: [shop], reason: x{until}}}]}}"),
             )
         };
-        assert_eq!(exempt(""), [(Rule::Undecodable, Mode::Enforce, 7)]);
+        assert_eq!(exempt(""), [(Rule::UNDECODABLE, Mode::Enforce, 7)]);
         assert_eq!(exempt(", until: '2026-11-23T00:00:00Z'").len(), 2);
     }
 
@@ -223,12 +223,12 @@ spec:
         let rules = |spec: &str| -> Vec<Rule> {
             let policy =
                 format!("apiVersion: curfew.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: p}}\nspec: {spec}\n");
-            let policies = file::parse(&policy).expect("a policy");
+            let policies = file::parse(&policy, &crate::rules::vocabulary()).expect("a policy");
             let now = "2026-11-24T00:00:00Z".parse().expect("a time");
             let report = judge(&all, &policies, &Given::new(&all, None, None), now);
             report.findings.into_iter().map(|found| found.finding.rule).collect()
         };
-        assert_eq!(rules("{}"), [Rule::DeadlineRequired, Rule::IntervalAboveDeadline]);
+        assert_eq!(rules("{}"), [Rule::DEADLINE_REQUIRED, Rule::INTERVAL_ABOVE_DEADLINE]);
         assert_eq!(rules("{admission: {deadline: {default: 15m}}}"), []);
     }
 

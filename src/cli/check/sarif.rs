@@ -9,14 +9,14 @@ use super::{
     judge::{Found, Report},
     print::level,
 };
-use crate::{policy::Rule, rules::reference};
+use crate::rules::{RULES, RuleDef};
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json";
 
 /// The report, with everything that could not be read as a notification of the run.
 #[must_use]
 pub fn sarif(report: &Report, broken: &[Broken], strict: bool) -> String {
-    let rules: Vec<_> = Rule::ALL.into_iter().map(rule).collect();
+    let rules: Vec<_> = RULES.into_iter().map(rule).collect();
     let results: Vec<_> = report.told(strict).map(result).collect();
     let notifications: Vec<_> = broken.iter().map(notification).collect();
     let log = json!({
@@ -36,12 +36,11 @@ pub fn sarif(report: &Report, broken: &[Broken], strict: bool) -> String {
     format!("{text}\n")
 }
 
-fn rule(rule: Rule) -> Value {
-    let about = reference::about(rule);
+fn rule(definition: &RuleDef) -> Value {
     json!({
-        "id": rule.name(),
-        "shortDescription": {"text": about.finds},
-        "help": {"text": about.fix},
+        "id": definition.rule.name(),
+        "shortDescription": {"text": definition.finds},
+        "help": {"text": definition.fix},
     })
 }
 
@@ -50,7 +49,7 @@ fn result(found: &Found) -> Value {
     let object = format!("{}/{}", found.namespace, found.name);
     json!({
         "ruleId": finding.rule.name(),
-        "ruleIndex": Rule::ALL.iter().position(|rule| *rule == finding.rule),
+        "ruleIndex": RULES.iter().position(|definition| definition.rule == finding.rule),
         "level": level(found.mode),
         "message": {"text": format!("{object} {}: {}; {}", finding.field, finding.message, finding.fix)},
         "locations": [{

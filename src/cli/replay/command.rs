@@ -14,6 +14,7 @@ use crate::{
     cli::exit_code::BAD_START,
     enforcer::clock,
     policy::{Policies, file},
+    rules,
 };
 
 /// What the exit code says.
@@ -126,5 +127,5 @@ fn policies(path: Option<&Path>) -> Result<Policies, String> {
     };
     let bad = |why: String| format!("--policy {}: {why}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    file::parse(&text).map_err(|error| bad(error.to_string()))
+    file::parse(&text, &rules::vocabulary()).map_err(|error| bad(error.to_string()))
 }

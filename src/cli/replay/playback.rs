@@ -19,8 +19,8 @@ use super::{
 use crate::{
     deadline::{Conditions, Inputs, evaluate, limits::Limits, remedy},
     flagger::{objects::Objects, observe},
-    policy::{Policies, canary_policy::Action},
-    rollout::{Stage, observation::Observation, stamp::Stamp},
+    policy::Policies,
+    rollout::{Clock, Stage, observation::Observation, stamp::Stamp},
 };
 
 /// Replays a recording under some policies.
@@ -216,7 +216,7 @@ impl Player<'_> {
         let mut limits = Limits::in_force(objects.canary, &canary.namespace_labels, self.policies, now);
         // While its target is not ready, Events are all that Flagger writes: without them nothing is known.
         if !self.has_signs {
-            limits.silence.action = Action::Disabled;
+            limits = limits.without(Clock::SILENCE);
         }
         limits
     }

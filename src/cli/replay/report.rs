@@ -273,12 +273,11 @@ fn optional_second<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Resu
     at.map(written).serialize(serializer)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn clock_name<S: Serializer>(clock: &Clock, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(clock.name())
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "serde calls it so")]
+#[expect(clippy::ref_option, reason = "serde calls it so")]
 fn optional_clock_name<S: Serializer>(clock: &Option<Clock>, serializer: S) -> Result<S::Ok, S::Error> {
     clock.map(Clock::name).serialize(serializer)
 }

@@ -9,7 +9,7 @@ use super::{
     report::Outcome,
     times::Times,
 };
-use crate::child;
+use crate::{child, generate};
 
 /// One step: its name, and what it runs.
 pub struct Step {
@@ -26,6 +26,8 @@ enum Run {
     },
     /// The programs that hold tests of one kind.
     Tests(Kind),
+    /// What is made from the code is what it says.
+    Generated,
 }
 
 /// Everything that the gate runs.
@@ -68,6 +70,10 @@ pub const STEPS: &[Step] = &[
             "--document-private-items",
         ],
     ),
+    Step {
+        name: "generated files",
+        run: Run::Generated,
+    },
     tests("unit tests", Kind::Unit),
     cargo("doc tests", &["cargo", "test", "--locked", "--workspace", "--doc"]),
     tests("integration tests", Kind::Integration),
@@ -116,6 +122,7 @@ impl Step {
     pub fn run(&self, binaries: Option<&Binaries>, times: &Times) -> Result<Outcome> {
         match &self.run {
             Run::Command { folder, argv } => command(folder, argv),
+            Run::Generated => generate::write(true).map(outcome),
             Run::Tests(kind) => binaries.map_or(Ok(Outcome::Failed), |binaries| programs(*kind, binaries, times)),
         }
     }
