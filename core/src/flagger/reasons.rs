@@ -2,6 +2,7 @@
 
 use super::{
     objects::{Objects, is_service},
+    phase::Phase,
     workload::Workload,
 };
 use crate::{
@@ -20,6 +21,7 @@ pub fn why(objects: Objects<'_>, clock: Clock) -> String {
         Why::TargetOr(reason) if is_ready(objects) => failure(objects).unwrap_or_else(|| reason.to_owned()),
         Why::Target | Why::TargetOr(_) => unready(objects),
         Why::Primary => primary(objects.primary),
+        Why::Blocked => blocked(objects).to_owned(),
     }
 }
 
@@ -37,6 +39,26 @@ fn primary(primary: Option<&Workload>) -> String {
             primary.available, primary.wanted
         ),
         None => "the primary is not there".to_owned(),
+    }
+}
+
+/// What keeps a rollout from going on, in the order in which Flagger would find out.
+fn blocked(objects: Objects<'_>) -> &'static str {
+    match &objects.canary.status.phase {
+        Phase::Other(_) => return "Flagger is in a phase that Curfew does not know, and does not leave it",
+        Phase::Failed => return "Flagger failed the rollout and left traffic on the canary",
+        _ => {}
+    }
+    match objects.target {
+        None => "the target is not there: create it again, or delete the Canary",
+        Some(target) if target.paused => {
+            "the target is paused: Flagger waits until its owner sets spec.paused to false"
+        }
+        Some(target) if target.unobserved() => {
+            "the target's controller has not looked at its spec: see kube-controller-manager"
+        }
+        Some(_) if objects.primary.is_none() => "the primary is not there: Flagger does not look at the canary",
+        Some(_) => "the primary is not ready: Flagger does not look at the canary until it is",
     }
 }
 

@@ -107,3 +107,43 @@ fn an_initialization_that_is_held_is_told_with_what_its_primary_lacks() {
     }
     assert_eq!(why(with(None), Clock::READINESS), "the target is not there");
 }
+
+#[test]
+fn what_keeps_a_rollout_from_going_on_is_said_in_the_order_in_which_flagger_finds_out() {
+    let workload = |paused: bool, observed: i64| {
+        Workload::deployment(&json!({
+            "metadata": {"generation": 2}, "spec": {"paused": paused}, "status": {"observedGeneration": observed},
+        }))
+    };
+    let well = workload(false, 2);
+    for (phase, target, primary, words) in [
+        (
+            "Pondering",
+            Some(&well),
+            Some(&well),
+            "a phase that Curfew does not know",
+        ),
+        ("Failed", Some(&well), Some(&well), "left traffic on the canary"),
+        ("Progressing", None, Some(&well), "the target is not there"),
+        ("Progressing", Some(&workload(true, 1)), None, "the target is paused"),
+        (
+            "Progressing",
+            Some(&workload(false, 1)),
+            None,
+            "has not looked at its spec",
+        ),
+        ("Progressing", Some(&well), None, "the primary is not there"),
+        ("Progressing", Some(&well), Some(&well), "the primary is not ready"),
+    ] {
+        let canary = Canary::from_json(json!({"status": {"phase": phase}}));
+        let objects = Objects {
+            canary: &canary,
+            target,
+            primary,
+            pods: None,
+            last_event: None,
+            canaries: 0,
+        };
+        assert!(blocked(objects).contains(words), "{phase}: {}", blocked(objects));
+    }
+}

@@ -38,6 +38,8 @@ pub enum Why {
     TargetOr(&'static str),
     /// The primary is not ready.
     Primary,
+    /// Something keeps the rollout from going on, whatever its pods do.
+    Blocked,
 }
 
 /// A deadline that a clock has set.
