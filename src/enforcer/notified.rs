@@ -22,6 +22,4 @@ pub struct NotifiedState {
     pub counted: BTreeSet<Clock>,
     /// That a breach is withheld, and why.
     pub withheld: Option<(Clock, GuardKind)>,
-    /// That time does not count because the rollout stands still: the words, and since which progress.
-    pub standstill: Option<(&'static str, Timestamp)>,
 }

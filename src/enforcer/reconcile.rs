@@ -26,7 +26,7 @@ use crate::{
         conditions::FlaggerEvidence,
         evaluate::Pending,
         limits::Limits,
-        messages::{Deadlines, announcement, approaching, standstill},
+        messages::{Deadlines, announcement, approaching},
     },
     flagger::{
         canary::Canary, check_time, objects::Objects, rollback_plan::due, snapshot::Snapshot, workload::Workload,
@@ -179,7 +179,7 @@ async fn reconcile_canary(
         state.stamp = reconciliation.stamp.clone();
     }
     state.forget_reports(&reconciliation);
-    announce(&reconciliation, state, &limits, now);
+    announce(&reconciliation, state, &limits);
     let wait = write_and_publish(context, &canary, &reconciliation, state).await?;
     Ok(requeue(
         &reconciliation,
@@ -260,7 +260,7 @@ async fn write_and_publish(
 }
 
 /// Tells once what a user may want to know before anything is done.
-fn announce(reconciliation: &Reconciliation, state: &mut CanaryState, limits: &Limits, now: Timestamp) {
+fn announce(reconciliation: &Reconciliation, state: &mut CanaryState, limits: &Limits) {
     let deadlines = Deadlines::of(&reconciliation.seen, &reconciliation.stamp, limits);
     let before = std::mem::replace(&mut state.notified.deadlines, deadlines);
     if let Some(note) = deadlines
@@ -269,9 +269,6 @@ fn announce(reconciliation: &Reconciliation, state: &mut CanaryState, limits: &L
     {
         state.events.push((EventReason::DeadlineChanged, note));
     }
-    let Some(rollout) = &reconciliation.stamp.rollout else {
-        return;
-    };
     if let Some(pending) = reconciliation.evaluation.pending
         && let Some(announcement) = announcement(&reconciliation.evaluation, &reconciliation.stamp)
         && state.notified.approaching != Some(announcement)
@@ -280,13 +277,6 @@ fn announce(reconciliation: &Reconciliation, state: &mut CanaryState, limits: &L
         let ails = state.pods.as_ref().and_then(|(_, pods)| unready_pods::reason(pods));
         let note = approaching(pending, ails.as_deref());
         state.events.push((EventReason::DeadlineApproaching, note));
-    }
-    if let Some((moment, note)) = standstill(&reconciliation.seen, &reconciliation.stamp)
-        && moment <= now
-        && state.notified.standstill != Some((note, rollout.progressed_at))
-    {
-        state.notified.standstill = Some((note, rollout.progressed_at));
-        state.events.push((EventReason::ActionWithheld, note.to_owned()));
     }
 }
 
@@ -394,16 +384,8 @@ fn requeue(
         Remedy::RollBack(_, levers) => levers.later(),
         _ => None,
     };
-    let since = reconciliation
-        .stamp
-        .rollout
-        .as_ref()
-        .map(|rollout| rollout.progressed_at);
-    let reported_at = standstill(&reconciliation.seen, &reconciliation.stamp)
-        .filter(|(_, note)| state.notified.standstill != since.map(|since| (*note, since)))
-        .map(|(moment, _)| moment);
     let restrained = state.restrained_until.filter(|until| now < *until);
-    let moments = [reconciliation.evaluation.changes_at, withheld, reported_at, restrained]
+    let moments = [reconciliation.evaluation.changes_at, withheld, restrained]
         .into_iter()
         .flatten();
     let until = moments.map(|moment| moment.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
@@ -449,14 +431,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        deadline::messages::{self, PRIMARY_PATIENCE},
         enforcer::state::CanaryStates,
         flagger::observe,
-        policy::EnforcementPolicy,
         rollout::{
             Clock,
             breach::Breach,
-            stamp::Stamp,
             timestamps,
             verdict::{Outcome, RemedyName},
         },
@@ -524,54 +503,5 @@ mod tests {
                 "{refusals}"
             );
         }
-    }
-
-    #[test]
-    fn a_primary_that_is_just_being_promoted_is_not_worth_a_word() {
-        let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).expect("a time");
-        let time = |seconds| timestamps::time(at(seconds));
-        let canary = |phase: &str| {
-            Canary::from_json(json!({
-                "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "progressDeadlineSeconds": 60,
-                    "analysis": {"interval": "30s"}},
-                "status": {"phase": phase, "lastTransitionTime": time(0),
-                    "conditions": [{"type": "Promoted", "status": "Unknown",
-                        "lastTransitionTime": time(0), "lastUpdateTime": time(0)}]},
-            }))
-        };
-        let workload = |available: i32| {
-            Workload::deployment(&json!({
-                "metadata": {"generation": 1}, "spec": {"replicas": 2},
-                "status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": available},
-            }))
-        };
-        let (ready, unready) = (workload(2), workload(1));
-        let look = |phase: &str, primary: &Workload, stamp: &Stamp, now: i64| {
-            let canary = canary(phase);
-            let objects = Objects {
-                canary: &canary,
-                target: Some(&ready),
-                primary: Some(primary),
-                pods: None,
-                last_event: None,
-                canaries: 0,
-            };
-            let limits = Limits::of(&canary, &EnforcementPolicy::default());
-            Reconciliation::at(objects, stamp, &limits, at(now))
-        };
-        let before = look("Progressing", &ready, &Stamp::default(), 0);
-        assert_eq!(standstill(&before.seen, &before.stamp), None);
-        let waiting = look("Progressing", &unready, &before.stamp, 30);
-        assert_eq!(
-            standstill(&waiting.seen, &waiting.stamp),
-            Some((at(30) + PRIMARY_PATIENCE, messages::PRIMARY_NOT_READY))
-        );
-        let longer = look("Progressing", &unready, &waiting.stamp, 40);
-        assert_eq!(
-            standstill(&longer.seen, &longer.stamp),
-            Some((at(30) + PRIMARY_PATIENCE, messages::PRIMARY_NOT_READY))
-        );
-        let promoting = look("Promoting", &unready, &waiting.stamp, 31);
-        assert_eq!(standstill(&promoting.seen, &promoting.stamp), None);
     }
 }

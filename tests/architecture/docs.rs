@@ -162,3 +162,15 @@ fn paths_are_found_in_text_and_headings_in_documents() {
     );
     assert!(headings("# A\n\n### Signs of life\n").contains("signs-of-life"));
 }
+
+#[test]
+fn every_clock_has_its_row() {
+    let design = fs::read_to_string(root().join("docs/design.md")).expect("the design");
+    for spec in curfew::deadline::clocks::CLOCKS {
+        let name = spec.settings.clock.name();
+        assert!(
+            design.contains(&format!("\n| {name} |")),
+            "docs/design.md has no row for {name}"
+        );
+    }
+}

@@ -1,5 +1,6 @@
 //! A target that its owner has paused (`docs/flagger.md#f17`): Flagger waits for it, and that is nobody's failure. Curfew
-//! says so once and counts no time, until the owner lets it go on: then the deadline applies as to any other.
+//! counts no time and reports once that nothing moves, until the owner lets it go on: then the deadline applies as to any
+//! other.
 
 use serde_json::json;
 use testbed::OUTCOME;
@@ -11,6 +12,9 @@ use crate::{
 };
 
 const DEADLINE: i64 = 30;
+
+/// What is said when it has stood still for so long.
+const REPORTED: &str = "the standstill deadline of 30 s has passed: ";
 
 /// Pushes a version to a target that is paused, and watches it stand still for longer than its deadline.
 async fn paused_beyond_the_deadline(stage: &Stage, outcome: &str) {
@@ -32,24 +36,30 @@ async fn paused_beyond_the_deadline(stage: &Stage, outcome: &str) {
     stage.phase("Progressing", 30).await;
     // Flagger scales it up, and Kubernetes does so with pods of the old version.
     stage.replicas(APP, 4).await;
-    let told = stage.event("ActionWithheld").await;
-    assert!(told.starts_with("the target is paused: "), "{told}");
-    stage
-        .never("it was judged while it was paused", 35, |seen| {
-            seen.phase() != "Progressing" || is_judged(seen)
+    let told = stage
+        .eventually("the standstill is reported", 60, async || {
+            let events = stage.curfews_events().await;
+            let mut notes = events.into_iter().map(|(_, note)| note);
+            notes.find(|note| note.contains(REPORTED))
         })
         .await;
+    assert!(told.contains("the target is paused: "), "{told}");
+    assert_eq!(stage.now().phase(), "Progressing");
+    assert!(!stage.ever(is_judged), "it was judged while it was paused");
     assert!(
         matches!(stage.now().stamp("clock"), None | Some("silence")),
         "its time counts"
     );
-    assert_eq!(stage.told("ActionWithheld").await, 1, "it is told once");
+    let events = stage.curfews_events().await;
+    let reports = events.iter().filter(|(_, note)| note.contains(REPORTED)).count();
+    assert_eq!(reports, 1, "it is reported once: {events:?}");
 }
 
-/// Whether there is a verdict on it. Flagger's Events about what does not change are throttled, which a busy Flagger may
+/// Whether there is a verdict on it, beside that it stands still. Flagger's Events about what does not change are throttled, which a busy Flagger may
 /// make long enough to be reported as its silence.
 fn is_judged(seen: &Seen) -> bool {
-    seen.verdict().is_some_and(|verdict| verdict["clock"] != "silence")
+    seen.verdict()
+        .is_some_and(|verdict| verdict["clock"] != "silence" && verdict["clock"] != "standstill")
 }
 
 async fn end_the_pause(stage: &Stage) {

@@ -1,5 +1,6 @@
 //! One pod of the *primary* is not ready (`docs/flagger.md#f13`): Flagger does not look at the canary, so that nothing
-//! could move it. Curfew says so once and counts no time; when the primary is well again, the canary has what is left.
+//! could move it. Curfew reports that once, at the deadline, and counts no time; when the primary is well again, the canary
+//! has what is left.
 
 use kube::{ResourceExt as _, api::ListParams};
 use testbed::Handle;
@@ -46,9 +47,9 @@ async fn alone(plane: &Handle) {
         .await;
 }
 
-/// Whether Curfew gave a verdict.
+/// Whether Curfew gave a verdict, beside that nothing moves.
 fn is_judged(seen: &Seen) -> bool {
-    seen.verdict().is_some()
+    seen.verdict().is_some_and(|verdict| verdict["clock"] != "standstill")
 }
 
 #[tokio::test]
@@ -57,15 +58,18 @@ async fn a_primary_that_is_not_ready_is_told_of_and_costs_the_canary_no_time() {
     tokio::join!(alone(&plane), async {
         let stage = Stage::open(&plane, "primary").await;
         let pod = with_a_broken_primary(&stage, "crash-one").await;
-        let told = "the primary is not ready: Flagger does not look at the canary, and its time does not count";
-        assert_eq!(stage.event("ActionWithheld").await, told);
         stage
             .never("it was judged by the primary's time", 35, |seen| {
                 is_judged(seen) || (seen.phase(), seen.failed_checks()) != ("Progressing", 0)
             })
             .await;
+        let told = stage.event("DeadlineExceeded").await;
+        assert!(
+            told.starts_with("the standstill deadline of 30 s has passed: the primary is not ready"),
+            "{told}"
+        );
         let events = stage.curfews_events().await;
-        assert_eq!(events.len(), 1, "told once and nothing else: {events:?}");
+        assert_eq!(events.len(), 1, "reported once and nothing else: {events:?}");
 
         let well_again = curfew::enforcer::clock::now();
         stage.turn(&pod, "ready").await;

@@ -17,13 +17,6 @@ use crate::rollout::{
     timestamps::{rounded_up, time},
 };
 
-/// What is told while Flagger waits for the primary (`docs/flagger.md#f13`).
-pub const PRIMARY_NOT_READY: &str =
-    "the primary is not ready: Flagger does not look at the canary, and its time does not count";
-
-/// What is told while Flagger waits for a target that is paused (`docs/flagger.md#f17`).
-pub const PAUSED: &str = "the target is paused: Flagger waits until its owner ends that, and the time does not count";
-
 /// Which limit was reached, and why.
 #[must_use]
 pub fn exceeded(breach: &Breach, why: &str) -> String {
@@ -72,10 +65,6 @@ pub fn withheld(why: Guard) -> String {
     };
     said.to_owned()
 }
-
-/// How long a primary may be unready before it is told. Flagger makes it so itself when it promotes, a moment before
-/// the phase says that it does.
-pub const PRIMARY_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// Whose deadline is to be announced, and what it counts from: once for a rollout, or for each progress.
 #[must_use]
@@ -149,24 +138,6 @@ impl Deadlines {
 
 fn written(deadline: Option<SignedDuration>) -> String {
     deadline.map_or_else(|| "none".to_owned(), |deadline| format!("{} s", deadline.as_secs()))
-}
-
-/// From when on a primary that is not ready is worth a word, while it is what a rollout waits for.
-#[must_use]
-pub fn primary_told_at(seen: &Observation, stamp: &Stamp) -> Option<Timestamp> {
-    let waits = seen.running && seen.stage.can_roll_back() && seen.target == TargetState::PrimaryNotReady;
-    let rollout = stamp.rollout.as_ref().filter(|_| waits)?;
-    rollout.budget.since.checked_add(PRIMARY_PATIENCE).ok()
-}
-
-/// From when on it is worth a word that a rollout stands still without its time counting, and which word.
-#[must_use]
-pub fn standstill(seen: &Observation, stamp: &Stamp) -> Option<(Timestamp, &'static str)> {
-    if seen.target == TargetState::Paused {
-        let rollout = stamp.rollout.as_ref().filter(|_| seen.counts())?;
-        return Some((rollout.budget.since, PAUSED));
-    }
-    primary_told_at(seen, stamp).map(|moment| (moment, PRIMARY_NOT_READY))
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ use curfew_core::{
     flagger::{canary::Canary, phase::Phase},
     policy::{EnforcementPolicy, action::Action},
     rollout::{
-        Clock,
         levers::{Levers, TargetLever},
         observation::Observation,
         remedy::Remedy,
@@ -368,11 +367,7 @@ impl Found {
 
 /// The limits of the Canary: the readiness clock rolls back, and what would only be told is off.
 fn limits(canary: &Canary, exempt: bool) -> Limits {
-    let mut policy = EnforcementPolicy::default();
-    policy.clocks.entry(Clock::STALL).action = Some(Action::Disabled);
-    policy.clocks.entry(Clock::SILENCE).action = Some(Action::Disabled);
-    policy.clocks.entry(Clock::PROMOTION).action = Some(Action::Disabled);
-    policy.clocks.entry(Clock::SUSPENDED).action = Some(Action::Disabled);
-    let limits = Limits::of(canary, &policy);
+    let mut limits = Limits::of(canary, &EnforcementPolicy::default());
+    limits.clocks.retain(|limit| limit.action != Action::Report);
     if exempt { limits.off() } else { limits }
 }

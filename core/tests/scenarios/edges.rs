@@ -3,12 +3,7 @@
 use std::time::Duration;
 
 use curfew_core::{
-    deadline::{
-        evaluate::RolloutState,
-        limits::Limits,
-        messages,
-        messages::{announcement, primary_told_at, standstill},
-    },
+    deadline::{evaluate::RolloutState, limits::Limits, messages::announcement},
     flagger::canary::Canary,
     policy::{action::Action, canary_policy::Enforcement},
     rollout::{Clock, observation::TargetState, stamp::Stamp},
@@ -42,40 +37,6 @@ fn a_deadline_is_announced_for_each_progress_and_the_rollouts_once() {
     whole.canary["metadata"]["annotations"]["curfew.dev/rollout-deadline"] = json!("10m");
     ready(&mut whole).until(510).flagger(&[("canaryWeight", json!(10))]);
     assert_eq!(announced(&whole), Some((Clock::ROLLOUT, Scenario::at(0))));
-}
-
-#[test]
-fn a_primary_that_keeps_a_rollout_waiting_is_told_when_it_lasts() {
-    let told = |scenario: &Scenario| {
-        (
-            primary_told_at(scenario.seen(), &scenario.stamp),
-            standstill(scenario.seen(), &scenario.stamp),
-        )
-    };
-    let mut scenario = Scenario::begin();
-    scenario.until(10);
-    assert_eq!(told(&scenario), (None, None));
-    scenario.primary = Some(deployment("v1", 4, 3));
-    scenario.look();
-    let moment = Scenario::at(15);
-    assert_eq!(
-        told(&scenario),
-        (Some(moment), Some((moment, messages::PRIMARY_NOT_READY)))
-    );
-    // Flagger makes it so itself.
-    scenario.phase("Promoting");
-    assert_eq!(scenario.seen().target, TargetState::PrimaryNotReady);
-    assert_eq!(told(&scenario), (None, None));
-    scenario.phase("Failed");
-    assert_eq!(told(&scenario), (None, None));
-
-    let mut paused = Scenario::begin();
-    paused.until(10);
-    paused.target.as_mut().expect("a target")["spec"]["paused"] = json!(true);
-    paused.look();
-    assert_eq!(told(&paused), (None, Some((Scenario::at(10), messages::PAUSED))));
-    paused.spec("suspend", json!(true));
-    assert_eq!(told(&paused), (None, None));
 }
 
 #[test]

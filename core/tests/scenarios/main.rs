@@ -16,6 +16,7 @@ mod readiness;
 mod restart;
 mod safety;
 mod scenario;
+mod standstill;
 
 use curfew_core::{
     deadline::evaluate::RolloutState,

@@ -7,7 +7,7 @@ use crate::{
     deadline::{
         evaluate::Evaluation,
         messages,
-        messages::{announcement, approaching, standstill},
+        messages::{announcement, approaching},
     },
     flagger::{objects::Objects, reasons},
     rollout::{
@@ -42,8 +42,6 @@ pub struct Described {
     approaching: Option<(Clock, Timestamp)>,
     /// That a breach is withheld, and why.
     withheld: Option<(Clock, GuardKind)>,
-    /// That the rollout stands still: the word, and since which progress.
-    standstill: Option<(&'static str, Timestamp)>,
 }
 
 // === impl Step ===
@@ -56,8 +54,7 @@ impl Step<'_> {
             Remedy::Withhold(_, why) => why.until(),
             _ => None,
         };
-        let standstill = standstill(&self.seen, &self.stamp).map(|(moment, _)| moment);
-        let moments = [self.evaluation.changes_at, withheld, standstill].into_iter().flatten();
+        let moments = [self.evaluation.changes_at, withheld].into_iter().flatten();
         moments.filter(|moment| *moment > now).min()
     }
 }
@@ -129,17 +126,6 @@ pub fn describe(course: &mut Course, described: &mut Described, look: &Step<'_>,
             deadline: Some(pending.deadline),
             note: Some(approaching(pending, ails.as_deref())),
             ..event(course, What::DeadlineApproaching)
-        });
-    }
-    if let Some((moment, word)) = standstill(&look.seen, &look.stamp)
-        && let Some(rollout) = &look.stamp.rollout
-        && moment <= now
-        && described.standstill != Some((word, rollout.progressed_at))
-    {
-        described.standstill = Some((word, rollout.progressed_at));
-        events.push(Event {
-            note: Some(word.to_owned()),
-            ..event(course, What::StandsStill)
         });
     }
     events

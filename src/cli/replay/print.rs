@@ -55,7 +55,6 @@ fn happened(event: &Event) -> String {
         },
         What::Deleted => "deleted".to_owned(),
         What::DeadlineApproaching => format!("deadline approaching: {note}"),
-        What::StandsStill => format!("would tell: {note}"),
         What::WouldHold => format!("would hold: {note} (from here on: without Curfew)"),
         What::WouldRollBack => format!("would roll back: {note} (from here on: without Curfew)"),
         What::WouldReport => format!("would report: {note}"),
@@ -93,9 +92,7 @@ fn verdict(course: &Course) -> String {
             What::WouldHold => "would hold it",
             What::WouldRollBack => "would roll it back",
             What::WouldWithhold => "would withhold",
-            What::WouldReport | What::Phase | What::Deleted | What::DeadlineApproaching | What::StandsStill => {
-                "would report"
-            }
+            What::WouldReport | What::Phase | What::Deleted | What::DeadlineApproaching => "would report",
         };
         let (clock, at, offset) = (finding.clock.name(), written(finding.at), course.offset(finding.at));
         format!("{verb} at {at} ({offset:+}s, {clock})")

@@ -166,8 +166,6 @@ pub enum What {
     Deleted,
     /// Curfew would have announced a deadline.
     DeadlineApproaching,
-    /// It would have reported that the rollout stands still, its time does not count, and why.
-    StandsStill,
     /// It would have given the initialization more time.
     WouldHold,
     /// It would have handed Flagger the verdict.

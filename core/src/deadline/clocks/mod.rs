@@ -14,6 +14,7 @@ mod rollout;
 mod silence;
 pub mod spec;
 mod stall;
+mod standstill;
 mod suspended;
 mod table;
 

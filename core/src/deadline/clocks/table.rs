@@ -2,17 +2,18 @@
 
 use super::{
     crashes::CRASHES, gate::GATE, initialization::INITIALIZATION, promotion::PROMOTION, readiness::READINESS,
-    rollout::ROLLOUT, silence::SILENCE, spec::ClockSpec, stall::STALL, suspended::SUSPENDED,
+    rollout::ROLLOUT, silence::SILENCE, spec::ClockSpec, stall::STALL, standstill::STANDSTILL, suspended::SUSPENDED,
 };
 use crate::rollout::Clock;
 
 /// Every clock, in the order in which they are read.
-pub const CLOCKS: [&ClockSpec; 9] = [
+pub const CLOCKS: [&ClockSpec; 10] = [
     &INITIALIZATION,
     &READINESS,
     &CRASHES,
     &GATE,
     &STALL,
+    &STANDSTILL,
     &SILENCE,
     &PROMOTION,
     &ROLLOUT,
