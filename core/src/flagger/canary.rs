@@ -203,7 +203,7 @@ impl kube_core::Resource for Canary {
 }
 
 impl Spec {
-    fn from_json(spec: &Value) -> Self {
+    pub(super) fn from_json(spec: &Value) -> Self {
         let analysis = [&spec["analysis"], &spec["canaryAnalysis"]]
             .into_iter()
             .find(|analysis| analysis.is_object());

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::canary::{Analysis, Canary};
+use serde_json::Value;
+
+use super::canary::{Analysis, Canary, Spec};
 use crate::duration;
 
 /// What Flagger uses for a missing `progressDeadlineSeconds` (its constant `ProgressDeadlineSeconds`).
@@ -55,10 +57,19 @@ impl Effective {
     /// The values that Flagger will use for `canary`.
     #[must_use]
     pub fn of(canary: &Canary) -> Self {
-        let analysis = canary.spec.analysis.as_ref();
+        Self::in_force(&canary.spec)
+    }
+
+    /// The values that Flagger will use for a Canary with this `spec`.
+    #[must_use]
+    pub fn of_spec(spec: &Value) -> Self {
+        Self::in_force(&Spec::from_json(spec))
+    }
+
+    fn in_force(spec: &Spec) -> Self {
+        let analysis = spec.analysis.as_ref();
         Self {
-            progress_deadline_seconds: canary
-                .spec
+            progress_deadline_seconds: spec
                 .progress_deadline_seconds
                 .unwrap_or(DEFAULT_PROGRESS_DEADLINE_SECONDS),
             interval: analysis.map_or(DEFAULT_INTERVAL, |analysis| interval(&analysis.interval)),
@@ -72,7 +83,7 @@ impl Effective {
             canary_ready_threshold: analysis
                 .and_then(|analysis| analysis.canary_ready_threshold)
                 .unwrap_or(DEFAULT_READY_THRESHOLD),
-            skip_analysis: analysis.is_none() || canary.spec.skip_analysis,
+            skip_analysis: analysis.is_none() || spec.skip_analysis,
             strategy: analysis.map_or(Strategy::Canary, strategy),
             hook_time: analysis.map_or(Duration::ZERO, hook_time),
         }

@@ -7,6 +7,7 @@
 //! of a remedy what is to be written.
 
 mod accrual;
+pub mod analysis_fields;
 pub mod canary;
 pub mod decode;
 mod deployment_conditions;

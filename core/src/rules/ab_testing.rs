@@ -2,12 +2,11 @@
 
 use serde_json::Value;
 
-use super::{
-    Finding,
-    rule_def::RuleDef,
-    spec::{Analysis, Moves, skips_analysis},
+use super::{Finding, rule_def::RuleDef};
+use crate::{
+    flagger::{analysis_fields::AnalysisFields, effective::Strategy},
+    policy::{Mode, Rule},
 };
-use crate::policy::{Mode, Rule};
 
 impl Rule {
     /// Match conditions without an A/B test.
@@ -27,12 +26,12 @@ pub(super) const AB_ITERATIONS: RuleDef = RuleDef {
 
 /// Finds match conditions that Flagger does not look at, since it moves the traffic by weights.
 fn find(canary: &Value) -> Option<Finding> {
-    let analysis = Analysis::of(canary).filter(|_| !skips_analysis(canary))?;
+    let analysis = AnalysisFields::of(canary).filter(|analysis| !analysis.effective.skip_analysis)?;
     let conditions = analysis
         .get("match")
         .as_array()
         .filter(|conditions| !conditions.is_empty())?;
-    if analysis.moves() == Moves::Iterations {
+    if analysis.effective.strategy != Strategy::Canary {
         return None;
     }
     Some(Finding {

@@ -2,12 +2,14 @@
 
 use serde_json::Value;
 
-use super::{
-    Finding,
-    rule_def::RuleDef,
-    spec::{Analysis, Moves, provider, skips_analysis},
+use super::{Finding, rule_def::RuleDef};
+use crate::{
+    flagger::{
+        analysis_fields::{AnalysisFields, provider},
+        effective::Strategy,
+    },
+    policy::{Mode, Rule},
 };
-use crate::policy::{Mode, Rule};
 
 impl Rule {
     /// An analysis that nothing ends.
@@ -34,8 +36,8 @@ pub(super) const ANALYSIS_NEVER_ADVANCES: RuleDef = RuleDef {
 /// Finds an analysis without a step (`docs/flagger.md#f18`), and mirroring that goes round in circles
 /// (`docs/flagger.md#f15`). `flaggers` is Flagger's own provider, where that is known.
 fn find(canary: &Value, flaggers: Option<&str>) -> Option<Finding> {
-    let analysis = Analysis::of(canary).filter(|_| !skips_analysis(canary))?;
-    if analysis.moves() == Moves::Iterations {
+    let analysis = AnalysisFields::of(canary).filter(|analysis| !analysis.effective.skip_analysis)?;
+    if analysis.effective.strategy != Strategy::Canary {
         return None;
     }
     let provider = provider(canary, flaggers);
@@ -45,7 +47,7 @@ fn find(canary: &Value, flaggers: Option<&str>) -> Option<Finding> {
     }
     // Negative steps are no weights.
     let (field, is_endless) = match analysis.number("stepWeight") {
-        Some(step) if step != 0 => return mirror(analysis, provider),
+        Some(step) if step != 0 => return mirror(&analysis, provider),
         _ => match analysis.step_weights().next() {
             Some((_, first)) => ("stepWeights[0]", first == 0),
             None if analysis.get("stepWeight").is_null() && !analysis.get("iterations").is_null() => {
@@ -56,20 +58,20 @@ fn find(canary: &Value, flaggers: Option<&str>) -> Option<Finding> {
         },
     };
     if !is_endless {
-        return mirror(analysis, provider);
+        return mirror(&analysis, provider);
     }
     Some(Finding {
         rule: Rule::ANALYSIS_NEVER_ADVANCES,
         severity: sure(provider),
         at_most: Mode::Enforce,
         field: analysis.path(field),
-        value: written(analysis, field),
+        value: written(&analysis, field),
         message: "the analysis has no step to take, so that every rollout waits for ever with ready pods".to_owned(),
         fix: "set stepWeight, rising stepWeights, or iterations, of 1 or more".to_owned(),
     })
 }
 
-fn mirror(analysis: Analysis<'_>, provider: Option<&str>) -> Option<Finding> {
+fn mirror(analysis: &AnalysisFields<'_>, provider: Option<&str>) -> Option<Finding> {
     // Istio's router alone says whether it mirrors; the others begin anew with every check.
     if analysis.get("mirror") != true || provider == Some("istio") {
         return None;
@@ -96,7 +98,7 @@ fn sure(provider: Option<&str>) -> Mode {
     if provider.is_some() { Mode::Enforce } else { Mode::Warn }
 }
 
-fn written(analysis: Analysis<'_>, field: &str) -> String {
+fn written(analysis: &AnalysisFields<'_>, field: &str) -> String {
     let value = match field.strip_suffix("[0]") {
         Some(list) => &analysis.get(list)[0],
         None => analysis.get(field),

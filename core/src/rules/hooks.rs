@@ -5,11 +5,11 @@ use serde_json::Value;
 use super::{
     finding::{Finding, MOST_ALIKE},
     rule_def::RuleDef,
-    spec::Analysis,
 };
 use crate::{
     deadline::clocks,
     duration,
+    flagger::analysis_fields::AnalysisFields,
     policy::{CanaryPolicySpec, Mode, Rule, action::Action},
     rollout::Clock,
 };
@@ -46,7 +46,7 @@ pub(super) const GATE_WITHOUT_DEADLINE: RuleDef = RuleDef {
 
 /// Finds hooks whose timeout Flagger cannot use.
 fn timeouts(canary: &Value) -> Vec<Finding> {
-    let analysis = Analysis::of(canary);
+    let analysis = AnalysisFields::of(canary);
     let found = analysis.iter().flat_map(|analysis| {
         analysis.hooks().filter_map(|(index, hook)| {
             let written = hook["timeout"].as_str()?;
@@ -60,7 +60,7 @@ fn timeouts(canary: &Value) -> Vec<Finding> {
 fn gates(canary: &Value, policy: &CanaryPolicySpec) -> Vec<Finding> {
     let gate = clocks::spec(Clock::GATE).map(|spec| policy.enforcement.clocks.of(&spec.settings));
     let is_open = gate.is_none_or(|gate| gate.limit.is_none() || gate.action == Some(Action::Disabled));
-    let analysis = Analysis::of(canary).filter(|_| is_open);
+    let analysis = AnalysisFields::of(canary).filter(|_| is_open);
     let found = analysis.iter().flat_map(|analysis| {
         analysis.hooks().filter_map(|(index, hook)| {
             let kind = hook["type"].as_str().filter(|kind| kind.starts_with("confirm-"))?;

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Finding, rule_def::RuleDef, spec::Analysis};
+use super::{Finding, rule_def::RuleDef};
 use crate::{
     duration::{self, GoDuration},
     flagger::{
+        analysis_fields::AnalysisFields,
         canary::whole_number,
-        effective::{self, DEFAULT_INTERVAL, DEFAULT_PROGRESS_DEADLINE_SECONDS, MIN_INTERVAL},
+        effective::{DEFAULT_INTERVAL, MIN_INTERVAL},
     },
     policy::{AdmissionPolicy, Mode, Rule},
 };
@@ -48,7 +49,7 @@ pub(super) const INTERVAL_ABOVE_DEADLINE: RuleDef = RuleDef {
 /// Finds an analysis interval that Flagger silently replaces by another, or that the policy finds odd
 /// (`docs/flagger.md#f11`).
 fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
-    let analysis = Analysis::of(canary)?;
+    let analysis = AnalysisFields::of(canary)?;
     let written = analysis.get("interval").as_str()?;
     let (severity, message, fix) = judge(written, policy)?;
     Some(Finding {
@@ -65,15 +66,15 @@ fn find(canary: &Value, policy: &AdmissionPolicy) -> Option<Finding> {
 /// Finds an interval so long that Flagger may look after the deadline has passed. A `DaemonSet` is failed then although
 /// one pod was unready for a moment (`docs/flagger.md#f16`).
 fn above_deadline(canary: &Value) -> Option<Finding> {
-    let analysis = Analysis::of(canary)?;
-    let deadline = match &canary["spec"]["progressDeadlineSeconds"] {
-        Value::Null => DEFAULT_PROGRESS_DEADLINE_SECONDS,
+    let analysis = AnalysisFields::of(canary)?;
+    let written = &canary["spec"]["progressDeadlineSeconds"];
+    if !written.is_null() {
         // What Flagger cannot decode is `undecodable`.
-        written => whole_number(written)?,
-    };
-    let deadline = Duration::from_secs(u64::try_from(deadline).ok()?);
+        whole_number(written)?;
+    }
+    let deadline = Duration::from_secs(u64::try_from(analysis.effective.progress_deadline_seconds).ok()?);
     let written = analysis.get("interval").as_str().unwrap_or_default();
-    let interval = effective::interval(written);
+    let interval = analysis.effective.interval;
     let is_daemon_set = canary["spec"]["targetRef"]["kind"] == "DaemonSet";
     let (severity, message) = if is_daemon_set && interval >= deadline {
         (

@@ -20,7 +20,6 @@ pub mod reference;
 mod rollout;
 pub mod rule_def;
 mod service;
-mod spec;
 mod table;
 mod target;
 mod thresholds;

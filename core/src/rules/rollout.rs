@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{
-    Finding,
-    rule_def::RuleDef,
-    spec::{Analysis, Moves, provider, skips_analysis},
-};
+use super::{Finding, rule_def::RuleDef};
 use crate::{
     deadline::clocks,
     duration::{self, GoDuration},
-    flagger::effective::interval,
+    flagger::{
+        analysis_fields::{AnalysisFields, provider},
+        effective::Strategy,
+    },
     policy::{CanaryPolicySpec, Mode, ROLLOUT_DEADLINE as ANNOTATION, Rule},
     rollout::Clock,
 };
@@ -83,12 +82,12 @@ fn find(canary: &Value, policy: &CanaryPolicySpec, flaggers: Option<&str>) -> Op
 /// What the steps of the analysis take at the least.
 fn smooth(canary: &Value, flaggers: Option<&str>) -> Option<Duration> {
     // Where there is nothing to analyse, the pods are all that is waited for.
-    let analysis = Analysis::of(canary).filter(|_| !skips_analysis(canary))?;
-    let steps = match analysis.moves() {
-        Moves::Iterations => analysis.number("iterations")?,
+    let analysis = AnalysisFields::of(canary).filter(|analysis| !analysis.effective.skip_analysis)?;
+    let steps = match analysis.effective.strategy {
+        Strategy::BlueGreen | Strategy::AbTesting => analysis.number("iterations")?,
         // It moves no traffic, and counts ten checks where none are asked for.
-        Moves::Steps if provider(canary, flaggers) == Some("kubernetes") => 10,
-        Moves::Steps => match analysis.number("stepWeight").filter(|step| *step > 0) {
+        Strategy::Canary if provider(canary, flaggers) == Some("kubernetes") => 10,
+        Strategy::Canary => match analysis.number("stepWeight").filter(|step| *step > 0) {
             Some(step) => {
                 let most = analysis.number("maxWeight").filter(|most| *most > 0).unwrap_or(100);
                 most / step + i64::from(most % step > 0)
@@ -96,8 +95,12 @@ fn smooth(canary: &Value, flaggers: Option<&str>) -> Option<Duration> {
             None => i64::try_from(analysis.step_weights().count()).ok()?,
         },
     };
-    let interval = interval(analysis.get("interval").as_str().unwrap_or_default());
-    Some(interval.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX)))
+    Some(
+        analysis
+            .effective
+            .interval
+            .saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX)),
+    )
 }
 
 fn go(duration: Duration) -> GoDuration {

@@ -7,12 +7,11 @@ use super::{
     Finding,
     lookup::{Lookup, LookupResult},
     rule_def::{RuleDef, RuleInput},
-    spec::{self, Analysis},
 };
 use crate::{
     flagger::{
         canary::{AutoscalerRef, whole_number},
-        effective::DEFAULT_READY_THRESHOLD,
+        effective::{DEFAULT_READY_THRESHOLD, Effective},
         phase::Phase,
         workload::Workload,
     },
@@ -239,7 +238,7 @@ fn own_deadline(canary: &Value, name: &str, target: &Workload) -> Option<Finding
             "leave it out of the Deployment, or write 600".to_owned(),
         )
     } else {
-        let deadline = spec::deadline(canary);
+        let deadline = Effective::of_spec(&canary["spec"]).progress_deadline_seconds;
         if own >= deadline {
             return None;
         }
@@ -269,7 +268,7 @@ fn below_startup(canary: &Value, name: &str, target: &Workload) -> Option<Findin
     if !written.is_null() && whole_number(written).is_none() {
         return None;
     }
-    let deadline = spec::deadline(canary);
+    let deadline = Effective::of_spec(&canary["spec"]).progress_deadline_seconds;
     let least = target.startup.seconds.saturating_add(target.min_ready);
     if deadline >= least {
         return None;
@@ -292,9 +291,7 @@ fn below_startup(canary: &Value, name: &str, target: &Workload) -> Option<Findin
 }
 
 fn partial(canary: &Value, name: &str, target: &Workload, replicas: Option<i64>) -> Option<Finding> {
-    let threshold = Analysis::of(canary)
-        .and_then(|analysis| analysis.number("canaryReadyThreshold"))
-        .unwrap_or(DEFAULT_READY_THRESHOLD);
+    let threshold = Effective::of_spec(&canary["spec"]).canary_ready_threshold;
     let replicas =
         replicas.filter(|_| target.kind == WorkloadKind::Deployment && threshold == DEFAULT_READY_THRESHOLD)?;
     let missing = target.max_unavailable?.pods(replicas).min(replicas);

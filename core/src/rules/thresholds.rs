@@ -6,11 +6,10 @@ use super::{
     Finding,
     lookup::{Lookup, LookupResult},
     rule_def::RuleDef,
-    spec::{Analysis, skips_analysis},
     target::replicas,
 };
 use crate::{
-    flagger::{effective::DEFAULT_READY_THRESHOLD, ready::share},
+    flagger::{analysis_fields::AnalysisFields, ready::share},
     policy::{Mode, Rule},
     rollout::target_ref::TargetRef,
 };
@@ -38,7 +37,7 @@ const CANARY: &str = "canaryReadyThreshold";
 /// Finds ready thresholds that no number of pods can meet or that none are needed for (`docs/flagger.md#f18`), those that
 /// promote what the primary cannot reach (`docs/flagger.md#f14`), and a number of failed checks that Flagger replaces.
 fn find(canary: &Value, namespace: &str, lookup: &dyn Lookup) -> Vec<Finding> {
-    let Some(analysis) = Analysis::of(canary) else {
+    let Some(analysis) = AnalysisFields::of(canary) else {
         return Vec::new();
     };
     let mut findings: Vec<_> = [PRIMARY, CANARY]
@@ -60,12 +59,12 @@ fn find(canary: &Value, namespace: &str, lookup: &dyn Lookup) -> Vec<Finding> {
         })
         .collect();
     let can_be_met = findings.is_empty();
-    findings.extend(of_no_pods(canary, analysis, namespace, lookup));
-    if skips_analysis(canary) {
+    findings.extend(of_no_pods(canary, &analysis, namespace, lookup));
+    if analysis.effective.skip_analysis {
         return findings;
     }
-    let of = |field| analysis.number(field).unwrap_or(DEFAULT_READY_THRESHOLD);
-    let (primary, canarys) = (of(PRIMARY), of(CANARY));
+    let primary = analysis.effective.primary_ready_threshold;
+    let canarys = analysis.effective.canary_ready_threshold;
     if can_be_met && canarys < primary {
         findings.push(finding(
             Mode::Warn,
@@ -91,7 +90,7 @@ fn find(canary: &Value, namespace: &str, lookup: &dyn Lookup) -> Vec<Finding> {
 }
 
 /// A share of the pods that Flagger rounds down to none.
-fn of_no_pods(canary: &Value, analysis: Analysis<'_>, namespace: &str, lookup: &dyn Lookup) -> Vec<Finding> {
+fn of_no_pods(canary: &Value, analysis: &AnalysisFields<'_>, namespace: &str, lookup: &dyn Lookup) -> Vec<Finding> {
     let reference = TargetRef::of(&canary["spec"]);
     let LookupResult::Found(target) = lookup.workload(namespace, &reference) else {
         return Vec::new();

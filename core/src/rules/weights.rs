@@ -5,9 +5,11 @@ use serde_json::Value;
 use super::{
     finding::{Finding, MOST_ALIKE},
     rule_def::RuleDef,
-    spec::{Analysis, Moves},
 };
-use crate::policy::{Mode, Rule};
+use crate::{
+    flagger::{analysis_fields::AnalysisFields, effective::Strategy},
+    policy::{Mode, Rule},
+};
 
 impl Rule {
     /// Weights that are no share of the traffic, or do not rise.
@@ -27,7 +29,7 @@ pub(super) const WEIGHTS: RuleDef = RuleDef {
 
 /// Finds weights that are no share of the traffic, and steps that do not rise (`docs/flagger.md#f18`).
 fn find(canary: &Value) -> Vec<Finding> {
-    let Some(analysis) = Analysis::of(canary) else {
+    let Some(analysis) = AnalysisFields::of(canary) else {
         return Vec::new();
     };
     let mut findings: Vec<_> = [
@@ -45,14 +47,14 @@ fn find(canary: &Value) -> Vec<Finding> {
         outside(least, weight).then(|| finding(analysis.path(field), weight, matters, &between(least)))
     })
     .collect();
-    if analysis.moves() == Moves::Steps {
-        findings.extend(steps(analysis));
+    if analysis.effective.strategy == Strategy::Canary {
+        findings.extend(steps(&analysis));
     }
     findings
 }
 
 /// None at all is `analysis-never-advances`.
-fn steps(analysis: Analysis<'_>) -> Vec<Finding> {
+fn steps(analysis: &AnalysisFields<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(step) = analysis.number("stepWeight").filter(|step| *step != 0) {
         let field = analysis.path("stepWeight");
@@ -197,6 +199,10 @@ mod tests {
             (
                 json!({"stepWeights": [10, 20, 20]}),
                 "stepWeights[2] 20: the step before it is 20, and one that does not rise advances nothing",
+            ),
+            (
+                json!({"stepWeights": [10, null]}),
+                "stepWeights[1] 0: the step before it is 10, and one that does not rise advances nothing",
             ),
             (
                 json!({"stepWeights": [10, 0]}),

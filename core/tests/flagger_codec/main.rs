@@ -19,12 +19,13 @@ use std::fmt::Debug;
 use curfew_core::{
     duration::{self, GoDuration},
     flagger::{
+        analysis_fields::AnalysisFields,
         canary::Canary,
         decode::{Undecodable, undecodable},
         effective::{Effective, Strategy},
     },
 };
-use oracle::{Duration, Getters, Mode, Verdict};
+use oracle::{Duration, Fields, Getters, Mode, Verdict};
 use serde_json::Value;
 use specs::{HOSTILE, Shapes, Specs};
 
@@ -76,8 +77,8 @@ fn effective_values_are_what_flaggers_getters_return() {
         if !verdict.ok {
             continue;
         }
-        let canary = Canary::from_json(serde_json::from_str(document).expect("decoded by Flagger"));
-        let ours = believed(&canary);
+        let written = serde_json::from_str(document).expect("decoded by Flagger");
+        let ours = believed(&written);
         let has_analysis = verdict.panic.is_empty();
         // Without one Flagger's getters for it panic; ours give the defaults.
         let flaggers = if has_analysis {
@@ -87,7 +88,7 @@ fn effective_values_are_what_flaggers_getters_return() {
         };
         tally.count(has_analysis);
         tally.check(document, "effective values", &ours, &flaggers);
-        let stored = Canary::from_json(verdict.stored.expect("decoded by Flagger"));
+        let stored = verdict.stored.expect("decoded by Flagger");
         tally.check(
             document,
             "effective values after storage",
@@ -99,7 +100,8 @@ fn effective_values_are_what_flaggers_getters_return() {
 }
 
 /// Our answers to the questions that the oracle asks Flagger.
-fn believed(canary: &Canary) -> Getters {
+fn believed(written: &Value) -> Getters {
+    let canary = &Canary::from_json(written.clone());
     let Effective {
         progress_deadline_seconds,
         interval,
@@ -132,6 +134,21 @@ fn believed(canary: &Canary) -> Getters {
             .clone()
             .or(Some(canary.spec.target.name.clone())),
         suspend: Some(canary.spec.suspend),
+        fields: AnalysisFields::of(written).as_ref().map(fields_of).unwrap_or_default(),
+    }
+}
+
+/// What the rules read of the analysis, where nothing is written as Go's zero.
+fn fields_of(analysis: &AnalysisFields<'_>) -> Fields {
+    let number = |field| Some(analysis.number(field).unwrap_or_default());
+    let steps: Vec<_> = analysis.step_weights().map(|(_, step)| step).collect();
+    Fields {
+        iterations: number("iterations"),
+        mirror: Some(analysis.get("mirror") == true),
+        max_weight: number("maxWeight"),
+        step_weight: number("stepWeight"),
+        step_weights: analysis.get("stepWeights").as_array().map(|_| steps),
+        step_weight_promotion: number("stepWeightPromotion"),
     }
 }
 

@@ -48,6 +48,21 @@ pub struct Getters {
     pub strategy: Option<String>,
     pub apex_name: Option<String>,
     pub suspend: Option<bool>,
+    /// The analysis field by field; nothing where there is none.
+    #[serde(flatten)]
+    pub fields: Fields,
+}
+
+/// Fields of the analysis as Flagger decodes them, for which it has no getters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fields {
+    pub iterations: Option<i64>,
+    pub mirror: Option<bool>,
+    pub max_weight: Option<i64>,
+    pub step_weight: Option<i64>,
+    pub step_weights: Option<Vec<i64>>,
+    pub step_weight_promotion: Option<i64>,
 }
 
 /// What Go makes of a text.
@@ -170,6 +185,7 @@ impl Getters {
             strategy: self.strategy.or_else(|| other.strategy.clone()),
             apex_name: self.apex_name.or_else(|| other.apex_name.clone()),
             suspend: self.suspend.or(other.suspend),
+            fields: self.fields,
         }
     }
 }
