@@ -51,7 +51,7 @@ spec:
 /// What is written in place of what, and what is found then.
 type Case = (Rule, (&'static str, &'static str), &'static [&'static str]);
 
-const CASES: [Case; 23] = [
+const CASES: [Case; 24] = [
     (
         Rule::UNDECODABLE,
         ("Seconds: 180", "Seconds: 180.5"),
@@ -106,6 +106,11 @@ const CASES: [Case; 23] = [
             "13 Enforce apex-service spec.targetRef.name",
             "29 Enforce apex-service spec.service.name",
         ],
+    ),
+    (
+        Rule::KUBERNETES_PROVIDER,
+        ("provider: istio", "provider: kubernetes"),
+        &["21 Warn kubernetes-provider spec.analysis.stepWeight"],
     ),
     (
         Rule::AB_ITERATIONS,

@@ -92,6 +92,8 @@ fn of_spec() -> Vec<(&'static str, Value)> {
     };
     let mut without_a_step = analysis(&json!({"stepWeights": [0]}));
     without_a_step["spec"]["provider"] = json!("istio");
+    let mut without_traffic = analysis(&json!({"stepWeight": 10}));
+    without_traffic["spec"]["provider"] = json!("kubernetes");
     let insiders = json!([{"headers": {"x-user": {"exact": "insider"}}}]);
     let scaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "web"});
     vec![
@@ -107,6 +109,7 @@ fn of_spec() -> Vec<(&'static str, Value)> {
         ),
         ("service-port", canary("service", Value::Null)),
         ("ab-iterations", analysis(&json!({"stepWeight": 10, "match": insiders}))),
+        ("kubernetes-provider", without_traffic),
         ("webhook-timeout", hook("rollout", "5m30")),
         ("scaler-missing", canary("autoscalerRef", scaler)),
         (

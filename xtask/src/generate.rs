@@ -1,6 +1,10 @@
 //! `cargo xtask generate`: the files that the code writes.
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -11,10 +15,13 @@ use curfew_core::{
 };
 use similar::TextDiff;
 
-/// Write what is made from the code: the page of the rules, the definition of policies, the table of the clocks.
+use crate::child;
+
+/// Write what is made from the code: the page of the rules, the definition of policies, the table of the clocks, and what
+/// tests compare with.
 #[derive(Args)]
 pub struct Arguments {
-    /// Write nothing; print what differs, and fail if something does.
+    /// Write nothing; print what differs, and fail if something does. What tests compare with, they look at themselves.
     #[arg(long)]
     check: bool,
 }
@@ -48,11 +55,31 @@ fn with_part(document: &str, part: &str) -> Option<String> {
 /// # Errors
 /// A file cannot be written.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    Ok(if write(arguments.check)? {
+    Ok(if write(arguments.check)? && (arguments.check || goldens()?) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Lets the tests that compare with files write them anew. `tests/e2e/every_rule.rs` has one too, and needs a plane.
+fn goldens() -> Result<bool> {
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            "test",
+            "--quiet",
+            "--locked",
+            "--package",
+            "canary-curfew",
+            "--test",
+            "check",
+            "--test",
+            "reviews",
+        ])
+        .env("CURFEW_UPDATE_GOLDEN", "1");
+    crate::curfew::without_cargos_variables(&mut command);
+    Ok(child::run(command)?.success())
 }
 
 /// Writes them, or with `check` only says what differs; answers whether they are now what the code says.

@@ -16,6 +16,7 @@ mod findings;
 mod hooks;
 mod interval;
 pub mod lookup;
+mod provider;
 pub mod reference;
 mod rollout;
 pub mod rule_def;

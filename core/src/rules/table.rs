@@ -9,6 +9,7 @@ use super::{
     decodable::UNDECODABLE,
     hooks::{GATE_WITHOUT_DEADLINE, WEBHOOK_TIMEOUT},
     interval::{INTERVAL, INTERVAL_ABOVE_DEADLINE},
+    provider::KUBERNETES_PROVIDER,
     rollout::ROLLOUT_DEADLINE,
     rule_def::RuleDef,
     service::SERVICE_PORT,
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// Every rule, in the order in which findings are reported.
-pub const RULES: [&RuleDef; 23] = [
+pub const RULES: [&RuleDef; 24] = [
     &UNDECODABLE,
     &DEADLINE_REQUIRED,
     &DEADLINE_BOUNDS,
@@ -36,6 +37,7 @@ pub const RULES: [&RuleDef; 23] = [
     &SERVICE_PORT,
     &APEX_SERVICE,
     &AB_ITERATIONS,
+    &KUBERNETES_PROVIDER,
     &WEBHOOK_TIMEOUT,
     &DUPLICATE_TARGET,
     &TARGET_SELECTOR,
