@@ -1,6 +1,6 @@
 //! The clocks: what each of them watches, and when its deadline is.
 //!
-//! Each clock is a file with a [`spec::ClockSpec`], and [`table`] lists them: policies, their definition for API servers,
+//! Each clock is a file with a [`spec::ClockSpec`], and [`CLOCKS`] lists them: policies, their definition for API servers,
 //! limits, evaluation, messages and documents all go by it.
 
 mod advance;
