@@ -131,7 +131,7 @@ fn allowed(kind: &str) -> Vec<String> {
 
 #[test]
 fn nothing_may_be_done_that_the_code_does_not_do() {
-    let lease = |verb: &str| format!("{verb} leases {}", curfew::enforcer::election::NAME);
+    let lease = |verb: &str| format!("{verb} leases {}", curfew::leader::election::NAME);
     assert_eq!(
         allowed("Role"),
         ["create leases".to_owned(), lease("get"), lease("patch")]

@@ -14,7 +14,7 @@ use axum::{
     http::{Method, Request, StatusCode},
 };
 use curfew::{
-    enforcer::{policies::InForce, watch::Namespaces},
+    cluster::{policies::InForce, watch::Namespaces},
     policy::{Policies, file},
     rules::lookup::NoLookup,
     serve::{

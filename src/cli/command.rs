@@ -40,12 +40,12 @@ fn run_serve(args: serve::Args) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let served = match runtime {
         Ok(runtime) => runtime.block_on(serve::run(args)),
-        Err(error) => Err(serve::Error::BadStart(error.to_string())),
+        Err(error) => Err(serve::StartError::Runtime(error).into()),
     };
     let Err(error) = served else { return ExitCode::SUCCESS };
     eprintln!("curfew: {error}");
     match error {
-        serve::Error::BadStart(_) => ExitCode::from(BAD_START),
+        serve::Error::CannotStart(_) => ExitCode::from(BAD_START),
         serve::Error::TaskEnded(_) => ExitCode::FAILURE,
     }
 }

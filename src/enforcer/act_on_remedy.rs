@@ -1,19 +1,20 @@
 //! Acting: what the evaluation on fresh objects asks for is done, told and remembered.
 
-use std::time::{Duration, Instant};
-
 use jiff::Timestamp;
 
 use super::{
     apply::{Applied, apply},
     context::Context,
-    events::EventReason,
-    read::{read, read_canary},
+    notified::HoldNews,
     reconciliation::Reconciliation,
-    request::Error,
     state::CanaryState,
 };
 use crate::{
+    cluster::{
+        Error,
+        events::EventReason,
+        snapshot::{read, read_canary},
+    },
     deadline::messages::{exceeded, withheld},
     flagger::{
         phase::Phase,
@@ -34,9 +35,6 @@ use crate::{
     },
 };
 
-/// How often an initialization that is held is told of.
-const HOLD_SELDOM: Duration = Duration::from_mins(1);
-
 /// Does what the evaluation on fresh objects asks for. Answers whether anything was written.
 pub(super) async fn act_on_remedy(
     context: &Context,
@@ -46,11 +44,11 @@ pub(super) async fn act_on_remedy(
     now: Timestamp,
 ) -> Result<bool, Error> {
     // The fresh reads took their time.
-    context.must_lead()?;
+    context.cluster.gate.check()?;
     if let Remedy::Await(until) = reconciliation.remedy {
         let (namespace, name) = (fresh.canary.namespace(), fresh.canary.name());
         tracing::info!(namespace, name, %until, "waiting: what is seen may not be all that happened");
-        state.restrained_until = Some(until);
+        state.pace.restrain(until);
         return Ok(false);
     }
     let mut wrote = false;
@@ -61,7 +59,7 @@ pub(super) async fn act_on_remedy(
         Remedy::None | Remedy::Await(_) => false,
         Remedy::Report(breach) => report(context, fresh, breach, state, now),
         Remedy::Withhold(breach, guard) => {
-            state.held_back_by(guard, now);
+            state.pace.held_back_by(guard, now);
             let remedy = match breach.clock {
                 Clock::INITIALIZATION => RemedyName::Hold,
                 _ => RemedyName::Rollback,
@@ -99,8 +97,8 @@ fn forbidden(
     let why = Guard::Forbidden;
     if let Remedy::Withhold(breach, why) = reconciliation.if_forbidden(&state.stamp, now) {
         withhold(context, breach, RemedyName::Rollback, why, state, now);
-    } else if !state.is_withheld(&breach, why) {
-        state.notified.withheld = Some((breach.clock, why.kind()));
+    } else if !state.notified.is_withheld(breach.clock, why) {
+        state.notified.withheld(breach.clock, why);
         state.say(EventReason::ActionWithheld, exceeded(&breach, &withheld(why)));
     }
 }
@@ -114,10 +112,10 @@ fn withhold(
     state: &mut CanaryState,
     now: Timestamp,
 ) -> bool {
-    if state.is_withheld(&breach, why) {
+    if state.notified.is_withheld(breach.clock, why) {
         return false;
     }
-    state.notified.withheld = Some((breach.clock, why.kind()));
+    state.notified.withheld(breach.clock, why);
     state.count(&context.metrics, breach.clock);
     context.metrics.acted(breach.clock, remedy, Outcome::Withheld);
     let reason = withheld(why);
@@ -132,7 +130,7 @@ fn report(context: &Context, fresh: &Snapshot, breach: Breach, state: &mut Canar
         return false;
     }
     let reason = why(fresh.objects(), breach.clock);
-    state.notified.reported.insert(breach.clock);
+    state.notified.reported(breach.clock);
     state.count(&context.metrics, breach.clock);
     context
         .metrics
@@ -143,8 +141,7 @@ fn report(context: &Context, fresh: &Snapshot, breach: Breach, state: &mut Canar
 }
 
 fn confirm(context: &Context, fresh: &Snapshot, state: &mut CanaryState) -> bool {
-    state.saved = None;
-    state.refusals = 0;
+    state.settled();
     let Some(verdict) = &mut state.stamp.verdict else {
         return false;
     };
@@ -179,14 +176,14 @@ async fn hold(
 ) -> Result<bool, Error> {
     let plan = plan(&Remedy::Hold(breach), fresh, state.saved.as_ref(), now);
     apply(context, &plan, &mut state.saved).await.result?;
-    if state.held_at.is_some_and(|held| held.elapsed() < HOLD_SELDOM) {
+    let news = state.notified.held();
+    if news == HoldNews::Told {
         return Ok(true);
     }
-    if state.held_at.is_none() {
+    if news == HoldNews::First {
         state.count(&context.metrics, breach.clock);
         context.metrics.acted(breach.clock, RemedyName::Hold, Outcome::Held);
     }
-    state.held_at = Some(Instant::now());
     let reason = held(fresh.objects());
     state.give_verdict(breach, RemedyName::Hold, Outcome::Held, &reason, now);
     let note = format!("gave the initialization more time: {reason}");
@@ -204,16 +201,15 @@ async fn roll_back(
 ) -> Result<bool, Error> {
     let reason = why(fresh.objects(), breach.clock);
     state.latch(breach);
-    state.restrained_until = None;
+    state.pace.released();
     let Applied { first, result } = apply(context, plan, &mut state.saved).await;
     let has_moved_on = match result {
-        Ok(()) if first.is_some() => read_canary(context, &fresh.canary)
+        Ok(()) if first.is_some() => read_canary(&context.cluster, &fresh.canary)
             .await
             .map(|after| moved_on(&fresh.canary, &after)),
         result => result.map(|()| false),
     };
-    state.asserted(&has_moved_on);
-    state.applied_when_ready = fresh.is_target_ready();
+    state.pace.asserted(&has_moved_on, fresh.is_target_ready());
     // Whatever of it got there, by this request or by one whose answer was lost, Flagger has been told something: that
     // must not be forgotten.
     let is_handed_over = first.is_some() || matches!(has_moved_on, Ok(false));
@@ -234,8 +230,8 @@ async fn roll_back(
         state.say(EventReason::RollbackRequested, note);
     }
     if has_moved_on? {
-        let fresh = read(context, &fresh.canary, state.saved.as_ref()).await?;
-        withdraw(context, &fresh, state, context.now()).await?;
+        let fresh = read(&context.cluster, &fresh.canary, state.saved.as_ref()).await?;
+        withdraw(context, &fresh, state, context.cluster.now()).await?;
         return Ok(true);
     }
     Ok(first.is_some())
@@ -256,7 +252,7 @@ async fn last_resort(
     let note = format!("Flagger is down and did not react: ended the rollout in its place. {reason}");
     state.say(EventReason::LastResort, note);
     // Should anything fail from here on, it is done at the next reconciliation, which finds the phase that was written.
-    let fresh = read(context, &fresh.canary, state.saved.as_ref()).await?;
+    let fresh = read(&context.cluster, &fresh.canary, state.saved.as_ref()).await?;
     if fresh.canary.status.phase == Phase::Failed {
         finish_last_resort(context, &fresh, state, now).await?;
     }
@@ -271,8 +267,7 @@ async fn finish_last_resort(
 ) -> Result<bool, Error> {
     let plan = plan(&Remedy::FinishLastResort, fresh, state.saved.as_ref(), now);
     apply(context, &plan, &mut state.saved).await.result?;
-    state.saved = None;
-    state.refusals = 0;
+    state.settled();
     if let Some(verdict) = &mut state.stamp.verdict {
         // The answer to the write of the phase may have been lost, and the verdict with it.
         verdict.remedy = RemedyName::LastResort;
@@ -285,8 +280,7 @@ async fn finish_last_resort(
 async fn withdraw(context: &Context, fresh: &Snapshot, state: &mut CanaryState, now: Timestamp) -> Result<(), Error> {
     let plan = plan(&Remedy::Withdraw, fresh, state.saved.as_ref(), now);
     apply(context, &plan, &mut state.saved).await.result?;
-    state.saved = None;
-    state.refusals = 0;
+    state.settled();
     // Should its reason come back, it is a new breach.
     if let Some(rollout) = &mut state.stamp.rollout {
         rollout.breach = None;

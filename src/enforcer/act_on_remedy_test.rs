@@ -1,5 +1,4 @@
 use jiff::SignedDuration;
-use kube::core::Status;
 use serde_json::json;
 
 use super::*;
@@ -28,28 +27,6 @@ fn a_version_that_was_pushed_into_a_rollback_is_told() {
     let plain = "Flagger rolled back after the verdict of 2026-11-23T14:01:00Z";
     assert_eq!(rolled_back(&verdict, "5c7d9f6b8"), plain);
     assert!(rolled_back(&verdict, "77b5c").contains("change the template once more"));
-}
-
-#[test]
-fn a_lever_that_somebody_elses_write_refused_is_pulled_again_at_once() {
-    let canary = Canary::from_json(json!({"metadata": {"name": "web"}}));
-    let refused = |code| {
-        let status = Status::failure("refused", "Refused").with_code(code);
-        Err(Error::Api("write", kube::Error::Api(Box::new(status))))
-    };
-    for (applied, waits, longer) in [
-        (Ok(()), true, false),
-        (refused(403), true, true),
-        (refused(409), false, false),
-    ] {
-        let mut state = CanaryStates::default().take(&canary, Timestamp::UNIX_EPOCH);
-        state.asserted(&applied);
-        assert_eq!(
-            (state.applied_at.is_some(), state.refusals > 0),
-            (waits, longer),
-            "{applied:?}"
-        );
-    }
 }
 
 #[test]

@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::{
     Api,
     api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
-use super::{
-    context::Context,
-    request::{Error, FIELD_MANAGER},
-    state::{CanaryState, STAMP_EVERY},
-};
+use super::{context::Context, state::CanaryState};
 use crate::{
+    cluster::{Error, FIELD_MANAGER},
     flagger::canary::Canary,
     rollout::{Clock, stamp::VERDICT},
 };
@@ -25,11 +22,7 @@ const BEHIND: Duration = Duration::from_secs(1);
 /// Notes that a stamp was refused, and answers how long to wait. Deadlines hold whether or not they can be written down,
 /// so that nothing else waits for it.
 fn refused(error: &Error, canary: &Canary, state: &mut CanaryState, now: Timestamp) -> Duration {
-    state.refused_stamps = state.refused_stamps.saturating_add(1);
-    let wait = error.wait(state.refused_stamps);
-    state.stamp_again_at = SignedDuration::try_from(wait)
-        .ok()
-        .and_then(|wait| now.checked_add(wait).ok());
+    let wait = state.stamping.refused(error, now);
     let (namespace, name) = (canary.namespace(), canary.name());
     tracing::warn!(namespace, name, %error, ?wait, "what is known of a rollout is not written down; trying again");
     wait
@@ -57,20 +50,10 @@ pub async fn write(
         return Ok(None);
     }
     let urgent = changes.contains_key(VERDICT);
-    // What was just written, the watch may not show yet.
-    let just_written = state.written == wanted;
-    if let Some(wait) = state
-        .written_at
-        .map(|written| STAMP_EVERY - now.duration_since(written))
-        && wait.is_positive()
-        && (!urgent || just_written)
-    {
-        return Ok(Some(wait.unsigned_abs()));
+    if let Some(wait) = state.stamping.wait(&wanted, urgent, now) {
+        return Ok(Some(wait));
     }
-    if let Some(until) = state.stamp_again_at.filter(|until| now < *until) {
-        return Ok(Some(until.duration_since(now).unsigned_abs()));
-    }
-    let canaries: Api<Canary> = Api::namespaced(context.client.clone(), canary.namespace());
+    let canaries: Api<Canary> = Api::namespaced(context.cluster.client.clone(), canary.namespace());
     let patch = Patch::Merge(json!({"metadata": {
         "uid": canary.metadata.uid,
         "resourceVersion": canary.metadata.resource_version,
@@ -78,15 +61,13 @@ pub async fn write(
     }}));
     let params = PatchParams::apply(FIELD_MANAGER);
     let answer = canaries.patch(canary.name(), &params, &patch);
-    match context.write("write the Canary's stamp", answer).await {
+    match context.cluster.write("write the Canary's stamp", answer).await {
         Ok(after) => state.saw(&after),
         // The watch is behind; what it shows next is written on.
         Err(error) if error.is_conflict() => return Ok(Some(BEHIND)),
         Err(error) if error.is_refusal() => return Ok(Some(refused(&error, canary, state, now))),
         Err(error) => return Err(error),
     }
-    state.refused_stamps = 0;
-    state.written = wanted;
-    state.written_at = Some(now);
+    state.stamping.wrote(wanted, now);
     Ok(None)
 }

@@ -12,12 +12,9 @@ use kube::{
     api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
 
-use super::{
-    context::Context,
-    read::workload,
-    request::{Error, FIELD_MANAGER},
-};
+use super::context::Context;
 use crate::{
+    cluster::{Error, FIELD_MANAGER, snapshot::workload},
     flagger::{canary::Canary, rollback_plan::put_back},
     rollout::{
         saved_status::SavedStatus,
@@ -54,7 +51,7 @@ pub async fn apply(context: &Context, plan: &[Write], saved: &mut Option<SavedSt
             saved.get_or_insert_default().keep(overwrites);
         }
         let result = send(context, write).await;
-        let at = context.now();
+        let at = context.cluster.now();
         if let Some(saved) = saved {
             saved.written(overwrites, at);
         }
@@ -73,7 +70,7 @@ async fn send(context: &Context, write: &Write) -> Result<(), Error> {
         Part::DeploymentScale => (ApiResource::erase::<Deployment>(&()), Some("scale")),
         Part::DaemonSetTemplate => (ApiResource::erase::<DaemonSet>(&()), None),
     };
-    let objects: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &write.namespace, &resource);
+    let objects: Api<DynamicObject> = Api::namespaced_with(context.cluster.client.clone(), &write.namespace, &resource);
     let params = PatchParams {
         dry_run: write.dry_run,
         ..PatchParams::apply(FIELD_MANAGER)
@@ -85,7 +82,7 @@ async fn send(context: &Context, write: &Write) -> Result<(), Error> {
             None => objects.patch(name, &params, &patch).await,
         }
     };
-    context.write(write.part.action(), answer).await.map(|_| ())
+    context.cluster.write(write.part.action(), answer).await.map(|_| ())
 }
 
 /// Puts the condition back on a target whose Canary is gone.
@@ -93,8 +90,8 @@ async fn take_off(context: &Context, namespace: &str, saved: &SavedStatus) -> Re
     let Some((name, _)) = &saved.progressing else {
         return Ok(());
     };
-    let found = workload(context, "Deployment", namespace, name).await?;
-    match found.and_then(|(_, object)| put_back(&object, Some(saved), context.now())) {
+    let found = workload(&context.cluster, "Deployment", namespace, name).await?;
+    match found.and_then(|(_, object)| put_back(&object, Some(saved), context.cluster.now())) {
         Some(write) => send(context, &write).await,
         None => Ok(()),
     }

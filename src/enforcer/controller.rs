@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt, stream};
 use kube::runtime::{Config, applier, controller::Action, reflector::ObjectRef};
 
-use super::{apply, context::Context, reconcile::reconcile, request::Error, watch};
+use super::{apply, context::Context, reconcile::reconcile};
+use crate::cluster::{Error, watch};
 
 /// Canaries that are worked on at the same time. Most of that time is spent waiting for the API server.
 const CONCURRENCY: u16 = 64;
@@ -15,9 +16,9 @@ const AT_ONCE: Duration = Duration::from_millis(20);
 
 /// Runs until `stop`, and finishes what is under way then.
 pub async fn run(context: Arc<Context>, queue: watch::Queue, stop: impl Future<Output = ()> + Send + 'static) {
-    let store = context.watches.canaries.clone();
+    let store = context.cluster.watches.canaries.clone();
     let all = store.clone();
-    let occasions = stream::select(context.leadership.beginnings(), context.policies.changes());
+    let occasions = stream::select(context.leadership.beginnings(), context.cluster.policies.changes());
     let everybody = occasions.flat_map(move |()| {
         let canaries = all.state();
         stream::iter(canaries.into_iter().map(|canary| Ok(ObjectRef::from_obj(&*canary))))

@@ -15,11 +15,8 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{
-    context::Context,
-    request::{Error, ask},
-};
 use crate::{
+    cluster::{Cluster, Error, ask},
     deadline::conditions::FlaggerEvidence,
     flagger::{canary::Canary, routes, routes::Provider},
 };
@@ -45,23 +42,23 @@ const DEFAULT_PROVIDER: &str = "istio";
 /// # Errors
 /// Something could not be read.
 pub async fn gather(
-    context: &Context,
+    cluster: &Cluster,
     canary: &Canary,
     silence: SignedDuration,
     now: Timestamp,
 ) -> Result<FlaggerEvidence, Error> {
-    if anybody_lives(context, silence, now) {
+    if anybody_lives(cluster, silence, now) {
         return Ok(FlaggerEvidence::default());
     }
-    let flaggers = flaggers(context).await?;
-    let down = !flaggers.is_empty() && are_down(context, &flaggers, now).await?;
+    let flaggers = flaggers(cluster).await?;
+    let down = !flaggers.is_empty() && are_down(cluster, &flaggers, now).await?;
     if !down {
         return Ok(FlaggerEvidence::default());
     }
     let provider = canary.spec.provider.clone().or_else(|| mesh_provider(&flaggers));
     let provider = provider.and_then(|provider| Provider::parse(&provider));
     let routes_on_primary = match provider {
-        Some(provider) => are_routes_on_primary(context, canary, provider).await?,
+        Some(provider) => are_routes_on_primary(cluster, canary, provider).await?,
         None => false,
     };
     Ok(FlaggerEvidence {
@@ -71,9 +68,9 @@ pub async fn gather(
 }
 
 /// Whether any Canary showed a sign of life.
-fn anybody_lives(context: &Context, silence: SignedDuration, now: Timestamp) -> bool {
-    context.watches.canaries.state().iter().any(|canary| {
-        let signs = [canary.status.last_transition_time, context.watches.signs.last(canary)];
+fn anybody_lives(cluster: &Cluster, silence: SignedDuration, now: Timestamp) -> bool {
+    cluster.watches.canaries.state().iter().any(|canary| {
+        let signs = [canary.status.last_transition_time, cluster.watches.signs.last(canary)];
         // One from the future is some other machine's clock, or a forgery.
         let mut signs = signs.into_iter().flatten().filter(|sign| *sign <= now);
         signs.any(|sign| now.duration_since(sign) <= silence)
@@ -81,8 +78,8 @@ fn anybody_lives(context: &Context, silence: SignedDuration, now: Timestamp) -> 
 }
 
 /// The Deployments that run Flagger.
-async fn flaggers(context: &Context) -> Result<Vec<Deployment>, Error> {
-    let deployments: Api<Deployment> = Api::all(context.client.clone());
+async fn flaggers(cluster: &Cluster) -> Result<Vec<Deployment>, Error> {
+    let deployments: Api<Deployment> = Api::all(cluster.client.clone());
     let mut found = Vec::new();
     for labels in LABELS {
         let labelled = ListParams::default().labels(labels);
@@ -94,10 +91,10 @@ async fn flaggers(context: &Context) -> Result<Vec<Deployment>, Error> {
 }
 
 /// Whether none of them has a running pod, or the one that leads, if they elect one, has not renewed its Lease.
-async fn are_down(context: &Context, flaggers: &[Deployment], now: Timestamp) -> Result<bool, Error> {
+async fn are_down(cluster: &Cluster, flaggers: &[Deployment], now: Timestamp) -> Result<bool, Error> {
     let mut any_pod = false;
     for flagger in flaggers {
-        any_pod |= has_running_pod(context, flagger).await?;
+        any_pod |= has_running_pod(cluster, flagger).await?;
     }
     if !any_pod {
         return Ok(true);
@@ -114,7 +111,7 @@ async fn are_down(context: &Context, flaggers: &[Deployment], now: Timestamp) ->
     namespaces.push(LEASE_NAMESPACE.to_owned());
     namespaces.dedup();
     for namespace in namespaces {
-        let leases: Api<Lease> = Api::namespaced(context.client.clone(), &namespace);
+        let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), &namespace);
         if let Some(lease) = ask("read Flagger's Lease", leases.get_opt(LEASE)).await? {
             return Ok(is_expired(&lease, now));
         }
@@ -122,7 +119,7 @@ async fn are_down(context: &Context, flaggers: &[Deployment], now: Timestamp) ->
     Ok(false)
 }
 
-async fn has_running_pod(context: &Context, flagger: &Deployment) -> Result<bool, Error> {
+async fn has_running_pod(cluster: &Cluster, flagger: &Deployment) -> Result<bool, Error> {
     let labels = flagger
         .spec
         .as_ref()
@@ -132,7 +129,7 @@ async fn has_running_pod(context: &Context, flagger: &Deployment) -> Result<bool
     };
     let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let namespace = flagger.namespace().unwrap_or_default();
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &namespace);
     let labelled = ListParams::default().labels(&labels.join(","));
     let found = ask("look for Flagger's pods", pods.list(&labelled)).await?;
     Ok(found.items.iter().any(is_running))
@@ -201,20 +198,20 @@ fn is_flagger(image: Option<&str>) -> bool {
     last.is_some_and(|name| name.split([':', '@']).next() == Some("flagger"))
 }
 
-async fn are_routes_on_primary(context: &Context, canary: &Canary, provider: Provider) -> Result<bool, Error> {
+async fn are_routes_on_primary(cluster: &Cluster, canary: &Canary, provider: Provider) -> Result<bool, Error> {
     let (namespace, apex) = (canary.namespace(), canary.apex_name());
     let object = match provider {
         Provider::Kubernetes => {
-            let services: Api<Service> = Api::namespaced(context.client.clone(), namespace);
+            let services: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
             let service = ask("read the apex Service", services.get_opt(apex)).await?;
             service.and_then(|service| serde_json::to_value(service).ok())
         }
         Provider::GatewayApi => {
-            routes_object(context, namespace, apex, "gateway.networking.k8s.io", "v1", "HTTPRoute").await?
+            routes_object(cluster, namespace, apex, "gateway.networking.k8s.io", "v1", "HTTPRoute").await?
         }
         Provider::Istio => {
             routes_object(
-                context,
+                cluster,
                 namespace,
                 apex,
                 "networking.istio.io",
@@ -228,7 +225,7 @@ async fn are_routes_on_primary(context: &Context, canary: &Canary, provider: Pro
 }
 
 async fn routes_object(
-    context: &Context,
+    cluster: &Cluster,
     namespace: &str,
     name: &str,
     group: &str,
@@ -236,7 +233,7 @@ async fn routes_object(
     kind: &str,
 ) -> Result<Option<Value>, Error> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
+    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), namespace, &resource);
     let found = ask("read the provider's routes", api.get_opt(name)).await?;
     Ok(found.and_then(|object| serde_json::to_value(object).ok()))
 }

@@ -10,10 +10,13 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{api_health::ApiHealth, rollouts::Rollouts};
-use crate::rollout::{
-    Clock,
-    verdict::{Outcome, RemedyName},
+use super::rollouts::Rollouts;
+use crate::{
+    cluster::api_health::ApiHealth,
+    rollout::{
+        Clock,
+        verdict::{Outcome, RemedyName},
+    },
 };
 
 /// The enforcer's metrics.

@@ -1,9 +1,6 @@
 //! Looking after one Canary.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::runtime::{controller::Action, reflector::ObjectRef};
@@ -12,15 +9,18 @@ use super::{
     act_on_remedy::act_on_remedy,
     annotations,
     context::Context,
-    events::EventReason,
     flagger_health,
-    in_force::{self, breaker_of, until_no_longer_exempt},
-    read,
+    lever_pace::{LONGEST_SLEEP, REASSERT},
     reconciliation::Reconciliation,
-    request::Error,
     state::CanaryState,
 };
 use crate::{
+    cluster::{
+        Error,
+        events::EventReason,
+        in_force::{self, breaker_of, until_no_longer_exempt},
+        snapshot,
+    },
     deadline::{
         Conditions,
         conditions::FlaggerEvidence,
@@ -33,32 +33,17 @@ use crate::{
     },
     policy::canary_policy::Enforcement,
     rollout::{
-        Clock,
-        guard::Guard,
-        observation::{Observation, TargetState},
-        remedy::Remedy,
-        saved_status::SavedStatus,
-        stamp::requested,
+        Clock, guard::Guard, observation::Observation, remedy::Remedy, saved_status::SavedStatus, stamp::requested,
         unready_pods,
     },
 };
 
-/// The longest time between two looks at a running rollout: time is compared, never slept through.
-const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// When to look again at a Canary of which the watch shows an older state than was read.
 const BEHIND: Duration = Duration::from_secs(1);
 /// When to try again while the caches fill.
 const CACHES_SOON: Duration = Duration::from_millis(100);
-/// How often a target's pods are listed at most.
-const PODS_SELDOM: Duration = Duration::from_secs(2);
 /// For so many of Flagger's checks the levers are asserted again as soon as one of them is gone.
 const CHECKS: i32 = 3;
-/// How soon the levers are asserted again while Flagger does not react, and how often it is looked whether the second of
-/// them may follow the first.
-const REASSERT: Duration = Duration::from_secs(1);
-
-/// How often it is looked for evidence that Flagger is down.
-const EVIDENCE_SELDOM: Duration = Duration::from_secs(20);
 
 /// Looks after a Canary; answers when to look again.
 ///
@@ -69,10 +54,10 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
     if !context.leadership.is_leader() {
         return Ok(Action::await_change());
     }
-    if !context.watches.all_listed() || !context.policies.is_known() {
+    if !context.cluster.watches.all_listed() || !context.cluster.policies.is_known() {
         return Ok(Action::requeue(CACHES_SOON));
     }
-    let now = context.now();
+    let now = context.cluster.now();
     let mut state = context.states.take(&canary, now);
     let done = if state.is_older_than_known(&canary) {
         // The watch will catch up and wake us; should it not, a deadline must not be slept through.
@@ -82,7 +67,12 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
     };
     state.note_outcome(&done);
     // A Canary that went away meanwhile was forgotten already, but a lever must not stay on its target.
-    let is_there = context.watches.canaries.get(&ObjectRef::from_obj(&*canary)).is_some();
+    let is_there = context
+        .cluster
+        .watches
+        .canaries
+        .get(&ObjectRef::from_obj(&*canary))
+        .is_some();
     if !is_there || matches!(done, Err(Error::Gone)) {
         context.states.leave(&canary, state.saved.take());
         context.rollouts.forget(&canary);
@@ -102,18 +92,21 @@ async fn reconcile_canary(
     state: &mut CanaryState,
     now: Timestamp,
 ) -> Result<Action, Error> {
-    let limits = in_force::limits(context, canary, now);
+    let limits = in_force::limits(&context.cluster, canary, now);
     if limits.mode == Enforcement::Disabled && !requested(&state.stamp) {
         // An exemption ends by itself, and a namespace may get other labels.
         let running = canary.status.phase.rank().is_some();
         if running {
-            context.rollouts.note_off(canary, &breaker_of(context, canary).0);
+            context
+                .rollouts
+                .note_off(canary, &breaker_of(&context.cluster, canary).0);
         } else {
             context.rollouts.forget(canary);
         }
         return Ok(if running {
             Action::requeue(
-                until_no_longer_exempt(context, canary, now).map_or(LONGEST_SLEEP, |left| left.min(LONGEST_SLEEP)),
+                until_no_longer_exempt(&context.cluster, canary, now)
+                    .map_or(LONGEST_SLEEP, |left| left.min(LONGEST_SLEEP)),
             )
         } else {
             Action::await_change()
@@ -126,24 +119,24 @@ async fn reconcile_canary(
         canary,
         target,
         primary,
-        pods: state.pods.as_ref().map(|(_, pods)| pods.as_slice()),
-        last_event: context.watches.signs.last(canary),
-        canaries: context.watches.canaries.len(),
+        pods: state.pods.pods(),
+        last_event: context.cluster.watches.signs.last(canary),
+        canaries: context.cluster.watches.canaries.len(),
     };
     let mut reconciliation = Reconciliation::at(objects, &state.stamp, &limits, now);
 
     context.rollouts.note(
         canary,
-        &breaker_of(context, canary).0,
+        &breaker_of(&context.cluster, canary).0,
         &reconciliation.evaluation,
         requested(&state.stamp),
     );
     let mut canary = canary.clone();
     if reconciliation.is_another_rollout(&state.stamp) || !is_settled(&reconciliation, objects, state, now) {
-        let fresh = read::read(context, &canary, state.saved.as_ref()).await?;
-        let now = context.now();
+        let fresh = snapshot::read(&context.cluster, &canary, state.saved.as_ref()).await?;
+        let now = context.cluster.now();
         state.saw(&fresh.canary);
-        let limits = in_force::limits(context, &fresh.canary, now);
+        let limits = in_force::limits(&context.cluster, &fresh.canary, now);
         reconciliation = Reconciliation::at(fresh.objects(), &state.stamp, &limits, now);
         let flagger = if is_time_for_evidence(&reconciliation, state, now) {
             evidence(context, &fresh.canary, &limits, state, now).await
@@ -151,25 +144,18 @@ async fn reconcile_canary(
             FlaggerEvidence::default()
         };
         if reconciliation.is_another_rollout(&state.stamp) {
-            // What was found for a verdict that is still to be withdrawn must be put back.
-            if state.saved.is_none() || !requested(&reconciliation.stamp) {
-                state.saved = SavedStatus::found(&fresh, &reconciliation.stamp, now);
-            }
-            state.refusals = 0;
-            state.restrained_until = None;
-            state.notified.withheld = None;
-            state.notified.reported.clear();
-            state.notified.counted.clear();
+            let found = SavedStatus::found(&fresh, &reconciliation.stamp, now);
+            state.another_rollout(&reconciliation.stamp, found);
         }
         state.stamp = reconciliation.stamp.clone();
         decide(context, &fresh, flagger, &mut reconciliation, now);
         let acted = act_on_remedy(context, &fresh, &reconciliation, state, now).await;
-        state.pods = fresh.pods.map(|pods| (Instant::now(), pods));
+        state.pods.read(fresh.pods);
         // The levers may have changed it; a stamp with a stale precondition would only be refused. Even when one of
         // them failed, what was done must be written down.
         canary = match acted {
             Ok(false) => fresh.canary,
-            Ok(true) | Err(_) => read::read_canary(context, &canary).await?,
+            Ok(true) | Err(_) => snapshot::read_canary(&context.cluster, &canary).await?,
         };
         if acted.is_err() {
             write_and_publish(context, &canary, &reconciliation, state).await?;
@@ -186,7 +172,7 @@ async fn reconcile_canary(
         state,
         &canary,
         [wait, pods_wait],
-        context.now(),
+        context.cluster.now(),
     ))
 }
 
@@ -198,15 +184,15 @@ fn decide(
     reconciliation: &mut Reconciliation,
     now: Timestamp,
 ) {
-    let stale = context.api_health.stale_watch();
+    let stale = context.cluster.api_health.stale_watch();
     if let Some((what, age)) = &stale {
         tracing::warn!(what, ?age, "nothing is done while this watch is silent");
     }
     let signed = |age: Duration| SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
     let conditions = Conditions {
-        skew: context.api_health.skew().offset(),
+        skew: context.cluster.api_health.skew().offset(),
         stale_watch: stale.map(|(_, age)| signed(age)),
-        outage_ended: context.api_health.back_for().map(signed),
+        outage_ended: context.cluster.api_health.back_for().map(signed),
         pods_visible: fresh.pods.is_some(),
         flagger,
         ..Conditions::default()
@@ -215,11 +201,15 @@ fn decide(
     if let Remedy::RollBack(breach, _) = reconciliation.remedy
         && !requested(&reconciliation.stamp)
     {
-        let (policy, settings) = breaker_of(context, &fresh.canary);
-        let breaker =
-            context
-                .rollouts
-                .check_breaker(&fresh.canary, &policy, settings, breach.deadline, &context.watches, now);
+        let (policy, settings) = breaker_of(&context.cluster, &fresh.canary);
+        let breaker = context.rollouts.check_breaker(
+            &fresh.canary,
+            &policy,
+            settings,
+            breach.deadline,
+            &context.cluster.watches,
+            now,
+        );
         reconciliation.under(Conditions { breaker, ..conditions }, now);
     }
 }
@@ -235,8 +225,8 @@ async fn evidence(
     let Some(silence) = limits.of_clock(Clock::SILENCE).limit else {
         return FlaggerEvidence::default();
     };
-    state.evidence_at = Some(Instant::now());
-    flagger_health::gather(context, canary, silence, now)
+    state.pace.looked_for_evidence();
+    flagger_health::gather(&context.cluster, canary, silence, now)
         .await
         .unwrap_or_else(|error| {
             let (namespace, name) = (canary.namespace(), canary.name());
@@ -254,36 +244,32 @@ async fn write_and_publish(
 ) -> Result<Option<Duration>, Error> {
     let pending = reconciliation.evaluation.pending;
     let pending = pending.map(|Pending { clock, deadline, .. }| (clock, deadline));
-    let written = annotations::write(context, canary, state, pending, context.now()).await;
-    context.publisher.publish(canary, std::mem::take(&mut state.events));
+    let written = annotations::write(context, canary, state, pending, context.cluster.now()).await;
+    context.publisher.publish(canary, state.take_events());
     written
 }
 
 /// Tells once what a user may want to know before anything is done.
 fn announce(reconciliation: &Reconciliation, state: &mut CanaryState, limits: &Limits) {
     let deadlines = Deadlines::of(&reconciliation.seen, &reconciliation.stamp, limits);
-    let before = std::mem::replace(&mut state.notified.deadlines, deadlines);
-    if let Some(note) = deadlines
-        .zip(before)
-        .and_then(|(now, before)| now.changed_since(before))
-    {
-        state.events.push((EventReason::DeadlineChanged, note));
+    if let Some(note) = state.notified.deadlines_are(deadlines) {
+        state.say(EventReason::DeadlineChanged, note);
     }
     if let Some(pending) = reconciliation.evaluation.pending
         && let Some(announcement) = announcement(&reconciliation.evaluation, &reconciliation.stamp)
-        && state.notified.approaching != Some(announcement)
+        && !state.notified.is_announced(announcement)
     {
-        state.notified.approaching = Some(announcement);
-        let ails = state.pods.as_ref().and_then(|(_, pods)| unready_pods::reason(pods));
+        state.notified.announced(announcement);
+        let ails = state.pods.pods().and_then(unready_pods::reason);
         let note = approaching(pending, ails.as_deref());
-        state.events.push((EventReason::DeadlineApproaching, note));
+        state.say(EventReason::DeadlineApproaching, note);
     }
 }
 
 /// Whether nothing needs to be done about a remedy now that was not done already.
 fn is_settled(reconciliation: &Reconciliation, objects: Objects<'_>, state: &CanaryState, now: Timestamp) -> bool {
     let is_announced = announcement(&reconciliation.evaluation, &reconciliation.stamp)
-        .is_none_or(|announcement| state.notified.approaching == Some(announcement));
+        .is_none_or(|announcement| state.notified.is_announced(announcement));
     // An announcement says why, and the pods are listed for that.
     is_announced
         && reconciliation
@@ -294,43 +280,26 @@ fn is_settled(reconciliation: &Reconciliation, objects: Objects<'_>, state: &Can
         && match &reconciliation.remedy {
             Remedy::None => true,
             Remedy::Report(breach) => state.is_reported(breach),
-            Remedy::Withhold(breach, why) => state.is_withheld(breach, *why),
+            Remedy::Withhold(breach, why) => state.notified.is_withheld(breach.clock, *why),
             Remedy::RollBack(_, levers) => {
                 let in_place = due(*levers, objects, state.saved.as_ref(), now).is_none();
-                let just_applied = rests(state, &reconciliation.seen, objects.canary, now);
-                let restrained = !requested(&state.stamp) && state.is_restrained(now);
+                let beyond = overdue(state, &reconciliation.seen, objects.canary, now);
+                let just_applied = state.pace.rests(reconciliation.seen.target, beyond);
+                let restrained = !requested(&state.stamp) && state.pace.restrained_until(now).is_some();
                 let in_place = requested(&state.stamp) && in_place && !is_time_for_evidence(reconciliation, state, now);
                 restrained || just_applied || in_place
             }
-            Remedy::Hold(_) => state.is_restrained(now),
+            Remedy::Hold(_) => state.pace.restrained_until(now).is_some(),
             Remedy::Await(until) => now < *until,
             Remedy::LastResort(_) | Remedy::FinishLastResort | Remedy::Withdraw | Remedy::Confirm => false,
         }
 }
 
-/// Whether the levers were asserted a moment ago, and it is waited before that is done again. The one on a target that was
-/// ready was taken away at once, and Flagger may look in the next moment in which it is not.
-fn rests(state: &CanaryState, seen: &Observation, canary: &Canary, now: Timestamp) -> bool {
-    let was_in_vain = state.applied_when_ready && state.refusals == 0 && seen.target == TargetState::Unready;
-    let just_applied = state
-        .applied_at
-        .is_some_and(|applied| applied.elapsed() < reassert(state, seen, canary, now));
-    just_applied && !was_in_vain
-}
-
-/// How long to wait before the levers are asserted again: longer each time that this was refused, and longer and longer if
-/// Flagger does not react. While it may yet reconciliation, whatever takes one away, such as pods that are ready for a moment, may
-/// not keep it away (`docs/flagger.md#l3`).
-fn reassert(state: &CanaryState, seen: &Observation, canary: &Canary, now: Timestamp) -> Duration {
-    if state.refusals > 0 {
-        let wait = REASSERT.saturating_mul(1 << state.refusals.min(6));
-        return wait.min(LONGEST_SLEEP);
-    }
-    let asked = state.stamp.verdict.as_ref().filter(|_| requested(&state.stamp));
-    let looks = check_time(canary, seen.canaries).saturating_mul(CHECKS);
-    let beyond = asked.map(|verdict| now.duration_since(verdict.at).saturating_sub(looks));
-    let beyond = beyond.and_then(|beyond| Duration::try_from(beyond).ok());
-    beyond.unwrap_or_default().clamp(REASSERT, LONGEST_SLEEP)
+/// How long ago Flagger's checks should have reacted to the verdict, if it was handed one.
+fn overdue(state: &CanaryState, seen: &Observation, canary: &Canary, now: Timestamp) -> Option<SignedDuration> {
+    let asked = state.stamp.verdict.as_ref().filter(|_| requested(&state.stamp))?;
+    let checks = check_time(canary, seen.canaries).saturating_mul(CHECKS);
+    Some(now.duration_since(asked.at).saturating_sub(checks))
 }
 
 /// Lists the target's pods when the target changed, but not too often; answers how long to wait if it was too soon, or if
@@ -342,23 +311,19 @@ async fn list_pods(
     state: &mut CanaryState,
 ) -> Option<Duration> {
     let Some(target) = target.filter(|_| canary.status.phase.can_roll_back()) else {
-        state.pods = None;
+        state.pods.forget();
         return None;
     };
-    if state.pods_of == target.metadata.resource_version {
+    let version = &target.metadata.resource_version;
+    if state.pods.are_of(version.as_ref()) {
         return None;
     }
-    let wait = state
-        .pods
-        .as_ref()
-        .map(|(listed, _)| PODS_SELDOM.saturating_sub(listed.elapsed()));
-    if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+    if let Some(wait) = state.pods.wait() {
         return Some(wait);
     }
-    match read::pods(context, target).await {
+    match snapshot::pods(&context.cluster, target).await {
         Ok(pods) => {
-            state.pods = Some((Instant::now(), pods));
-            state.pods_of.clone_from(&target.metadata.resource_version);
+            state.pods.list(pods, version.clone());
             None
         }
         Err(error) => {
@@ -384,7 +349,7 @@ fn requeue(
         Remedy::RollBack(_, levers) => levers.later(),
         _ => None,
     };
-    let restrained = state.restrained_until.filter(|until| now < *until);
+    let restrained = state.pace.restrained_until(now);
     let moments = [reconciliation.evaluation.changes_at, withheld, restrained]
         .into_iter()
         .flatten();
@@ -394,12 +359,8 @@ fn requeue(
         Remedy::RollBack(..) | Remedy::Withhold(_, Guard::Blind)
     );
     let acting = requested(&state.stamp) || (is_due && restrained.is_none());
-    let rest = reassert(state, &reconciliation.seen, canary, now);
-    let rested = state
-        .applied_at
-        .map(|applied| applied.elapsed())
-        .filter(|rested| *rested < rest);
-    let reassert = acting.then(|| rest.saturating_sub(rested.unwrap_or_default()));
+    let beyond = overdue(state, &reconciliation.seen, canary, now);
+    let reassert = acting.then(|| state.pace.left(beyond));
     let running = reconciliation.seen.running.then_some(LONGEST_SLEEP);
     match until
         .chain(waits.into_iter().flatten())
@@ -415,14 +376,13 @@ fn requeue(
 
 fn cached(canary: &Canary, context: &Context) -> (Option<Arc<Workload>>, Option<Arc<Workload>>) {
     let (kind, namespace) = (canary.spec.target.kind.as_str(), canary.namespace());
-    let workload = |name: &str| context.watches.workload(kind, namespace, name);
+    let workload = |name: &str| context.cluster.watches.workload(kind, namespace, name);
     (workload(&canary.spec.target.name), workload(&canary.primary_name()))
 }
 
 /// Whether it is time to look for evidence that Flagger is down.
 fn is_time_for_evidence(reconciliation: &Reconciliation, state: &CanaryState, now: Timestamp) -> bool {
-    let just_looked = state.evidence_at.is_some_and(|at| at.elapsed() < EVIDENCE_SELDOM);
-    !just_looked && reconciliation.wants_evidence(now)
+    !state.pace.has_just_looked_for_evidence() && reconciliation.wants_evidence(now)
 }
 
 #[cfg(test)]
@@ -459,7 +419,7 @@ mod tests {
             canaries: 0,
         };
         let mut state = CanaryStates::default().take(&canary, at(0));
-        let (mut seen, stamp) = observe(objects, &state.stamp, at(0));
+        let (seen, stamp) = observe(objects, &state.stamp, at(0));
         state.stamp = stamp;
         let breach = Breach {
             clock: Clock::READINESS,
@@ -469,11 +429,8 @@ mod tests {
         state.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, "", at(0));
         // A check takes an interval and five seconds at the most.
         for (second, wait) in [(0, 1), (44, 1), (46, 1), (47, 2), (55, 10), (105, 60), (4000, 60)] {
-            assert_eq!(
-                reassert(&state, &seen, &canary, at(second)),
-                Duration::from_secs(wait),
-                "{second}"
-            );
+            let beyond = overdue(&state, &seen, &canary, at(second));
+            assert_eq!(state.pace.left(beyond), Duration::from_secs(wait), "{second}");
         }
         // Hooks that take longer than there is time, and a verdict by a clock that was ahead.
         let mut endless = canary.clone();
@@ -481,27 +438,7 @@ mod tests {
             [{"type": "rollout", "timeout": "2540400h", "retries": i64::MAX}]}}}))
         .spec
         .analysis;
-        assert_eq!(reassert(&state, &seen, &endless, at(-10)), REASSERT);
-        state.applied_at = Some(Instant::now());
-        for (was_ready, refusals, target, waits) in [
-            (false, 0, TargetState::Unready, true),
-            // What was put on a ready target is gone already.
-            (true, 0, TargetState::Unready, false),
-            (true, 0, TargetState::Ready, true),
-            (true, 1, TargetState::Unready, true),
-        ] {
-            state.applied_when_ready = was_ready;
-            state.refusals = refusals;
-            seen.target = target;
-            assert_eq!(rests(&state, &seen, &canary, at(0)), waits, "{target:?} {refusals}");
-        }
-        for (refusals, wait) in [(1, 2), (2, 4), (5, 32), (6, 60), (100, 60)] {
-            state.refusals = refusals;
-            assert_eq!(
-                reassert(&state, &seen, &canary, at(1)),
-                Duration::from_secs(wait),
-                "{refusals}"
-            );
-        }
+        let beyond = overdue(&state, &seen, &endless, at(-10));
+        assert_eq!(state.pace.left(beyond), REASSERT);
     }
 }

@@ -8,8 +8,8 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::watch::Watches;
 use crate::{
+    cluster::watch::Watches,
     deadline::{
         breaker::{Breaker, BreakerAnswer, Load},
         evaluate::Evaluation,

@@ -1,33 +1,31 @@
 //! What is remembered of each Canary between two looks: more than the stamp on it says, and believed before it.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Instant,
-};
+use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
-    events::EventReason, metrics::Metrics, notified::NotifiedState, reconciliation::Reconciliation, request::Error,
+    lever_pace::LeverPace,
+    listed_pods::ListedPods,
+    metrics::Metrics,
+    notified::NotifiedState,
+    reconciliation::Reconciliation,
+    stamp_pace::{STAMP_EVERY, StampPace},
 };
 use crate::{
+    cluster::{Error, events::EventReason},
     flagger::canary::Canary,
     rollout::{
         Clock,
         breach::Breach,
-        guard::Guard,
-        pods::PodSeen,
         remedy::Remedy,
         saved_status::SavedStatus,
         stamp::{Stamp, requested},
         verdict::{Outcome, RemedyName, Verdict},
     },
 };
-
-/// The least time between two stamps of one Canary.
-pub(super) const STAMP_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
 /// A deadline that was written and one that is computed anew are the same if they are so close together: what is written is
 /// in whole seconds, and so are the times that it is computed from.
@@ -60,42 +58,24 @@ pub struct CanaryState {
     forgotten: u64,
     /// Its stamp, exact.
     pub stamp: Stamp,
-    /// The target's pods, and when they were listed.
-    pub pods: Option<(Instant, Vec<PodSeen>)>,
-    /// The version of the target for which they were listed.
-    pub pods_of: Option<String>,
+    /// The target's pods, as they were last listed.
+    pub pods: ListedPods,
     /// What the levers found before they moved anything.
     pub saved: Option<SavedStatus>,
-    /// How often in a row annotations were refused.
-    pub refused_stamps: u32,
-    /// Not before this it is tried again.
-    pub stamp_again_at: Option<Timestamp>,
-    /// When annotations were last written.
-    pub written_at: Option<Timestamp>,
-    /// The newest state of the Canary that was seen.
-    seen_version: Option<u128>,
-    /// When the levers were last asserted.
-    pub applied_at: Option<Instant>,
-    /// Whether the target was ready then: the lever on it does not last while it is.
-    pub applied_when_ready: bool,
-    /// How often in a row that was refused, or could not be tried.
-    pub refusals: u32,
-    /// Until when something that is not about the rollout speaks against acting, so that it is not even looked at afresh.
-    pub restrained_until: Option<Timestamp>,
-    /// When evidence that Flagger is down was last looked for.
-    pub evidence_at: Option<Instant>,
-    /// Words for the user that wait until what they tell of is written.
-    pub events: Vec<(EventReason, String)>,
-    /// How often in a row looking after it failed.
-    pub failures: u32,
-    /// Whether the API server did not answer when it was last asked.
-    unanswered: bool,
-    /// When the initialization was last held, as it was told.
-    pub held_at: Option<Instant>,
-    /// The annotations as last written, until the watch shows them.
-    pub written: BTreeMap<&'static str, Option<String>>,
+    /// When its annotations may be written again.
+    pub stamping: StampPace,
+    /// When something is done about it again.
+    pub pace: LeverPace,
     /// What was told already.
     pub notified: NotifiedState,
+    /// The newest state of the Canary that was seen.
+    seen_version: Option<u128>,
+    /// Events that wait until what they tell of is written.
+    events: Vec<(EventReason, String)>,
+    /// How often in a row looking after it failed.
+    failures: u32,
+    /// Whether the API server did not answer when it was last asked.
+    unanswered: bool,
 }
 
 // === impl CanaryStates ===
@@ -117,24 +97,15 @@ impl CanaryStates {
             uid: canary.metadata.uid.clone(),
             forgotten,
             stamp: Stamp::recall(canary, watched_until, now),
-            pods: None,
-            pods_of: None,
+            pods: ListedPods::default(),
             saved: None,
+            stamping: StampPace::default(),
+            pace: LeverPace::default(),
+            notified: NotifiedState::default(),
             seen_version: None,
-            applied_at: None,
-            applied_when_ready: false,
-            refusals: 0,
-            restrained_until: None,
-            evidence_at: None,
             events: Vec::new(),
             failures: 0,
             unanswered: false,
-            held_at: None,
-            refused_stamps: 0,
-            stamp_again_at: None,
-            written_at: None,
-            written: BTreeMap::new(),
-            notified: NotifiedState::default(),
         })
     }
 
@@ -211,36 +182,31 @@ impl CanaryState {
         };
     }
 
-    /// Notes that a guard held something back, so that it is looked at again when that may be over. What is about the
-    /// rollout itself changes with it.
-    pub(super) fn held_back_by(&mut self, guard: Guard, now: Timestamp) {
-        match guard {
-            Guard::Skewed(_) | Guard::Stale(_) | Guard::Breaker(..) => {
-                self.restrained_until = Some(guard.lasts_until(now));
-            }
-            // Listing pods is tried as seldom as a write that is refused.
-            Guard::Blind => {
-                self.applied_at = Some(Instant::now());
-                self.refusals = self.refusals.saturating_add(1);
-            }
-            Guard::FixPushed(_)
-            | Guard::Unproven(_)
-            | Guard::NotLooking(_)
-            | Guard::ControllersBehind
-            | Guard::Forbidden => {}
-        }
-    }
-
-    /// Whether something that is not about the rollout speaks against acting.
-    #[must_use]
-    pub fn is_restrained(&self, now: Timestamp) -> bool {
-        self.restrained_until.is_some_and(|until| now < until)
+    /// Takes out the Events that waited.
+    pub(super) fn take_events(&mut self) -> Vec<(EventReason, String)> {
+        std::mem::take(&mut self.events)
     }
 
     /// Whether the watch has yet to catch up with what was read: its older state would look like another rollout.
     #[must_use]
     pub fn is_older_than_known(&self, canary: &Canary) -> bool {
         version(canary) < self.seen_version
+    }
+
+    /// Notes that another rollout began, on which these levers were found.
+    pub(super) fn another_rollout(&mut self, stamp: &Stamp, found: Option<SavedStatus>) {
+        // What was found for a verdict that is still to be withdrawn must be put back.
+        if self.saved.is_none() || !requested(stamp) {
+            self.saved = found;
+        }
+        self.pace.another_rollout();
+        self.notified.another_rollout();
+    }
+
+    /// Notes that Flagger did what was asked for, or that it is not asked for any more: nothing is left to put back.
+    pub(super) fn settled(&mut self) {
+        self.saved = None;
+        self.pace.finished();
     }
 
     /// Remembers a breach until its reason goes away.
@@ -250,28 +216,9 @@ impl CanaryState {
         }
     }
 
-    /// Notes that the levers were asserted, so that it is waited before they are asserted again. That somebody else wrote at
-    /// the same moment is no reason to wait: it is judged again at once.
-    pub(super) fn asserted<T>(&mut self, applied: &Result<T, Error>) {
-        if applied.as_ref().is_err_and(Error::is_conflict) {
-            return;
-        }
-        self.applied_at = Some(Instant::now());
-        self.refusals = if applied.is_err() {
-            self.refusals.saturating_add(1)
-        } else {
-            0
-        };
-    }
-
     /// Keeps words for the user until what they tell of stands on the Canary.
     pub(super) fn say(&mut self, reason: EventReason, note: String) {
         self.events.push((reason, note));
-    }
-
-    /// Whether it was told already that nothing is done about this, and why.
-    pub(super) fn is_withheld(&self, breach: &Breach, why: Guard) -> bool {
-        self.notified.withheld == Some((breach.clock, why.kind()))
     }
 
     /// Keeps a verdict, to be written down.
@@ -300,7 +247,7 @@ impl CanaryState {
 
     /// Counts a breach, once for each rollout and clock whatever comes of it.
     pub(super) fn count(&mut self, metrics: &Metrics, clock: Clock) {
-        if self.notified.counted.insert(clock) {
+        if self.notified.is_to_be_counted(clock) {
             metrics.breached(clock);
         }
     }
@@ -314,7 +261,7 @@ impl CanaryState {
                 && verdict.revision == revision.unwrap_or_default()
                 && verdict.deadline.duration_since(breach.deadline).abs() <= SAME_DEADLINE
         });
-        written || self.notified.reported.contains(&breach.clock)
+        written || self.notified.is_reported(breach.clock)
     }
 
     /// Forgets what was told of deadlines that are not passed any more: should they pass again, that is news.
@@ -322,15 +269,15 @@ impl CanaryState {
         if matches!(reconciliation.remedy, Remedy::Await(_)) {
             return;
         }
-        let stands = |clock: &Clock| {
+        let stands = |clock: Clock| {
             let reported = reconciliation
                 .evaluation
                 .reports
                 .iter()
-                .any(|breach| breach.clock == *clock);
-            reported || matches!(reconciliation.remedy, Remedy::Report(breach) if breach.clock == *clock)
+                .any(|breach| breach.clock == clock);
+            reported || matches!(reconciliation.remedy, Remedy::Report(breach) if breach.clock == clock)
         };
-        self.notified.reported.retain(stands);
+        self.notified.keep_reported(stands);
     }
 }
 
@@ -355,18 +302,18 @@ mod tests {
         let canary = Canary::from_json(json!({"metadata": {"namespace": "shop", "name": "web", "uid": "1"}}));
         let (states, now) = (CanaryStates::default(), Timestamp::UNIX_EPOCH);
         let mut state = states.take(&canary, now);
-        state.refusals = 3;
+        state.failures = 3;
         states.keep(&canary, state);
         let state = states.take(&canary, now);
-        assert_eq!(state.refusals, 3);
+        assert_eq!(state.failures, 3);
         // It is being looked after while another term begins.
         states.clear(None);
         states.keep(&canary, state);
-        assert_eq!(states.take(&canary, now).refusals, 0);
+        assert_eq!(states.take(&canary, now).failures, 0);
         let mut state = states.take(&canary, now);
-        state.refusals = 1;
+        state.failures = 1;
         states.keep(&canary, state);
-        assert_eq!(states.take(&canary, now).refusals, 1);
+        assert_eq!(states.take(&canary, now).failures, 1);
     }
 
     #[test]

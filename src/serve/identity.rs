@@ -10,8 +10,12 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use super::{error::one_line, readiness::Readiness, register::Registration};
-use crate::enforcer::policies::InForce;
+use super::{
+    error::{StartError, one_line},
+    readiness::Readiness,
+    register::Registration,
+};
+use crate::cluster::policies::InForce;
 
 /// How long to wait before the API server is asked again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -91,12 +95,12 @@ pub async fn register_when_ready(
 ///
 /// # Errors
 /// The system gives no randomness.
-pub fn holder(instance: &str) -> Result<String, String> {
+pub fn holder(instance: &str) -> Result<String, StartError> {
     let mut random = [0; 8];
     ring::default_provider()
         .secure_random
         .fill(&mut random)
-        .map_err(|error| format!("no random numbers: {error:?}"))?;
+        .map_err(|error| StartError::Random(format!("{error:?}")))?;
     Ok(format!("{instance}_{:016x}", u64::from_be_bytes(random)))
 }
 

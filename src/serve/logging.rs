@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, str::FromStr as _};
 
 use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
-use super::args::LogFormat;
+use super::{args::LogFormat, error::StartError};
 
 /// What a level without modules leaves out: the client repeats each failure that Curfew tells anyway, without its cause.
 const QUIET: &str = "kube_client=off";
@@ -13,7 +13,7 @@ const QUIET: &str = "kube_client=off";
 ///
 /// # Errors
 /// The level is none.
-pub fn start(format: LogFormat, level: &str) -> Result<(), String> {
+pub fn start(format: LogFormat, level: &str) -> Result<(), StartError> {
     let log = fmt()
         .with_env_filter(filter(level)?)
         .with_writer(std::io::stderr)
@@ -22,27 +22,26 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), String> {
         LogFormat::Json => log.json().flatten_event(true).try_init(),
         LogFormat::Text => log.try_init(),
     }
-    .map_err(|error| format!("the log: {error}"))
+    .map_err(|error| StartError::Log(error.to_string()))
 }
 
 /// What is logged.
-fn filter(level: &str) -> Result<EnvFilter, String> {
-    let refused = |why: &str| {
-        format!(
-            "--log-level {level:?}: {why}; write error, warn, info, debug or trace, or MODULE=LEVEL, with commas between them"
-        )
+fn filter(level: &str) -> Result<EnvFilter, StartError> {
+    let refused = |why: String| StartError::LogLevel {
+        level: level.to_owned(),
+        why,
     };
     // A bare word that is no level would be the name of a module, and everything else would be silent.
     let is_misspelt = |word: &&str| !word.contains(['=', '[', ']']) && LevelFilter::from_str(word).is_err();
     if let Some(word) = level.split(',').find(is_misspelt) {
-        return Err(refused(&format!("{word:?} is not a level")));
+        return Err(refused(format!("{word:?} is not a level")));
     }
     let quiet = if level.contains('=') {
         level.to_owned()
     } else {
         format!("{level},{QUIET}")
     };
-    EnvFilter::try_new(quiet).map_err(|error| refused(&error.to_string()))
+    EnvFilter::try_new(quiet).map_err(|error| refused(error.to_string()))
 }
 
 #[cfg(test)]

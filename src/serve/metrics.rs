@@ -12,8 +12,8 @@ use prometheus_client::{
 };
 
 use crate::{
-    enforcer::leadership::Leadership,
     flagger::canary::Canary,
+    leader::leadership::Leadership,
     policy::{Mode, Rule},
 };
 

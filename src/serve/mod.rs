@@ -18,4 +18,8 @@ mod tasks;
 pub mod tls;
 pub mod webhook;
 
-pub use self::{args::Args, error::Error, run::run};
+pub use self::{
+    args::Args,
+    error::{Error, StartError},
+    run::run,
+};

@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{enforcer::FIELD_MANAGER, policy::ROLLOUT_DEADLINE, rollout::stamp::PREFIX};
+use crate::{cluster::FIELD_MANAGER, policy::ROLLOUT_DEADLINE, rollout::stamp::PREFIX};
 
 /// The name of both configurations.
 const NAME: &str = "curfew";

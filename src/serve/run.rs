@@ -16,7 +16,7 @@ use super::{
     admin,
     args::Args,
     client_errors,
-    error::{Error, one_line},
+    error::{Error, StartError},
     identity::{self, Identity},
     logging,
     metrics::{AdmissionMetrics, Registry},
@@ -28,21 +28,22 @@ use super::{
     webhook::{self, Webhook},
 };
 use crate::{
-    enforcer::{
-        self,
-        api_health::ApiHealth,
-        audit::{Audit, DirtySet},
-        autoscalers::Autoscalers,
-        election::Election,
-        events::EventPublisher,
+    audit::{
+        auditor::{Audit, DirtySet},
         findings::{Counts, FindingStore},
+    },
+    cluster::{
+        Cluster, WriteGate,
+        api_health::ApiHealth,
+        autoscalers::Autoscalers,
+        events::EventPublisher,
         lookup::CachedLookup,
         policies::InForce,
         policy_objects,
-        rollouts::Rollouts,
-        state::CanaryStates,
         watch::{Queue, Watches},
     },
+    enforcer::{self, rollouts::Rollouts, state::CanaryStates},
+    leader::election::Election,
     policy::{Checked, Policies, crd::PLURAL as POLICIES, file},
     rules,
 };
@@ -73,13 +74,14 @@ pub async fn run(args: Args) -> Result<(), Error> {
         log_format,
         log_level,
     } = args;
-    logging::start(log_format, &log_level).map_err(Error::BadStart)?;
-    let mut signals = shutdown::Signals::listen().map_err(|error| Error::BadStart(format!("signals: {error}")))?;
+    logging::start(log_format, &log_level)?;
+    let mut signals = shutdown::Signals::listen().map_err(StartError::Signals)?;
     let from_file = read_policies(policy.as_deref())?;
     let certificate = certificate(tls_dir, &namespace, webhook_addr)?;
     let webhook_listener = listen("--webhook-addr", webhook_addr)?;
+    // The port that was found free, where none was asked for.
+    let webhook_addr = webhook_listener.local_addr().unwrap_or(webhook_addr);
     let admin_listener = listen("--admin-addr", admin_addr)?;
-    let webhook_addr = local_address(&webhook_listener)?;
     let api_health = ApiHealth::default();
     let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| "curfew".to_owned());
     let client = client(&api_health, &instance).await?;
@@ -97,21 +99,25 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let (watches, queue) = start_watches(&client, &states, &rollouts, &marks, &readiness);
     enforcer::metrics::Metrics::tell(registry.inner(), api_health.clone(), Arc::clone(&rollouts));
     registry.count_rollouts(watches.canaries.clone());
-    let holder = identity::holder(&instance).map_err(Error::BadStart)?;
+    let holder = identity::holder(&instance)?;
     let election = Election::new(client.clone(), namespace, holder);
     registry.tell_leader(election.leadership());
     let leadership = election.leadership();
-    let publisher = EventPublisher::new(client.clone(), instance, leadership.clone(), api_health.clone());
-    let context = Arc::new(enforcer::Context {
+    let cluster = Cluster {
         client: client.clone(),
-        policies: policies.clone(),
         watches: watches.clone(),
-        states,
+        policies: policies.clone(),
         api_health: api_health.clone(),
+        gate: WriteGate::new(leadership.clone()),
+    };
+    let publisher = EventPublisher::new(client.clone(), instance, cluster.gate.clone(), api_health.clone());
+    let context = Arc::new(enforcer::Context {
+        cluster: cluster.clone(),
+        leadership: leadership.clone(),
+        states,
         rollouts,
         metrics: enforcer::metrics::Metrics::new(registry.inner()),
-        leadership,
-        publisher,
+        publisher: publisher.clone(),
     });
     let lookup = CachedLookup {
         api_health,
@@ -129,7 +135,9 @@ pub async fn run(args: Args) -> Result<(), Error> {
         stopping: shutdown::Stopping::default(),
     };
     let audit = Audit {
-        context: Arc::clone(&context),
+        cluster,
+        leadership,
+        publisher,
         lookup,
         marks,
         finding_store: FindingStore::default(),
@@ -262,44 +270,44 @@ fn watch_policies(client: &Client, from_file: Vec<Checked>, readiness: &Readines
 }
 
 /// The policies of a file, if there is one.
-fn read_policies(path: Option<&Path>) -> Result<Vec<Checked>, Error> {
+fn read_policies(path: Option<&Path>) -> Result<Vec<Checked>, StartError> {
     let Some(path) = path else {
         return Ok(Vec::new());
     };
-    let bad = |why: String| Error::BadStart(format!("--policy {}: {why}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    file::read(&text, &rules::vocabulary()).map_err(|error| bad(error.to_string()))
+    let text = std::fs::read_to_string(path).map_err(|source| StartError::PolicyFile {
+        path: path.to_owned(),
+        source,
+    })?;
+    file::read(&text, &rules::vocabulary()).map_err(|source| StartError::Policy {
+        path: path.to_owned(),
+        source,
+    })
 }
 
-fn certificate(dir: Option<PathBuf>, namespace: &str, addr: SocketAddr) -> Result<Certificate, Error> {
+fn certificate(dir: Option<PathBuf>, namespace: &str, addr: SocketAddr) -> Result<Certificate, StartError> {
     match dir {
         Some(dir) => Certificate::read(&dir),
         None => Certificate::self_made(namespace, addr.ip()),
     }
-    .map_err(|error| Error::BadStart(error.to_string()))
+    .map_err(StartError::from)
 }
 
-fn listen(flag: &str, addr: SocketAddr) -> Result<TcpListener, Error> {
+fn listen(flag: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {
     let listener = TcpListener::bind(addr).and_then(|listener| {
         listener.set_nonblocking(true)?;
         Ok(listener)
     });
-    listener.map_err(|error| Error::BadStart(format!("{flag} {addr}: {error}")))
+    listener.map_err(|source| StartError::Listen {
+        flag,
+        address: addr,
+        source,
+    })
 }
 
-fn local_address(listener: &TcpListener) -> Result<SocketAddr, Error> {
-    listener
-        .local_addr()
-        .map_err(|error| Error::BadStart(error.to_string()))
-}
-
-async fn client(api_health: &ApiHealth, instance: &str) -> Result<Client, Error> {
-    let mut config = kube::Config::infer().await.map_err(|error| {
-        Error::BadStart(format!(
-            "no way to the cluster: {}; run inside a cluster, or set KUBECONFIG to a kubeconfig file",
-            one_line(&error)
-        ))
-    })?;
+async fn client(api_health: &ApiHealth, instance: &str) -> Result<Client, StartError> {
+    let mut config = kube::Config::infer()
+        .await
+        .map_err(|error| StartError::NoCluster(Box::new(error)))?;
     // So that audit logs tell replicas apart.
     if let Ok(agent) = HeaderValue::from_str(&format!("curfew/{} ({instance})", env!("CARGO_PKG_VERSION"))) {
         config.headers.push((header::USER_AGENT, agent));
@@ -312,5 +320,5 @@ async fn client(api_health: &ApiHealth, instance: &str) -> Result<Client, Error>
                 .with_layer(&client_errors::layer(server))
                 .build()
         })
-        .map_err(|error| Error::BadStart(format!("the kubeconfig cannot be used: {}", one_line(&error))))
+        .map_err(|error| StartError::Kubeconfig(Box::new(error)))
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use tokio::{sync::oneshot, task::JoinSet};
 
 use super::{error::Error, readiness::Readiness};
-use crate::enforcer::{self, election::Election, watch::Queue};
+use crate::{cluster::watch::Queue, enforcer, leader::election::Election};
 
 /// The task that answers reviews.
 pub(super) const WEBHOOK: &str = "the webhook";

@@ -37,7 +37,7 @@ use crate::{
         review::{self, Answer, Operation},
         validate::{asks, validate},
     },
-    enforcer::{clock, policies::InForce, watch::Namespaces},
+    cluster::{clock, policies::InForce, watch::Namespaces},
     policy::{Mode, Policies},
     rules::Lookup,
 };

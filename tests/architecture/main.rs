@@ -22,11 +22,14 @@ use source::Tree;
 const CORE: [&str; 6] = ["duration", "rollout", "policy", "deadline", "flagger", "rules"];
 
 /// For each room of the binary, the rooms that it may use beside all of the core.
-const MAY_USE: [(&str, &[&str]); 4] = [
+const MAY_USE: [(&str, &[&str]); 7] = [
     ("admission", &[]),
-    ("enforcer", &[]),
-    ("serve", &["admission", "enforcer"]),
-    ("cli", &["admission", "enforcer", "serve"]),
+    ("cluster", &[]),
+    ("leader", &["cluster"]),
+    ("enforcer", &["cluster", "leader"]),
+    ("audit", &["cluster", "leader"]),
+    ("serve", &["admission", "audit", "cluster", "enforcer", "leader"]),
+    ("cli", &["admission", "audit", "cluster", "enforcer", "leader", "serve"]),
 ];
 
 /// The room of a file: the folder below `src` that it is in, or the file itself.

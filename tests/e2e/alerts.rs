@@ -1,7 +1,7 @@
 //! The team's own alerts: a rollback on Curfew's word is told through Flagger's `AlertProvider`, once. Flagger's own
 //! deadline tells nobody (`docs/flagger.md#f6`).
 
-use curfew::enforcer::clock;
+use curfew::cluster::clock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use testbed::{Handle, audit};

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use curfew::enforcer::clock;
+use curfew::cluster::clock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use testbed::{Component, Options, Plane};

@@ -45,7 +45,7 @@ async fn idle_canaries_cost_no_requests_besides_the_watches() {
     // A stamp that had to wait for its turn may still come.
     tokio::time::sleep(Duration::from_secs(11)).await;
 
-    let from: Timestamp = curfew::enforcer::clock::now();
+    let from: Timestamp = curfew::cluster::clock::now();
     let idle: BTreeSet<&str> = [&initialized, &succeeded].map(|stage| stage.namespace.as_str()).into();
     // The other stories keep Curfew busy meanwhile: what counts is what it asks about these, and about everything.
     let about_these = |entry: &Entry| {

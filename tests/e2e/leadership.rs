@@ -1,7 +1,7 @@
 //! Several Curfews, of which one leads: it may be killed, asked to end, or stopped where it stands, and every rollout is
 //! failed at its deadline, once, by one of them.
 
-use curfew::enforcer::clock;
+use curfew::cluster::clock;
 use k8s_openapi::{
     api::{
         coordination::v1::{Lease, LeaseSpec},

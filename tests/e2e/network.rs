@@ -44,7 +44,7 @@ async fn is_cut(stage: &Stage, mode: Mode) {
     tokio::time::sleep(CUT).await;
     assert_eq!(stage.now().verdict_with("requested"), None, "nothing gets through");
     stage.plane.set_proxy(Mode::Pass).await.unwrap();
-    let fixed = curfew::enforcer::clock::now().to_string();
+    let fixed = curfew::cluster::clock::now().to_string();
     stage.phase("Failed", 60).await;
     let verdict = stage
         .until("the rollback is confirmed", 20, |seen| seen.verdict_with("confirmed"))

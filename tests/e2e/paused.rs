@@ -87,7 +87,7 @@ async fn the_deadline_of_a_target_that_was_paused_counts_from_the_end_of_the_pau
     let Some(plane) = planes::shared().await else { return };
     let stage = Stage::open(&plane, "unpaused").await;
     paused_beyond_the_deadline(&stage, "crash-one").await;
-    let before = curfew::enforcer::clock::now().to_string();
+    let before = curfew::cluster::clock::now().to_string();
     end_the_pause(&stage).await;
     let unready = stage
         .until("unready time is stamped", STAMPED, |seen| {

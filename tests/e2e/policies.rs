@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use curfew::{
-    enforcer::clock,
+    cluster::clock,
     policy::{CanaryPolicySpec, GROUP, crd},
 };
 use jiff::{SignedDuration, Timestamp};

@@ -71,7 +71,7 @@ async fn a_primary_that_is_not_ready_is_told_of_and_costs_the_canary_no_time() {
         let events = stage.curfews_events().await;
         assert_eq!(events.len(), 1, "reported once and nothing else: {events:?}");
 
-        let well_again = curfew::enforcer::clock::now();
+        let well_again = curfew::cluster::clock::now();
         stage.turn(&pod, "ready").await;
         let verdict = rolled_back(&stage, "readiness", DEADLINE.unsigned_abs() + 30).await;
         let deadline = verdict["deadline"].as_str().unwrap();

@@ -50,7 +50,7 @@ async fn a_deadline_that_passes_while_curfew_is_down_holds() {
     let deadline = stamped.stamp("deadline").unwrap().to_owned();
     short
         .eventually("its deadline has passed by five seconds", 60, async || {
-            let now = curfew::enforcer::clock::now().to_string();
+            let now = curfew::cluster::clock::now().to_string();
             (seconds_between(&deadline, &now) >= 5).then_some(())
         })
         .await;
@@ -64,7 +64,7 @@ async fn a_deadline_that_passes_while_curfew_is_down_holds() {
             (Metrics::of(&plane).await.value("curfew_leader") > 0.5).then_some(())
         })
         .await;
-    let leads = curfew::enforcer::clock::now().to_string();
+    let leads = curfew::cluster::clock::now().to_string();
     let verdict = short
         .until("Flagger is handed the verdict", 15, |seen| {
             seen.verdict_with("requested")

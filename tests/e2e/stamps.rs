@@ -47,7 +47,7 @@ async fn stamps_cannot_be_forged_and_disturb_nobody() {
     let Some(plane) = planes::quiet().await else { return };
     let stage = Stage::open(&plane, "stamps").await;
     let kubectl = kubectl(&plane, &stage);
-    let before = curfew::enforcer::clock::now();
+    let before = curfew::cluster::clock::now();
 
     // A dry run shows what would be stored.
     let shown = kubectl
@@ -59,7 +59,7 @@ async fn stamps_cannot_be_forged_and_disturb_nobody() {
     assert_eq!(shown["team"], "shop");
     assert_eq!(shown["curfew.dev/rollout-deadline"], "2h");
     let started_at = shown["curfew.dev/started-at"].as_str().unwrap();
-    let age = curfew::enforcer::clock::now().duration_since(started_at.parse().unwrap());
+    let age = curfew::cluster::clock::now().duration_since(started_at.parse().unwrap());
     assert!(age.as_secs() <= 10, "started at {started_at}");
     assert!(
         !kubectl.run(&["get", "canary", APP]).await.done,

@@ -70,7 +70,7 @@ async fn a_suspended_rollout_is_told_of_and_has_the_rest_of_its_time_afterwards(
     assert_eq!(stage.weights().await, (100 - weight, weight));
     assert_eq!(stage.now().stamp("unready"), Some(frozen.as_str()), "no time counts");
 
-    let resumed = curfew::enforcer::clock::now().to_string();
+    let resumed = curfew::cluster::clock::now().to_string();
     suspend(&stage, false).await;
     let verdict = rolled_back(&stage, "readiness", 70).await;
     let left = seconds_between(&resumed, verdict["deadline"].as_str().unwrap());

@@ -1,6 +1,6 @@
 //! An application on the scripted API server: its Canary, its workloads and its pods, and what Flagger and users do to them.
 
-use curfew::enforcer::clock;
+use curfew::cluster::clock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

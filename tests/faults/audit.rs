@@ -2,11 +2,11 @@
 //! reads is not lost.
 
 use curfew::{
-    enforcer::{
-        audit::{Audit, DirtySet},
+    audit::{
+        auditor::{Audit, DirtySet},
         findings::FindingStore,
-        policy_objects,
     },
+    cluster::policy_objects,
     policy::Rule,
 };
 use futures::StreamExt as _;
@@ -46,10 +46,13 @@ impl Audited {
             stage.server.script(rule);
         }
         let context = stage.context();
-        let objects = policy_objects::watch(&context.client, Vec::new(), context.policies.clone());
+        let cluster = context.cluster.clone();
+        let objects = policy_objects::watch(&cluster.client, Vec::new(), cluster.policies.clone());
         let (marks, finding_store) = (DirtySet::default(), FindingStore::default());
         let audit = Audit {
-            context,
+            cluster,
+            leadership: context.leadership.clone(),
+            publisher: context.publisher.clone(),
             lookup: stage.lookup().clone(),
             marks: marks.clone(),
             finding_store: finding_store.clone(),

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use curfew::enforcer::{api_health::ApiHealth, metrics::Metrics};
+use curfew::{cluster::api_health::ApiHealth, enforcer::metrics::Metrics};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! A `DaemonSet`'s second lever is the Canary's own `lastTransitionTime`: both are one write to one object.
 
-use curfew::enforcer::clock;
+use curfew::cluster::clock;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 

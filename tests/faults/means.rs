@@ -1,6 +1,6 @@
 //! What the scripted API server can show, seen by the client that the tests rely on it with.
 
-use curfew::enforcer::api_health::ApiHealth;
+use curfew::cluster::api_health::ApiHealth;
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},

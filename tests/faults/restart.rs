@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curfew::enforcer::{clock, election};
+use curfew::{cluster::clock, leader::election};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 

@@ -14,7 +14,7 @@ use axum::{
     extract::State,
     http::{Method, Response, StatusCode, Uri, header},
 };
-use curfew::enforcer::api_health::ApiHealth;
+use curfew::cluster::api_health::ApiHealth;
 use futures::stream;
 use kube::{Client, Config, client::ClientBuilder};
 use parking_lot::Mutex;

@@ -3,20 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use curfew::{
-    enforcer::{
-        self, Context,
+    cluster::{
+        Cluster, WriteGate,
         api_health::{self, ApiHealth},
         autoscalers::Autoscalers,
-        election::Election,
         events::EventPublisher,
         lookup::CachedLookup,
-        metrics::Metrics,
         policies::InForce,
-        rollouts::Rollouts,
-        state::CanaryStates,
         watch::Watches,
     },
+    enforcer::{self, Context, metrics::Metrics, rollouts::Rollouts, state::CanaryStates},
     flagger::canary::Canary,
+    leader::election::Election,
     policy::file,
 };
 use serde_json::{Value, json};
@@ -92,18 +90,17 @@ impl Enforcer {
             mesh_provider: None,
             selector_labels: None,
         };
-        let publisher = EventPublisher::new(
-            client.clone(),
-            "scripted".to_owned(),
-            leadership.clone(),
-            api_health.clone(),
-        );
-        let context = Arc::new(Context {
-            client,
+        let cluster = Cluster {
+            client: client.clone(),
             policies: InForce::new(file::parse(stage.policy, &curfew::rules::vocabulary()).expect("policies")),
             watches,
+            api_health: api_health.clone(),
+            gate: WriteGate::new(leadership.clone()),
+        };
+        let publisher = EventPublisher::new(client, "scripted".to_owned(), cluster.gate.clone(), api_health);
+        let context = Arc::new(Context {
+            cluster,
             states,
-            api_health,
             rollouts,
             metrics: Metrics::new(&mut prometheus_client::registry::Registry::default()),
             leadership,

@@ -28,7 +28,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use curfew::{
-    enforcer::{policies::InForce, watch::Namespaces},
+    cluster::{policies::InForce, watch::Namespaces},
     policy::Policies,
     rules::lookup::NoLookup,
     serve::{

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::exit_code::BAD_START,
-    enforcer::clock,
+    cluster::clock,
     policy::{Mode, Policies},
 };
 

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use super::{playback, print, recording::Recorder, report::Report};
 use crate::{
     cli::exit_code::BAD_START,
-    enforcer::clock,
+    cluster::clock,
     policy::{Policies, file},
     rules,
 };

@@ -11,7 +11,7 @@ use kube::core::Selector;
 use serde_json::Value;
 
 use crate::{
-    enforcer::watch::sign_of_life,
+    cluster::watch::sign_of_life,
     flagger::{canary::Canary, workload::Workload},
     policy::ROLLOUT_DEADLINE,
     rollout::{

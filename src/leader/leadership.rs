@@ -13,7 +13,7 @@ use futures::{Stream, stream};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::clock;
+use crate::cluster::{WritePermit, clock};
 
 /// Whether this Curfew leads. Copies share what they know.
 #[derive(Clone, Debug)]
@@ -73,6 +73,12 @@ impl Leadership {
             let terms = changes.wait_for(|state| state.terms > known).await.ok()?.terms;
             Some(((), (changes, terms)))
         })
+    }
+}
+
+impl WritePermit for Leadership {
+    fn holds(&self) -> bool {
+        self.is_leader()
     }
 }
 

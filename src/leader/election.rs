@@ -19,10 +19,10 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    Error, FIELD_MANAGER, ask_within, clock,
     leadership::{Leadership, Sure},
     lease::{Elector, Moment, RENEW_DEADLINE, RETRY_PERIOD, Record, Step},
 };
+use crate::cluster::{Error, FIELD_MANAGER, ask_within, clock};
 
 /// The name of the Lease.
 pub const NAME: &str = "curfew";

@@ -7,8 +7,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Context, Error, FIELD_MANAGER, ask, findings::Summary, policies::PolicyState};
+use super::findings::Summary;
 use crate::{
+    cluster::{Cluster, Error, FIELD_MANAGER, ask, policies::PolicyState},
     policy::{
         GROUP,
         crd::{KIND, VERSION},
@@ -20,15 +21,15 @@ use crate::{
 ///
 /// # Errors
 /// The API server did not do it.
-pub async fn write(context: &Context, policy: &PolicyState, summary: Option<&Summary>) -> Result<(), Error> {
+pub async fn write(cluster: &Cluster, policy: &PolicyState, summary: Option<&Summary>) -> Result<(), Error> {
     let kind = GroupVersionKind::gvk(GROUP, VERSION, KIND);
     let resource = ApiResource::from_gvk(&kind);
-    let api = Api::<DynamicObject>::all_with(context.client.clone(), &resource);
+    let api = Api::<DynamicObject>::all_with(cluster.client.clone(), &resource);
     let Some(stored) = ask("read a CanaryPolicy", api.get_opt(&policy.name)).await? else {
         return Ok(());
     };
     let before = &stored.data["status"];
-    let wanted = status(policy, summary, before, context.now());
+    let wanted = status(policy, summary, before, cluster.now());
     if *before == wanted {
         return Ok(());
     }
@@ -38,7 +39,7 @@ pub async fn write(context: &Context, policy: &PolicyState, summary: Option<&Sum
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    context
+    cluster
         .write(
             "write the status of a CanaryPolicy",
             api.patch_status(&policy.name, &params, &Patch::Merge(patch)),
@@ -91,7 +92,7 @@ fn status(policy: &PolicyState, summary: Option<&Summary>, before: &Value, now: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{enforcer::findings::Item, policy::Rule};
+    use crate::{audit::findings::Item, policy::Rule};
 
     fn at(time: &str) -> Timestamp {
         time.parse().expect("a time")

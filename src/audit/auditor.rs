@@ -24,15 +24,18 @@ use tokio::{
 };
 
 use super::{
-    Context, Error, ask,
-    events::EventReason,
     findings::{FindingStore, Key, Summary},
-    lookup::CachedLookup,
-    policies::PolicyState,
     policy_status,
 };
 use crate::{
+    cluster::{
+        Cluster, Error, ask,
+        events::{EventPublisher, EventReason},
+        lookup::CachedLookup,
+        policies::PolicyState,
+    },
     flagger::{canary::Canary, phase::Phase, ready::share},
+    leader::leadership::Leadership,
     policy::{Policies, ROLLOUT_DEADLINE, Rule},
     rollout::{stamp::READY_AFTER, target_ref::TargetRef},
     rules::{Finding, Lookup, case::Case, lookup::LookupResult},
@@ -70,8 +73,12 @@ type PublishedStatus = BTreeMap<String, (PolicyState, Option<Summary>)>;
 
 /// The audit.
 pub struct Audit {
-    /// What the enforcer works with.
-    pub context: Arc<Context>,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Whether this one leads.
+    pub leadership: Leadership,
+    /// What writes Events.
+    pub publisher: EventPublisher,
     /// What the rules know beyond the Canary.
     pub lookup: CachedLookup,
     /// What may have changed.
@@ -122,9 +129,9 @@ impl DirtySet {
 impl Audit {
     /// Audits until it is dropped.
     pub async fn run(self) {
-        let mut policies = pin!(self.context.policies.changes());
-        let mut states = pin!(self.context.policies.state_changes());
-        let mut beginnings = pin!(self.context.leadership.beginnings());
+        let mut policies = pin!(self.cluster.policies.changes());
+        let mut states = pin!(self.cluster.policies.state_changes());
+        let mut beginnings = pin!(self.leadership.beginnings());
         let mut everything_at = Instant::now();
         let mut tell_again_at = None;
         let mut told = BTreeMap::new();
@@ -146,18 +153,18 @@ impl Audit {
                 told.clear();
             }
             sleep(SETTLE).await;
-            if !self.context.leadership.is_leader() {
+            if !self.leadership.is_leader() {
                 self.marks.take();
                 self.finding_store.clear();
                 judged_by = None;
                 everything_at = Instant::now() + EVERYTHING;
                 continue;
             }
-            if !self.context.watches.all_listed() || !self.context.policies.is_known() {
+            if !self.cluster.watches.all_listed() || !self.cluster.policies.is_known() {
                 everything_at = Instant::now() + SETTLE;
                 continue;
             }
-            let current = self.context.policies.current();
+            let current = self.cluster.policies.current();
             let (marked, shared) = self.marks.take();
             let changed = self.changed(marked, shared);
             let is_time = Instant::now() >= everything_at || changed.len() > FEW;
@@ -184,7 +191,7 @@ impl Audit {
                 told.clear();
             }
             // Of policies that have changed meanwhile there is nothing to tell yet.
-            let now = self.context.policies.current();
+            let now = self.cluster.policies.current();
             let is_by_these = judged_by.as_ref().is_some_and(|by| Arc::ptr_eq(by, &now));
             if !is_outdated && is_by_these && !self.publish_policies(&mut told).await {
                 tell_again_at.get_or_insert_with(|| Instant::now() + TELL_AGAIN);
@@ -194,7 +201,7 @@ impl Audit {
 
     /// Those of the marked Canaries, and of their neighbours, for which something changed that the rules look at.
     fn changed(&self, mut marked: BTreeSet<Key>, mut shared: BTreeSet<Key>) -> Vec<Arc<Canary>> {
-        let watches = &self.context.watches;
+        let watches = &self.cluster.watches;
         for (namespace, name) in &marked {
             match watches.canary(namespace, name) {
                 Some(canary) => shared.extend(
@@ -279,7 +286,7 @@ impl Audit {
     async fn judge_some(&self, canaries: &[Arc<Canary>], policies: &Policies) -> Result<(), Error> {
         for (done, canary) in canaries.iter().enumerate() {
             let api =
-                Api::<DynamicObject>::namespaced_with(self.context.client.clone(), canary.namespace(), &resource());
+                Api::<DynamicObject>::namespaced_with(self.cluster.client.clone(), canary.namespace(), &resource());
             let read = ask("read a Canary for the audit", api.get_opt(canary.name())).await;
             match read.inspect_err(|_| self.marks.put_back(&canaries[done..]))? {
                 Some(object) => {
@@ -294,7 +301,7 @@ impl Audit {
     }
 
     async fn judge_everything(&self, policies: &Policies) -> Result<(), Error> {
-        let api = Api::<DynamicObject>::all_with(self.context.client.clone(), &resource());
+        let api = Api::<DynamicObject>::all_with(self.cluster.client.clone(), &resource());
         let mut page = ListParams::default().limit(PAGE);
         let (mut there, mut poisonous) = (BTreeSet::new(), Vec::new());
         loop {
@@ -328,13 +335,13 @@ impl Audit {
     async fn publish_policies(&self, told: &mut PublishedStatus) -> bool {
         let mut all = true;
         let mut summaries = self.finding_store.summaries();
-        for policy in self.context.policies.states() {
+        for policy in self.cluster.policies.states() {
             let name = policy.name.clone();
             let news = (policy, summaries.remove(&name));
             if told.get(&name) == Some(&news) {
                 continue;
             }
-            if let Err(error) = policy_status::write(&self.context, &news.0, news.1.as_ref()).await {
+            if let Err(error) = policy_status::write(&self.cluster, &news.0, news.1.as_ref()).await {
                 // Not with every change, which may be many a second.
                 tracing::warn!(policy = name, %error, "the status of a CanaryPolicy is not what it should be; trying again");
                 all = false;
@@ -352,14 +359,14 @@ impl Audit {
         let canary = Canary::from_json(object.clone());
         // First what it rests on: what changes while it is judged is judged again.
         let inputs = self.inputs(&canary);
-        let namespace_labels = self.context.watches.namespaces.labels(canary.namespace());
+        let namespace_labels = self.cluster.watches.namespaces.labels(canary.namespace());
         let case = Case {
             canary: &object,
             namespace: canary.namespace(),
             namespace_labels: &namespace_labels,
             name: canary.name(),
         };
-        let judged = case.judge(policies, &self.lookup, self.context.now());
+        let judged = case.judge(policies, &self.lookup, self.cluster.now());
         // What is being deleted is nobody's to fix any more.
         let findings = if canary.metadata.deletion_timestamp.is_some() {
             Vec::new()
@@ -376,7 +383,7 @@ impl Audit {
         if !news.is_empty() {
             let told: Vec<_> = news.iter().map(ToString::to_string).collect();
             let event = (EventReason::PolicyFinding, told.join(" | "));
-            self.context.publisher.publish(&canary, vec![event]);
+            self.publisher.publish(&canary, vec![event]);
         }
         news.iter().any(|finding| finding.rule == Rule::UNDECODABLE)
     }

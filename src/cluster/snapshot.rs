@@ -12,7 +12,7 @@ use kube::{
 use serde_json::Value;
 
 use super::{
-    context::Context,
+    cluster_api::Cluster,
     request::{Error, ask},
 };
 use crate::{
@@ -27,17 +27,17 @@ use crate::{
 ///
 /// # Errors
 /// The API server did not answer, or the Canary is gone.
-pub async fn read(context: &Context, canary: &Canary, saved: Option<&SavedStatus>) -> Result<Snapshot, Error> {
+pub async fn read(cluster: &Cluster, canary: &Canary, saved: Option<&SavedStatus>) -> Result<Snapshot, Error> {
     // The Canary first: a target read before it could belong to an earlier revision.
-    let canary = read_canary(context, canary).await?;
+    let canary = read_canary(cluster, canary).await?;
     let (kind, namespace) = (canary.spec.target.kind.as_str(), canary.namespace());
     let primary_name = canary.primary_name();
     let (target, primary) = tokio::try_join!(
-        workload(context, kind, namespace, &canary.spec.target.name),
-        workload(context, kind, namespace, &primary_name),
+        workload(cluster, kind, namespace, &canary.spec.target.name),
+        workload(cluster, kind, namespace, &primary_name),
     )?;
     let pods = match &target {
-        Some((target, _)) => match pods(context, target).await {
+        Some((target, _)) => match pods(cluster, target).await {
             Ok(pods) => Some(pods),
             Err(error) => {
                 let name = canary.name();
@@ -48,17 +48,17 @@ pub async fn read(context: &Context, canary: &Canary, saved: Option<&SavedStatus
         None => Some(Vec::new()),
     };
     let former_target = match saved.and_then(|saved| saved.former_target(&canary.spec.target.name)) {
-        Some(name) => workload(context, "Deployment", namespace, name).await?,
+        Some(name) => workload(cluster, "Deployment", namespace, name).await?,
         None => None,
     };
-    let last_event = context.watches.signs.last(&canary);
+    let last_event = cluster.watches.signs.last(&canary);
     Ok(Snapshot {
         canary,
         target,
         primary,
         former_target: former_target.map(|(_, object)| object),
         last_event,
-        canaries: context.watches.canaries.len(),
+        canaries: cluster.watches.canaries.len(),
         pods,
     })
 }
@@ -67,8 +67,8 @@ pub async fn read(context: &Context, canary: &Canary, saved: Option<&SavedStatus
 ///
 /// # Errors
 /// The API server did not answer, or the Canary is gone; another one of its name is not the same.
-pub async fn read_canary(context: &Context, canary: &Canary) -> Result<Canary, Error> {
-    let canaries: Api<Canary> = Api::namespaced(context.client.clone(), canary.namespace());
+pub async fn read_canary(cluster: &Cluster, canary: &Canary) -> Result<Canary, Error> {
+    let canaries: Api<Canary> = Api::namespaced(cluster.client.clone(), canary.namespace());
     ask("read the Canary", canaries.get_opt(canary.name()))
         .await?
         .filter(|found| found.metadata.uid == canary.metadata.uid)
@@ -79,9 +79,9 @@ pub async fn read_canary(context: &Context, canary: &Canary) -> Result<Canary, E
 ///
 /// # Errors
 /// The API server did not answer.
-pub async fn pods(context: &Context, workload: &Workload) -> Result<Vec<PodSeen>, Error> {
+pub async fn pods(cluster: &Cluster, workload: &Workload) -> Result<Vec<PodSeen>, Error> {
     let namespace = workload.metadata.namespace.as_deref().unwrap_or_default();
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
     let found = ask(
         "list the target's pods",
         pods.list(&ListParams::default().labels(&workload.selector)),
@@ -95,8 +95,12 @@ pub async fn pods(context: &Context, workload: &Workload) -> Result<Vec<PodSeen>
         .collect())
 }
 
-pub(super) async fn workload(
-    context: &Context,
+/// Reads a workload, distilled and as it is.
+///
+/// # Errors
+/// The API server did not answer.
+pub async fn workload(
+    cluster: &Cluster,
     kind: &str,
     namespace: &str,
     name: &str,
@@ -106,7 +110,7 @@ pub(super) async fn workload(
         "DaemonSet" => (ApiResource::erase::<DaemonSet>(&()), Workload::daemon_set),
         _ => return Ok(None),
     };
-    let objects: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
+    let objects: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), namespace, &resource);
     let found = ask("read the workload", objects.get_opt(name)).await?;
     Ok(found
         .and_then(|object| serde_json::to_value(object).ok())

@@ -12,7 +12,7 @@ use k8s_openapi::{
 use kube::{Api, Client, Resource, api::PostParams};
 use tokio::sync::Semaphore;
 
-use super::{api_health::ApiHealth, leadership::Leadership, request::ask};
+use super::{api_health::ApiHealth, request::ask, write_gate::WriteGate};
 use crate::flagger::canary::Canary;
 
 /// Who reports, as Events name it.
@@ -34,8 +34,8 @@ pub struct EventPublisher {
     client: Client,
     /// Under which name Events are reported.
     instance: String,
-    /// The one that leads publishes.
-    leadership: Leadership,
+    /// The one that may write publishes.
+    gate: WriteGate,
     api_health: ApiHealth,
     waiting: Arc<Semaphore>,
 }
@@ -68,13 +68,13 @@ pub enum EventReason {
 // === impl EventPublisher ===
 
 impl EventPublisher {
-    /// One that publishes with this client, under this name, while `leadership` says that it leads.
+    /// One that publishes with this client, under this name, while it may write.
     #[must_use]
-    pub fn new(client: Client, instance: String, leadership: Leadership, api_health: ApiHealth) -> Self {
+    pub fn new(client: Client, instance: String, gate: WriteGate, api_health: ApiHealth) -> Self {
         Self {
             client,
             instance,
-            leadership,
+            gate,
             api_health,
             waiting: Arc::new(Semaphore::new(WAITING)),
         }
@@ -83,7 +83,7 @@ impl EventPublisher {
     /// Publishes Events about a Canary, one after the other. One that cannot be written is logged, and nothing waits for
     /// it.
     pub fn publish(&self, canary: &Canary, events: Vec<(EventReason, String)>) {
-        if !self.leadership.is_leader() {
+        if !self.gate.is_open() {
             return;
         }
         let events: Vec<_> = events
@@ -103,10 +103,10 @@ impl EventPublisher {
             return;
         };
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
-        let leadership = self.leadership.clone();
+        let gate = self.gate.clone();
         tokio::spawn(async move {
             // As with everything that is written, whoever does not lead any more is quiet.
-            for event in events.iter().take_while(|_| leadership.is_leader()) {
+            for event in events.iter().take_while(|_| gate.is_open()) {
                 let reason = event.reason.as_deref().unwrap_or_default();
                 if let Err(error) = ask("write an Event", api.create(&PostParams::default(), event)).await {
                     tracing::warn!(namespace, name, reason, %error, "an Event was not written");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::context::Context;
+use super::cluster_api::Cluster;
 use crate::{
     deadline::limits::Limits,
     flagger::canary::Canary,
@@ -12,21 +12,24 @@ use crate::{
 };
 
 /// The limits of its clocks.
-pub(super) fn limits(context: &Context, canary: &Canary, now: Timestamp) -> Limits {
-    let namespace_labels = context.watches.namespaces.labels(canary.namespace());
-    Limits::in_force(canary, &namespace_labels, &context.policies.current(), now)
+#[must_use]
+pub fn limits(cluster: &Cluster, canary: &Canary, now: Timestamp) -> Limits {
+    let namespace_labels = cluster.watches.namespaces.labels(canary.namespace());
+    Limits::in_force(canary, &namespace_labels, &cluster.policies.current(), now)
 }
 
 /// The name and the breaker's settings of the policy that applies to a Canary.
-pub(super) fn breaker_of(context: &Context, canary: &Canary) -> (String, BreakerSettings) {
-    under_policy(context, canary, |policy, _| {
+#[must_use]
+pub fn breaker_of(cluster: &Cluster, canary: &Canary) -> (String, BreakerSettings) {
+    under_policy(cluster, canary, |policy, _| {
         (policy.name.clone(), policy.spec.enforcement.breaker)
     })
 }
 
 /// How long it is exempt, if that ends.
-pub(super) fn until_no_longer_exempt(context: &Context, canary: &Canary, now: Timestamp) -> Option<Duration> {
-    let until = under_policy(context, canary, |policy, subject| {
+#[must_use]
+pub fn until_no_longer_exempt(cluster: &Cluster, canary: &Canary, now: Timestamp) -> Option<Duration> {
+    let until = under_policy(cluster, canary, |policy, subject| {
         policy.exemption(subject, ExemptionScope::Enforcement, now)?.until
     });
     let left = until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
@@ -34,8 +37,8 @@ pub(super) fn until_no_longer_exempt(context: &Context, canary: &Canary, now: Ti
     left.map(|left| left + Duration::from_millis(1))
 }
 
-fn under_policy<T>(context: &Context, canary: &Canary, look: impl FnOnce(&CanaryPolicy, Subject<'_>) -> T) -> T {
-    let namespace_labels = context.watches.namespaces.labels(canary.namespace());
+fn under_policy<T>(cluster: &Cluster, canary: &Canary, look: impl FnOnce(&CanaryPolicy, Subject<'_>) -> T) -> T {
+    let namespace_labels = cluster.watches.namespaces.labels(canary.namespace());
     let labels = canary.metadata.labels.clone().unwrap_or_default();
     let subject = Subject {
         namespace: canary.namespace(),
@@ -43,5 +46,5 @@ fn under_policy<T>(context: &Context, canary: &Canary, look: impl FnOnce(&Canary
         name: canary.name(),
         labels: &labels,
     };
-    look(context.policies.current().applying(subject), subject)
+    look(cluster.policies.current().applying(subject), subject)
 }
