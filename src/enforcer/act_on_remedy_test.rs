@@ -19,10 +19,7 @@ fn a_version_that_was_pushed_into_a_rollback_is_told() {
     let verdict = Verdict::new(
         now,
         revision,
-        breach,
-        RemedyName::Rollback,
-        Outcome::Confirmed,
-        String::new(),
+        ruling(breach, RemedyName::Rollback, Outcome::Confirmed, ""),
     );
     let plain = "Flagger rolled back after the verdict of 2026-11-23T14:01:00Z";
     assert_eq!(rolled_back(&verdict, "5c7d9f6b8"), plain);
@@ -52,18 +49,18 @@ fn a_deadline_that_is_only_told_does_not_displace_a_verdict_that_was_handed_over
         deadline: now,
         limit: SignedDuration::from_secs(60),
     };
-    let report = (RemedyName::Report, Outcome::Reported);
+    let reported = |clock| ruling(breach(clock), RemedyName::Report, Outcome::Reported, "because");
 
-    state.give_verdict(breach(Clock::STALL), report.0, report.1, "before", now);
+    state.give_verdict(reported(Clock::STALL), now);
     assert_eq!(state.stamp.verdict.as_ref().expect("a verdict").clock, Clock::STALL);
-    state.give_verdict(
+    let requested_one = ruling(
         breach(Clock::READINESS),
         RemedyName::Rollback,
         Outcome::Requested,
         "why",
-        now,
     );
-    state.give_verdict(breach(Clock::SILENCE), report.0, report.1, "after", now);
+    state.give_verdict(requested_one, now);
+    state.give_verdict(reported(Clock::SILENCE), now);
     assert_eq!(state.stamp.verdict.as_ref().expect("a verdict").clock, Clock::READINESS);
     assert!(requested(&state.stamp));
 }

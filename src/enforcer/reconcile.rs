@@ -12,6 +12,7 @@ use super::{
     flagger_health,
     lever_pace::{LONGEST_SLEEP, REASSERT},
     reconciliation::Reconciliation,
+    rollouts::BreakerQuestion,
     state::CanaryState,
 };
 use crate::{
@@ -138,8 +139,8 @@ async fn reconcile_canary(
         state.saw(&fresh.canary);
         let limits = in_force::limits(&context.cluster, &fresh.canary, now);
         reconciliation = Reconciliation::at(fresh.objects(), &state.stamp, &limits, now);
-        let flagger = if is_time_for_evidence(&reconciliation, state, now) {
-            evidence(context, &fresh.canary, &limits, state, now).await
+        let flagger = if is_time_for_evidence(&reconciliation, state) {
+            evidence(context, &fresh.canary, &reconciliation, state).await
         } else {
             FlaggerEvidence::default()
         };
@@ -148,8 +149,8 @@ async fn reconcile_canary(
             state.another_rollout(&reconciliation.stamp, found);
         }
         state.stamp = reconciliation.stamp.clone();
-        decide(context, &fresh, flagger, &mut reconciliation, now);
-        let acted = act_on_remedy(context, &fresh, &reconciliation, state, now).await;
+        decide(context, &fresh, flagger, &mut reconciliation);
+        let acted = act_on_remedy(context, &fresh, &reconciliation, state).await;
         state.pods.read(fresh.pods);
         // The levers may have changed it; a stamp with a stale precondition would only be refused. Even when one of
         // them failed, what was done must be written down.
@@ -177,13 +178,7 @@ async fn reconcile_canary(
 }
 
 /// What is to be done, given what speaks against it. The breaker is asked when nothing else does.
-fn decide(
-    context: &Context,
-    fresh: &Snapshot,
-    flagger: FlaggerEvidence,
-    reconciliation: &mut Reconciliation,
-    now: Timestamp,
-) {
+fn decide(context: &Context, fresh: &Snapshot, flagger: FlaggerEvidence, reconciliation: &mut Reconciliation) {
     let stale = context.cluster.api_health.stale_watch();
     if let Some((what, age)) = &stale {
         tracing::warn!(what, ?age, "nothing is done while this watch is silent");
@@ -197,20 +192,21 @@ fn decide(
         flagger,
         ..Conditions::default()
     };
-    reconciliation.under(conditions, now);
+    reconciliation.under(conditions);
     if let Remedy::RollBack(breach, _) = reconciliation.remedy
         && !requested(&reconciliation.stamp)
     {
         let (policy, settings) = breaker_of(&context.cluster, &fresh.canary);
-        let breaker = context.rollouts.check_breaker(
-            &fresh.canary,
-            &policy,
+        let question = BreakerQuestion {
+            canary: &fresh.canary,
+            policy: &policy,
             settings,
-            breach.deadline,
-            &context.cluster.watches,
-            now,
-        );
-        reconciliation.under(Conditions { breaker, ..conditions }, now);
+            deadline: breach.deadline,
+        };
+        let breaker = context
+            .rollouts
+            .check_breaker(&question, &context.cluster.watches, reconciliation.at);
+        reconciliation.under(Conditions { breaker, ..conditions });
     }
 }
 
@@ -218,15 +214,14 @@ fn decide(
 async fn evidence(
     context: &Context,
     canary: &Canary,
-    limits: &Limits,
+    reconciliation: &Reconciliation,
     state: &mut CanaryState,
-    now: Timestamp,
 ) -> FlaggerEvidence {
-    let Some(silence) = limits.of_clock(Clock::SILENCE).limit else {
+    let Some(silence) = reconciliation.limits.of_clock(Clock::SILENCE).limit else {
         return FlaggerEvidence::default();
     };
     state.pace.looked_for_evidence();
-    flagger_health::gather(&context.cluster, canary, silence, now)
+    flagger_health::gather(&context.cluster, canary, silence, reconciliation.at)
         .await
         .unwrap_or_else(|error| {
             let (namespace, name) = (canary.namespace(), canary.name());
@@ -286,7 +281,7 @@ fn is_settled(reconciliation: &Reconciliation, objects: Objects<'_>, state: &Can
                 let beyond = overdue(state, &reconciliation.seen, objects.canary, now);
                 let just_applied = state.pace.rests(reconciliation.seen.target, beyond);
                 let restrained = !requested(&state.stamp) && state.pace.restrained_until(now).is_some();
-                let in_place = requested(&state.stamp) && in_place && !is_time_for_evidence(reconciliation, state, now);
+                let in_place = requested(&state.stamp) && in_place && !is_time_for_evidence(reconciliation, state);
                 restrained || just_applied || in_place
             }
             Remedy::Hold(_) => state.pace.restrained_until(now).is_some(),
@@ -381,8 +376,8 @@ fn cached(canary: &Canary, context: &Context) -> (Option<Arc<Workload>>, Option<
 }
 
 /// Whether it is time to look for evidence that Flagger is down.
-fn is_time_for_evidence(reconciliation: &Reconciliation, state: &CanaryState, now: Timestamp) -> bool {
-    !state.pace.has_just_looked_for_evidence() && reconciliation.wants_evidence(now)
+fn is_time_for_evidence(reconciliation: &Reconciliation, state: &CanaryState) -> bool {
+    !state.pace.has_just_looked_for_evidence() && reconciliation.wants_evidence()
 }
 
 #[cfg(test)]
@@ -397,7 +392,7 @@ mod tests {
             Clock,
             breach::Breach,
             timestamps,
-            verdict::{Outcome, RemedyName},
+            verdict::{Outcome, RemedyName, Ruling},
         },
     };
 
@@ -426,7 +421,13 @@ mod tests {
             deadline: at(0),
             limit: SignedDuration::from_secs(60),
         };
-        state.give_verdict(breach, RemedyName::Rollback, Outcome::Requested, "", at(0));
+        let ruling = Ruling {
+            breach,
+            remedy: RemedyName::Rollback,
+            result: Outcome::Requested,
+            reason: String::new(),
+        };
+        state.give_verdict(ruling, at(0));
         // A check takes an interval and five seconds at the most.
         for (second, wait) in [(0, 1), (44, 1), (46, 1), (47, 2), (55, 10), (105, 60), (4000, 60)] {
             let beyond = overdue(&state, &seen, &canary, at(second));

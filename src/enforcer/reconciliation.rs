@@ -10,9 +10,11 @@ use crate::{
 
 /// One look: what was seen, what the clocks say, and what to do.
 pub(super) struct Reconciliation {
+    /// When.
+    pub(super) at: Timestamp,
     pub(super) seen: Observation,
     pub(super) stamp: Stamp,
-    limits: Limits,
+    pub(super) limits: Limits,
     conditions: Conditions,
     pub(super) evaluation: Evaluation,
     pub(super) remedy: Remedy,
@@ -33,6 +35,7 @@ impl Reconciliation {
         let evaluation = evaluate(&inputs, &stamp, now);
         let remedy = remedy(&evaluation, &inputs, &stamp, now);
         Self {
+            at: now,
             seen,
             stamp,
             limits: limits.clone(),
@@ -43,21 +46,21 @@ impl Reconciliation {
     }
 
     /// What to do under these conditions.
-    pub(super) fn under(&mut self, conditions: Conditions, now: Timestamp) {
+    pub(super) fn under(&mut self, conditions: Conditions) {
         self.conditions = conditions;
-        self.remedy = remedy(&self.evaluation, &self.inputs(), &self.stamp, now);
+        self.remedy = remedy(&self.evaluation, &self.inputs(), &self.stamp, self.at);
     }
 
     /// What to do when a permission is missing to write what Flagger reads, with a stamp that says what was done since.
-    pub(super) fn if_forbidden(&self, stamp: &Stamp, now: Timestamp) -> Remedy {
+    pub(super) fn if_forbidden(&self, stamp: &Stamp) -> Remedy {
         let mut inputs = self.inputs();
         inputs.conditions.forbidden = true;
-        remedy(&self.evaluation, &inputs, stamp, now)
+        remedy(&self.evaluation, &inputs, stamp, self.at)
     }
 
     /// Whether the last resort is due, if Flagger turns out to be down.
-    pub(super) fn wants_evidence(&self, now: Timestamp) -> bool {
-        wants_evidence(&self.evaluation, &self.inputs(), &self.stamp, now)
+    pub(super) fn wants_evidence(&self) -> bool {
+        wants_evidence(&self.evaluation, &self.inputs(), &self.stamp, self.at)
     }
 
     fn inputs(&self) -> Inputs<'_> {

@@ -60,6 +60,19 @@ struct Rollout {
     rolls_back_at: Option<Timestamp>,
 }
 
+/// Whether a breach of a Canary may be acted upon.
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerQuestion<'a> {
+    /// The Canary.
+    pub canary: &'a Canary,
+    /// The policy that applies to it.
+    pub policy: &'a str,
+    /// What that says of its breaker.
+    pub settings: canary_policy::BreakerSettings,
+    /// The deadline that passed.
+    pub deadline: Timestamp,
+}
+
 // === impl Rollouts ===
 
 impl Rollouts {
@@ -100,15 +113,13 @@ impl Rollouts {
     }
 
     /// Asks the policy's breaker whether a breach may be acted upon.
-    pub fn check_breaker(
-        &self,
-        canary: &Canary,
-        policy: &str,
-        settings: canary_policy::BreakerSettings,
-        deadline: Timestamp,
-        watches: &Watches,
-        now: Timestamp,
-    ) -> BreakerAnswer {
+    pub fn check_breaker(&self, question: &BreakerQuestion<'_>, watches: &Watches, now: Timestamp) -> BreakerAnswer {
+        let BreakerQuestion {
+            canary,
+            policy,
+            settings,
+            deadline,
+        } = *question;
         if !settings.enabled {
             return BreakerAnswer::Allow;
         }

@@ -23,7 +23,7 @@ use crate::{
         remedy::Remedy,
         saved_status::SavedStatus,
         stamp::{Stamp, requested},
-        verdict::{Outcome, RemedyName, Verdict},
+        verdict::{RemedyName, Ruling, Verdict},
     },
 };
 
@@ -222,27 +222,13 @@ impl CanaryState {
     }
 
     /// Keeps a verdict, to be written down.
-    pub(super) fn give_verdict(
-        &mut self,
-        breach: Breach,
-        remedy: RemedyName,
-        result: Outcome,
-        reason: &str,
-        now: Timestamp,
-    ) {
+    pub(super) fn give_verdict(&mut self, ruling: Ruling, now: Timestamp) {
         // A verdict that Flagger was handed must be confirmed or taken back; what is only told must not displace it.
-        if remedy == RemedyName::Report && requested(&self.stamp) {
+        if ruling.remedy == RemedyName::Report && requested(&self.stamp) {
             return;
         }
         let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
-        self.stamp.verdict = Some(Verdict::new(
-            now,
-            revision.unwrap_or_default(),
-            breach,
-            remedy,
-            result,
-            reason.to_owned(),
-        ));
+        self.stamp.verdict = Some(Verdict::new(now, revision.unwrap_or_default(), ruling));
     }
 
     /// Counts a breach, once for each rollout and clock whatever comes of it.

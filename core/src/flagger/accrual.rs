@@ -2,15 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    canary::Canary,
-    effective::Effective,
-    objects::{Objects, lifecycle},
-    phase::Phase,
-    ready,
-    target::enough,
-    workload::Workload,
-};
+use super::{canary::Canary, look::Look, objects::lifecycle, phase::Phase, ready, target::enough, workload::Workload};
 use crate::rollout::{
     budget::{Budget, Course},
     observation::{Lifecycle, TargetState},
@@ -44,13 +36,8 @@ pub(super) struct Gap {
 impl Gap {
     /// The gap that ends with this look, if there is one. `rollout` was carried forward, and knows the generation that was
     /// seen last; `synced`: the live template is the one that it rolls out.
-    pub(super) fn found(
-        before: &Stamp,
-        rollout: &Rollout,
-        objects: Objects<'_>,
-        synced: bool,
-        now: Timestamp,
-    ) -> Option<Self> {
+    pub(super) fn found(look: Look<'_>, before: &Stamp, rollout: &Rollout, synced: bool) -> Option<Self> {
+        let Look { objects, now, .. } = look;
         let since = match &before.rollout {
             Some(before) if now.duration_since(before.observed_at) < BLIND => return None,
             Some(before) => Some(before.observed_at),
@@ -68,19 +55,13 @@ impl Gap {
 }
 
 /// The budget of unready time with the course that the target takes now.
-pub(super) fn unready(
-    rollout: &Rollout,
-    gap: Option<Gap>,
-    objects: Objects<'_>,
-    effective: &Effective,
-    seen: TargetState,
-    now: Timestamp,
-) -> Budget {
+pub(super) fn unready(look: Look<'_>, rollout: &Rollout, gap: Option<Gap>, seen: TargetState) -> Budget {
+    let Look { objects, now, .. } = look;
     let budget = rollout.budget;
     let course = course(objects.canary, seen);
     let Some(gap) = gap else {
         let from = match (seen, objects.target, objects.pods) {
-            (TargetState::Growing(_), Some(target), Some(pods)) => grew_at(target, pods, rollout, objects.canary, now),
+            (TargetState::Growing(_), Some(target), Some(pods)) => grew_at(look, rollout, target, pods),
             _ => now,
         };
         return budget.turn(course, from);
@@ -89,7 +70,7 @@ pub(super) fn unready(
     // when the target has been unready at the least; before that it may have been ready.
     let certain = match (course, objects.target, objects.pods) {
         (Course::Accruing, Some(target), Some(pods)) => {
-            certain(target, pods, rollout, objects.canary, effective, gap.updating).unwrap_or(now)
+            certain(look, rollout, gap.updating, (target, pods)).unwrap_or(now)
         }
         _ => now,
     };
@@ -144,28 +125,28 @@ pub(super) fn running(budget: Budget, gap: Option<Gap>, canary: &Canary, now: Ti
 
 /// Since when the target has certainly been unready, going by its pods: neither ready, nor growing.
 fn certain(
-    target: &Workload,
-    pods: &[PodSeen],
+    look: Look<'_>,
     rollout: &Rollout,
-    canary: &Canary,
-    effective: &Effective,
     updating: bool,
+    (target, pods): (&Workload, &[PodSeen]),
 ) -> Option<Timestamp> {
+    let effective = look.effective;
     let fewer_than = |count: i64| pods::unready_since(pods, usize::try_from(count).unwrap_or_default());
     let not_ready = if updating {
         Timestamp::MIN
     } else {
         fewer_than(ready::needed(target, effective.canary_ready_threshold))?
     };
-    let few = fewer_than(enough(target, rollout, canary));
+    let few = fewer_than(enough(target, rollout, look.objects.canary));
     let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
     let not_growing = few.into_iter().chain(pods::old_since(pods, deadline)).min()?;
     Some(not_ready.max(not_growing))
 }
 
 /// Since when enough pods have been available, which may not have been known before the pods were listed again.
-fn grew_at(target: &Workload, pods: &[PodSeen], rollout: &Rollout, canary: &Canary, now: Timestamp) -> Timestamp {
-    let enough = usize::try_from(enough(target, rollout, canary)).unwrap_or_default();
+fn grew_at(look: Look<'_>, rollout: &Rollout, target: &Workload, pods: &[PodSeen]) -> Timestamp {
+    let now = look.now;
+    let enough = usize::try_from(enough(target, rollout, look.objects.canary)).unwrap_or_default();
     let earliest = now.checked_sub(UNLISTED).unwrap_or(now);
     pods::ready_since(pods, enough)
         .and_then(|ready| ready.checked_add(SignedDuration::from_secs(target.min_ready)).ok())

@@ -14,6 +14,7 @@ mod deployment_conditions;
 pub mod effective;
 mod initialization;
 pub mod limits;
+mod look;
 pub mod objects;
 pub mod observe;
 pub mod phase;

@@ -6,6 +6,7 @@ use super::{
     accrual::{Gap, running, unready},
     effective::Effective,
     initialization::initialization,
+    look::Look,
     objects::{Objects, is_service, lifecycle},
     phase::Phase,
     ready::{Readiness, readiness},
@@ -29,6 +30,11 @@ use crate::rollout::{
 pub fn observe(objects: Objects<'_>, before: &Stamp, now: Timestamp) -> (Observation, Stamp) {
     let Objects { canary, target, .. } = objects;
     let effective = Effective::of(canary);
+    let look = Look {
+        objects,
+        effective: &effective,
+        now,
+    };
     let mut stamp = before.clone();
     // Flagger always writes when it began; what does not say so is nobody's rollout.
     let began = canary
@@ -48,25 +54,25 @@ pub fn observe(objects: Objects<'_>, before: &Stamp, now: Timestamp) -> (Observa
         let known = before.rollout.as_ref().map(|rollout| rollout.revision.template);
         let template = target.map(|target| target.template).or(known).unwrap_or_default();
         let live = Revision::of(canary, template);
-        let mut rollout = carry_forward(objects, promoted, before.rollout.as_ref(), &live, now);
+        let mut rollout = carry_forward(look, promoted, before.rollout.as_ref(), &live);
         if before.rollout.is_none() {
             rollout.breach = recalled_breach(before, &rollout, &effective);
         }
         synced = rollout.revision == live;
-        let gap = Gap::found(before, &rollout, objects, synced, now);
+        let gap = Gap::found(look, before, &rollout, synced);
         rollout.observed_at = now;
         rollout.generation = canary.metadata.generation;
         // A lever of ours sets back what Flagger wrote (docs/flagger.md#l6).
         rollout.last_sign = rollout.last_sign.max(objects.sign_of_life(now));
         last_sign = rollout.last_sign;
-        seen = target_state(objects, &effective, &rollout, now);
+        seen = target_state(look, &rollout);
         // When since the last look it was suspended, nobody knows: the news may have been on its way for a while.
         let since = match &before.rollout {
             Some(looked) if is_suspended && before.suspended_since.is_none() => looked.observed_at,
             Some(_) | None => now,
         };
         let turned = if gap.is_some() { now } else { since };
-        rollout.budget = unready(&rollout, gap, objects, &effective, seen, turned);
+        rollout.budget = unready(Look { now: turned, ..look }, &rollout, gap, seen);
         rollout.running = running(rollout.running, gap, canary, turned);
         if let Some(pods) = objects.pods {
             rollout.crashes.note(pods, rollout.started_at, synced);
@@ -83,18 +89,17 @@ pub fn observe(objects: Objects<'_>, before: &Stamp, now: Timestamp) -> (Observa
         last_sign,
         synced,
         hook_window,
-        ..observation(objects, &effective, is_running, seen, now)
+        ..observation(look, is_running, seen)
     };
     (observation, stamp)
 }
 
-fn observation(
-    objects: Objects<'_>,
-    effective: &Effective,
-    running: bool,
-    seen: TargetState,
-    now: Timestamp,
-) -> Observation {
+fn observation(look: Look<'_>, running: bool, seen: TargetState) -> Observation {
+    let Look {
+        objects,
+        effective,
+        now,
+    } = look;
     let Objects {
         canary,
         target,
@@ -129,7 +134,7 @@ fn observation(
             .as_ref()
             .is_some_and(|analysis| analysis.has_hook("confirm-traffic-increase")),
         on_canary: status.canary_weight > 0 || (running && target.is_some_and(|target| target.wanted > 0)),
-        controllers_behind: seen == TargetState::Unready && controllers_behind(objects, effective, now),
+        controllers_behind: seen == TargetState::Unready && controllers_behind(look),
         ended_by_us: status.phase == Phase::Failed
             && (status.promoted.as_ref()).is_some_and(|promoted| promoted.message.starts_with(OURS)),
         untouched: status.canary_weight == 0 && status.iterations == 0,

@@ -34,7 +34,10 @@ const BACKDATE_MARGIN: SignedDuration = SignedDuration::from_secs(2);
 #[must_use]
 pub fn plan(remedy: &Remedy, snapshot: &Snapshot, saved: Option<&SavedStatus>, now: Timestamp) -> Vec<Write> {
     match remedy {
-        Remedy::RollBack(breach, levers) => roll_back(*breach, *levers, snapshot, saved, now),
+        Remedy::RollBack(breach, levers) => {
+            let due = due(*levers, snapshot.objects(), saved, now);
+            due.map_or_else(Vec::new, |due| pull(due, *breach, snapshot, now))
+        }
         Remedy::Hold(_) => hold(snapshot, now).into_iter().collect(),
         // A phase without its end would be neither Flagger's rollback nor ours: first it is asked whether that is allowed.
         // First the phase, then the replicas: the other way round Flagger would promote what was scaled to zero
@@ -83,16 +86,8 @@ fn may_follow(objects: Objects<'_>, saved: Option<&SavedStatus>, now: Timestamp)
     ended_at.is_none_or(|ended| now >= ended)
 }
 
-fn roll_back(
-    breach: Breach,
-    levers: Levers,
-    snapshot: &Snapshot,
-    saved: Option<&SavedStatus>,
-    now: Timestamp,
-) -> Vec<Write> {
-    let Some(due) = due(levers, snapshot.objects(), saved, now) else {
-        return Vec::new();
-    };
+/// The writes that pull these levers.
+fn pull(due: Levers, breach: Breach, snapshot: &Snapshot, now: Timestamp) -> Vec<Write> {
     let canary = &snapshot.canary;
     let (mut status, mut overwrites) = (json!({}), SavedStatus::default());
     if due.fail_checks {

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     canary::Canary,
-    effective::Effective,
+    look::Look,
     objects::{Objects, is_service},
     ready::{self, Readiness, Shortfall, readiness},
     workload::Workload,
@@ -15,12 +15,8 @@ use crate::rollout::{observation::TargetState, pods::PodSeen, stamp::Rollout};
 const COUNTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// How the target stands, in the order in which Flagger would find out.
-pub(super) fn target_state(
-    objects: Objects<'_>,
-    effective: &Effective,
-    rollout: &Rollout,
-    now: Timestamp,
-) -> TargetState {
+pub(super) fn target_state(look: Look<'_>, rollout: &Rollout) -> TargetState {
+    let effective = look.effective;
     let Objects {
         canary,
         target,
@@ -28,7 +24,7 @@ pub(super) fn target_state(
         pods,
         last_event: _,
         canaries: _,
-    } = objects;
+    } = look.objects;
     // Flagger holds a Service for always ready.
     if is_service(canary) {
         return TargetState::Ready;
@@ -57,7 +53,7 @@ pub(super) fn target_state(
         Readiness::Ready if target.wanted == 0 => TargetState::Unready,
         Readiness::Ready => TargetState::Ready,
         Readiness::NotReady(_) => pods
-            .and_then(|pods| growing_until(canary, target, pods, rollout, effective, now))
+            .and_then(|pods| growing_until(look, rollout, target, pods))
             .map_or(TargetState::Unready, TargetState::Growing),
     }
 }
@@ -73,24 +69,22 @@ pub(super) fn enough(target: &Workload, rollout: &Rollout, canary: &Canary) -> i
 }
 
 /// Until when an autoscaler or a drain explains the unready pods, if it does.
-fn growing_until(
-    canary: &Canary,
-    target: &Workload,
-    pods: &[PodSeen],
-    rollout: &Rollout,
-    effective: &Effective,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    if target.available < enough(target, rollout, canary) {
+fn growing_until(look: Look<'_>, rollout: &Rollout, target: &Workload, pods: &[PodSeen]) -> Option<Timestamp> {
+    if target.available < enough(target, rollout, look.objects.canary) {
         return None;
     }
     let oldest = pods.iter().filter(|pod| !pod.ready).map(|pod| pod.created).min()??;
-    let deadline = SignedDuration::from_secs(effective.progress_deadline_seconds.max(0));
-    oldest.checked_add(deadline).ok().filter(|until| now < *until)
+    let deadline = SignedDuration::from_secs(look.effective.progress_deadline_seconds.max(0));
+    oldest.checked_add(deadline).ok().filter(|until| look.now < *until)
 }
 
 /// Whether enough pods have been ready for so long that the controller should have counted them.
-pub(super) fn controllers_behind(objects: Objects<'_>, effective: &Effective, now: Timestamp) -> bool {
+pub(super) fn controllers_behind(look: Look<'_>) -> bool {
+    let Look {
+        objects,
+        effective,
+        now,
+    } = look;
     let (Some(target), Some(pods)) = (objects.target, objects.pods) else {
         return false;
     };

@@ -6,6 +6,7 @@ use super::{
     accrual::after,
     canary::{Canary, Promoted},
     effective::Effective,
+    look::Look,
     objects::{Objects, lifecycle},
     phase::Phase,
     timing::check_time,
@@ -27,19 +28,14 @@ use crate::{
 const ROUNDING: SignedDuration = SignedDuration::from_secs(3);
 
 /// The rollout as it is now: the same one, the same one with another revision, or another one.
-pub(super) fn carry_forward(
-    objects: Objects<'_>,
-    promoted: &Promoted,
-    before: Option<&Rollout>,
-    live: &Revision,
-    now: Timestamp,
-) -> Rollout {
+pub(super) fn carry_forward(look: Look<'_>, promoted: &Promoted, before: Option<&Rollout>, live: &Revision) -> Rollout {
+    let Look { objects, now, .. } = look;
     let canary = objects.canary;
     let seen = Progress::of(canary);
     // Flagger advances a target that was scaled to 0, but nothing runs that could make progress (docs/flagger.md#f9).
     let wants_none = canary.status.phase.can_roll_back() && objects.target.is_some_and(|target| target.wanted == 0);
     let Some(before) = before.filter(|before| Some(before.promoted_since) == promoted.rollout_started) else {
-        return found(objects, promoted, live, before.is_some(), now);
+        return found(look, promoted, live, before.is_some());
     };
     let mut rollout = before.clone();
     if rollout.target != canary.spec.target {
@@ -115,7 +111,8 @@ fn follow_template(rollout: &mut Rollout, objects: Objects<'_>, live: &Revision,
 }
 
 /// A rollout that was not known before: it just began, or Curfew just came.
-fn found(objects: Objects<'_>, promoted: &Promoted, live: &Revision, watched: bool, now: Timestamp) -> Rollout {
+fn found(look: Look<'_>, promoted: &Promoted, live: &Revision, watched: bool) -> Rollout {
+    let Look { objects, now, .. } = look;
     let canary = objects.canary;
     let phase_started = promoted.phase_started.unwrap_or(now).min(now);
     // A rollout that has only just begun has the template that it began with.

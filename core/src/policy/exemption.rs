@@ -46,7 +46,7 @@ pub enum ExemptionScope {
 impl Exemption {
     /// Whether it covers a Canary now.
     #[must_use]
-    pub fn covers(&self, namespace: &str, canary: &str, scope: ExemptionScope, now: Timestamp) -> bool {
+    pub fn covers(&self, (namespace, canary): (&str, &str), scope: ExemptionScope, now: Timestamp) -> bool {
         let names = |patterns: &Option<Vec<String>>, name: &str| {
             let patterns = patterns.as_ref();
             patterns.is_none_or(|patterns| patterns.iter().any(|pattern| glob(pattern, name)))
@@ -116,18 +116,20 @@ mod tests {
         };
         let at = |time: &str| time.parse::<Timestamp>().expect("a time");
         assert!(exemption.covers(
-            "legacy-a",
-            "web",
+            ("legacy-a", "web"),
             ExemptionScope::Enforcement,
             at("2027-01-30T23:59:59Z")
         ));
         assert!(!exemption.covers(
-            "legacy-a",
-            "web",
+            ("legacy-a", "web"),
             ExemptionScope::Enforcement,
             at("2027-01-31T00:00:00Z")
         ));
-        assert!(!exemption.covers("legacy-a", "web", ExemptionScope::Admission, at("2026-11-23T00:00:00Z")));
-        assert!(!exemption.covers("shop", "web", ExemptionScope::Enforcement, at("2026-11-23T00:00:00Z")));
+        assert!(!exemption.covers(
+            ("legacy-a", "web"),
+            ExemptionScope::Admission,
+            at("2026-11-23T00:00:00Z")
+        ));
+        assert!(!exemption.covers(("shop", "web"), ExemptionScope::Enforcement, at("2026-11-23T00:00:00Z")));
     }
 }

@@ -126,7 +126,7 @@ impl CanaryPolicy {
         self.spec
             .exemptions
             .iter()
-            .find(|exemption| exemption.covers(subject.namespace, subject.name, scope, now))
+            .find(|exemption| exemption.covers((subject.namespace, subject.name), scope, now))
     }
 }
 

@@ -25,6 +25,19 @@ pub struct Verdict {
     pub reason: String,
 }
 
+/// What is decided about a breach, whenever and on whichever revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// The breach.
+    pub breach: Breach,
+    /// What is to be done about it.
+    pub remedy: RemedyName,
+    /// What came of it.
+    pub result: Outcome,
+    /// Why, in one line.
+    pub reason: String,
+}
+
 /// What is done about a breach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -61,16 +74,15 @@ impl Verdict {
     /// A verdict in whole seconds, as it is written. They are rounded up, as deadlines are on the Canary: what is
     /// written never lies before what happened.
     #[must_use]
-    pub fn new(
-        now: Timestamp,
-        revision: String,
-        breach: Breach,
-        remedy: RemedyName,
-        result: Outcome,
-        reason: String,
-    ) -> Self {
+    pub fn new(at: Timestamp, revision: String, ruling: Ruling) -> Self {
+        let Ruling {
+            breach,
+            remedy,
+            result,
+            reason,
+        } = ruling;
         Self {
-            at: rounded_up(now),
+            at: rounded_up(at),
             revision,
             clock: breach.clock,
             deadline: rounded_up(breach.deadline),

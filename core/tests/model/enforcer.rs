@@ -7,7 +7,7 @@ use curfew_core::rollout::{
     breach::Breach,
     guard::GuardKind,
     stamp::{Stamp, requested},
-    verdict::{Outcome, RemedyName, Verdict},
+    verdict::{Outcome, RemedyName, Ruling, Verdict},
 };
 
 use crate::cluster::{CanaryState, TargetState, at};
@@ -148,10 +148,12 @@ impl Enforcer {
         stamp.verdict = Some(Verdict::new(
             at(now),
             revision.unwrap_or_default(),
-            breach,
-            RemedyName::Rollback,
-            result,
-            String::new(),
+            Ruling {
+                breach,
+                remedy: RemedyName::Rollback,
+                result,
+                reason: String::new(),
+            },
         ));
     }
 

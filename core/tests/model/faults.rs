@@ -3,7 +3,7 @@
 //! They are wrappers around `evaluate` and `remedy`; nothing of them is in Curfew.
 
 use curfew_core::{
-    deadline::{Inputs, evaluate, evaluate::Evaluation, remedy},
+    deadline::{Conditions, Inputs, breaker::BreakerAnswer, evaluate, evaluate::Evaluation, remedy},
     rollout::{
         Clock, Stage,
         breach::Breach,
@@ -15,10 +15,11 @@ use curfew_core::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    properties::{ALONE, FIX, FORBIDDEN, LIVE, ONCE},
+    properties::{ALONE, DOUBT, FIX, FORBIDDEN, LIVE, ONCE},
+    trouble::Trouble,
     user::Left,
     violated,
-    world::Setup,
+    world::{Prescribe, Setup},
     worlds::quiet,
 };
 
@@ -160,4 +161,98 @@ fn a_lever_pulled_while_a_hook_may_run_is_found() {
         ..quiet("fault: the target's lever does not wait for a hook")
     };
     assert_eq!(violated(setup), [FORBIDDEN]);
+}
+
+/// Each kind of trouble, with a `remedy` that does not know of it.
+#[test]
+fn a_rollback_that_is_begun_in_doubt_is_found() {
+    fn asked(
+        evaluation: &Evaluation,
+        inputs: &Inputs<'_>,
+        (stamp, now): (&Stamp, Timestamp),
+        without: impl FnOnce(&mut Conditions),
+    ) -> Remedy {
+        let mut conditions = inputs.conditions;
+        without(&mut conditions);
+        remedy(evaluation, &Inputs { conditions, ..*inputs }, stamp, now)
+    }
+    fn not_stale(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Remedy {
+        asked(evaluation, inputs, (stamp, now), |conditions| {
+            conditions.stale_watch = None;
+        })
+    }
+    fn no_outage(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Remedy {
+        asked(evaluation, inputs, (stamp, now), |conditions| {
+            conditions.outage_ended = None;
+        })
+    }
+    fn no_skew(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Remedy {
+        asked(evaluation, inputs, (stamp, now), |conditions| {
+            conditions.skew = SignedDuration::ZERO;
+        })
+    }
+    fn no_breaker(evaluation: &Evaluation, inputs: &Inputs<'_>, stamp: &Stamp, now: Timestamp) -> Remedy {
+        asked(evaluation, inputs, (stamp, now), |conditions| {
+            conditions.breaker = BreakerAnswer::Allow;
+        })
+    }
+    let faults: [(Trouble, Prescribe, &str); 4] = [
+        (Trouble::StaleWatch, not_stale, "fault: a silent watch is believed"),
+        (
+            Trouble::Outage,
+            no_outage,
+            "fault: after an outage it is not waited for news",
+        ),
+        (Trouble::Skew, no_skew, "fault: clocks that are apart are believed"),
+        (Trouble::OpenBreaker, no_breaker, "fault: an open breaker holds nothing"),
+    ];
+    for (trouble, remedy, name) in faults {
+        let setup = Setup {
+            trouble: Some(trouble),
+            left: Left {
+                troubles: 1,
+                ..Left::default()
+            },
+            remedy,
+            ..quiet(name)
+        };
+        assert_eq!(violated(setup), [DOUBT], "{trouble:?}");
+    }
+}
+
+/// With several processes: what one of them had begun, the next one would not know of.
+#[test]
+fn a_process_that_does_not_read_the_stamps_is_found() {
+    let setup = Setup {
+        horizon: 7,
+        deadline: 2,
+        patience: 3,
+        left: Left {
+            rises: 1,
+            falls: 1,
+            restarts: 1,
+            ..Left::default()
+        },
+        ..quiet("fault: nothing is stamped, and Curfew is killed")
+    };
+    assert_eq!(violated(setup), [LIVE]);
+}
+
+/// A leader that was stopped between two writes and goes on writes what it had in mind.
+#[test]
+fn a_deposed_leader_whose_writes_carry_no_preconditions_is_found() {
+    let setup = Setup {
+        horizon: 4,
+        stamps: true,
+        enforcers: 2,
+        patience: 3,
+        left: Left {
+            pushes: 1,
+            pauses: 1,
+            ..Left::default()
+        },
+        preconditions: false,
+        ..quiet("fault: writes carry no preconditions, and a leader is stopped between two of them")
+    };
+    assert_eq!(violated(setup), [ALONE, FORBIDDEN]);
 }

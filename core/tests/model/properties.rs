@@ -20,6 +20,12 @@ pub const LIVE: &str = "an unready canary past its deadline is failed";
 /// What never breached is left alone.
 pub const ALONE: &str = "a canary that never breaches is left alone";
 
+/// Nothing is begun while nobody knows what goes on.
+pub const DOUBT: &str = "no rollback is begun while clock, watch, API server or breaker is in doubt";
+
+/// What must hold in every state of every world.
+pub const INVARIANTS: [&str; 6] = [FORBIDDEN, FIX, ONCE, LIVE, ALONE, DOUBT];
+
 /// Quarters of a step: unready time counts four a step, ready time pays one back.
 const QUARTERS: u16 = 4;
 
@@ -54,6 +60,8 @@ pub struct Truth {
     fix_failed: bool,
     /// Something was done to a rollout that never breached.
     meddled: bool,
+    /// A rollback was begun in doubt.
+    doubted: bool,
 }
 
 // === impl Truth ===
@@ -91,6 +99,11 @@ impl Truth {
         }
     }
 
+    /// An enforcer begins to roll back, or says that it did.
+    pub fn begun(&mut self, in_doubt: bool) {
+        self.doubted |= in_doubt;
+    }
+
     /// Flagger decided to roll back.
     pub fn rolled_back(&mut self, phase: &Phase) {
         self.outage |= !phase.can_roll_back();
@@ -105,7 +118,7 @@ impl Truth {
     }
 
     /// A step of time passes in this state.
-    pub fn step(&mut self, world: &World) {
+    pub fn step(&mut self, setup: &Setup, world: &World) {
         let World {
             now,
             canary,
@@ -115,7 +128,7 @@ impl Truth {
             flagger,
             ..
         } = world;
-        let led = world.is_led();
+        let led = world.is_led() && !world.is_in_doubt(setup);
         let deadline = u16::from(canary.deadline) * QUARTERS;
         let seen_by_all = self.spent >= deadline && !target.ready && target.since < *now && *primary_ready && led;
         self.owed |= seen_by_all && canary.may_act() && !exempt;
@@ -160,10 +173,11 @@ pub fn is_over(setup: &Setup, world: &World) -> bool {
         || truth.outage
         || truth.fix_failed
         || truth.meddled
+        || truth.doubted
         || truth.ends > 1
 }
 
-/// The invariants.
+/// The invariants, and for each whether it comes into question.
 pub fn all() -> Vec<Property<Setup>> {
     vec![
         Property::always(FORBIDDEN, |_, world: &World| {
@@ -176,5 +190,38 @@ pub fn all() -> Vec<Property<Setup>> {
             world.truth.overdue <= setup.patience
         }),
         Property::always(ALONE, |_, world: &World| !world.truth.meddled),
+        Property::always(DOUBT, |_, world: &World| !world.truth.doubted),
+        // A lever stands on what must not be touched any more, and is to be taken back.
+        Property::sometimes(question(FORBIDDEN), |_, world: &World| {
+            world.canary.phase != Phase::Failed && !world.canary.may_act() && world.target.exceeded
+        }),
+        // A revision goes on after another one breached.
+        Property::sometimes(question(FIX), |_, world: &World| {
+            world.truth.ever_breached && !world.truth.breached && world.canary.phase.can_roll_back()
+        }),
+        Property::sometimes(question(ONCE), |_, world: &World| world.truth.ends == 1),
+        // There is time left in which it would be seen that nothing happens.
+        Property::sometimes(question(LIVE), |setup: &Setup, world: &World| {
+            world.truth.owed && world.now + setup.patience < setup.horizon
+        }),
+        // Time was counted, and not enough of it.
+        Property::sometimes(question(ALONE), |_, world: &World| {
+            world.truth.spent > 0 && !world.truth.rollout_breached && world.canary.may_act()
+        }),
+        Property::sometimes(question(DOUBT), |setup: &Setup, world: &World| {
+            world.is_in_doubt(setup) && world.truth.breached && world.canary.may_act()
+        }),
     ]
+}
+
+/// The name of the question whether an invariant comes into question.
+pub fn question(invariant: &str) -> &'static str {
+    match invariant {
+        FORBIDDEN => "question: forbidden",
+        FIX => "question: fix",
+        ONCE => "question: once",
+        LIVE => "question: live",
+        ALONE => "question: alone",
+        _ => "question: doubt",
+    }
 }

@@ -82,13 +82,20 @@ impl World {
         }
     }
 
-    fn found(&self, setup: &Setup, canary: &CanaryState, target: &TargetState, before: &Stamp) -> Found {
+    /// Judges what was read, under these conditions.
+    fn found(
+        &self,
+        setup: &Setup,
+        (canary, target): (&CanaryState, &TargetState),
+        before: &Stamp,
+        conditions: Conditions,
+    ) -> Found {
         let (object, seen, stamp) = look(canary, target, self.primary_ready, setup.shape(), before, self.now);
         let limits = limits(&object, self.exempt);
         let inputs = Inputs {
             observation: &seen,
             limits: &limits,
-            conditions: Conditions::default(),
+            conditions,
         };
         let evaluation = (setup.evaluate)(&inputs, &stamp, at(self.now));
         let remedy = (setup.remedy)(&evaluation, &inputs, &stamp, at(self.now));
@@ -110,7 +117,7 @@ impl World {
             .clone()
             .unwrap_or_else(|| Stamp::recall(&canary_object(&canary, setup.shape()), None, at(self.now)));
         let idle = self.exempt && !requested(&before);
-        let found = self.found(setup, &canary, &target, &before);
+        let found = self.found(setup, (&canary, &target), &before, Conditions::default());
         let settled = self.is_settled(&found, &self.curfew[index], &canary, &target, &before);
         let enforcer = &mut self.curfew[index];
         enforcer.looked = true;
@@ -159,7 +166,9 @@ impl World {
         let now = self.now;
         let before = self.curfew[index].memory().clone();
         let target = self.target.clone();
-        let found = self.found(setup, canary, &target, &before);
+        let conditions = self.conditions(setup);
+        let found = self.found(setup, (canary, &target), &before, conditions);
+        let doubted = self.is_in_doubt(setup) && !requested(&before);
         let enforcer = &mut self.curfew[index];
         if found.is_another_rollout(&before) {
             enforcer.before = None;
@@ -184,6 +193,7 @@ impl World {
                 } else if exceed {
                     enforcer.before.get_or_insert_default();
                 }
+                self.truth.begun(doubted);
                 if fail_checks || exceed {
                     enforcer.doing = Doing::Pull {
                         judged: canary.applied,

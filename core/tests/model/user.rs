@@ -37,6 +37,8 @@ pub struct Left {
     pub restarts: u8,
     /// The leading enforcer is stopped between two of its writes; going on is free.
     pub pauses: u8,
+    /// The world's trouble begins; its end is free.
+    pub troubles: u8,
 }
 
 /// One of these things.
@@ -57,6 +59,8 @@ pub enum Deed {
     Restart,
     Pause,
     GoOn(usize),
+    Trouble,
+    TroubleEnds,
 }
 
 impl World {
@@ -80,6 +84,8 @@ impl World {
             (Deed::Reset, left.resets > 0 && target.exceeded),
             (Deed::Restart, left.restarts > 0),
             (Deed::Pause, left.pauses > 0 && busy),
+            (Deed::Trouble, left.troubles > 0 && !self.troubled),
+            (Deed::TroubleEnds, self.troubled),
         ];
         let possible = deeds.into_iter().filter(|(_, possible)| *possible);
         events.extend(possible.map(|(deed, _)| Event::Deed(deed)));
@@ -150,6 +156,16 @@ impl World {
             Deed::Pause => {
                 self.left.pauses -= 1;
                 self.curfew[leader].paused = true;
+            }
+            Deed::Trouble => {
+                self.left.troubles -= 1;
+                self.troubled = true;
+                self.wake_all();
+            }
+            Deed::TroubleEnds => {
+                self.troubled = false;
+                self.trouble_ended = Some(now);
+                self.wake_all();
             }
             Deed::GoOn(index) => {
                 self.curfew[index].paused = false;

@@ -19,6 +19,7 @@ use crate::{
     enforcer::{Doing, Enforcer},
     properties::{self, Truth},
     scheduler::{Flagger, Hook},
+    trouble::Trouble,
     user::{Deed, Left},
 };
 
@@ -47,6 +48,10 @@ pub struct Setup {
     /// Whether stamps are written, so that they can be recalled.
     pub stamps: bool,
     pub enforcers: usize,
+    /// What may put in doubt what is seen.
+    pub trouble: Option<Trouble>,
+    /// The invariants that come into question in this world; the others hold in it for want of an occasion.
+    pub claims: &'static [&'static str],
     /// What may happen, and how often.
     pub left: Left,
     /// How many steps after its breach a canary must have failed.
@@ -74,6 +79,9 @@ pub struct World {
     /// Which of them holds the lease, and whether that has run out.
     pub leader: usize,
     pub lease_over: bool,
+    /// Whether the world's trouble is there, and at which step it last ended.
+    pub troubled: bool,
+    pub trouble_ended: Option<u8>,
     pub left: Left,
     pub truth: Truth,
 }
@@ -201,6 +209,8 @@ impl Model for Setup {
             curfew: vec![Enforcer::default(); self.enforcers],
             leader: 0,
             lease_over: false,
+            troubled: false,
+            trouble_ended: None,
             left: self.left,
             truth: Truth::default(),
         }]
@@ -210,8 +220,13 @@ impl Model for Setup {
         if properties::is_over(self, world) {
             return;
         }
-        if world.now < self.horizon && world.is_quiet() {
+        if world.now < self.horizon && (world.is_cut_off(self) || world.is_quiet()) {
             events.push(Event::Step);
+        }
+        if world.is_cut_off(self) {
+            // Nobody reads or writes anything.
+            events.push(Event::Deed(Deed::TroubleEnds));
+            return;
         }
         world.flagger_events(events);
         if world.controller_waits() {
@@ -237,7 +252,7 @@ impl Model for Setup {
     fn next_state(&self, world: &World, event: Event) -> Option<World> {
         let mut next = world.clone();
         match event {
-            Event::Step => next.step(),
+            Event::Step => next.step(self),
             Event::Tick(hook) => next.tick(self, hook),
             Event::Answer(hook) => next.answer(self, hook),
             Event::Observe => next.write_target(self.lag, |target| {
@@ -264,9 +279,9 @@ impl Model for Setup {
 }
 
 impl World {
-    fn step(&mut self) {
+    fn step(&mut self, setup: &Setup) {
         let mut truth = self.truth.clone();
-        truth.step(self);
+        truth.step(setup, self);
         self.truth = truth;
         self.now += 1;
         self.flagger.ticked = self.flagger.held.is_some();

@@ -2,7 +2,12 @@
 
 use curfew_core::{deadline, flagger::phase::Phase};
 
-use crate::{user::Left, world::Setup};
+use crate::{
+    properties::{ALONE, DOUBT, FIX, FORBIDDEN, LIVE, ONCE},
+    trouble::Trouble,
+    user::Left,
+    world::Setup,
+};
 
 /// A world in which nothing happens but time, Flagger, the Deployment controller and Curfew.
 pub fn quiet(name: &'static str) -> Setup {
@@ -15,6 +20,8 @@ pub fn quiet(name: &'static str) -> Setup {
         lag: false,
         stamps: false,
         enforcers: 1,
+        trouble: None,
+        claims: &[],
         left: Left::default(),
         patience: 2,
         evaluate: deadline::evaluate,
@@ -25,12 +32,15 @@ pub fn quiet(name: &'static str) -> Setup {
 
 /// The worlds in which every property must hold.
 pub fn all() -> Vec<Setup> {
-    let mut all = with_one_process();
+    let mut all = pods_and_hooks();
+    all.extend(people_and_phases());
     all.extend(with_several_processes());
+    all.extend(in_doubt());
     all
 }
 
-fn with_one_process() -> Vec<Setup> {
+/// One Curfew: pods that come and go, fixes, hooks.
+fn pods_and_hooks() -> Vec<Setup> {
     let none = Left::default();
     vec![
         Setup {
@@ -46,6 +56,7 @@ fn with_one_process() -> Vec<Setup> {
                 holds: 1,
                 ..none
             },
+            claims: &[ONCE, ALONE],
             ..quiet("pods that come and go, failing checks, hooks that hold a tick")
         },
         Setup {
@@ -59,6 +70,7 @@ fn with_one_process() -> Vec<Setup> {
                 holds: 1,
                 ..none
             },
+            claims: &[FIX, ONCE],
             ..quiet("a fix at any moment, and hooks that hold a tick")
         },
         Setup {
@@ -70,8 +82,16 @@ fn with_one_process() -> Vec<Setup> {
                 pushes: 1,
                 ..none
             },
+            claims: &[FIX, ONCE],
             ..quiet("a fix at any moment, and watches that lag")
         },
+    ]
+}
+
+/// One Curfew: what users and admins do, gates, an initialization, no analysis.
+fn people_and_phases() -> Vec<Setup> {
+    let none = Left::default();
+    vec![
         Setup {
             left: Left {
                 pushes: 1,
@@ -79,6 +99,7 @@ fn with_one_process() -> Vec<Setup> {
                 suspensions: 1,
                 ..none
             },
+            claims: &[FORBIDDEN, FIX, ONCE, LIVE, ALONE],
             ..quiet("a user who pushes, lengthens the deadline, suspends and resumes")
         },
         Setup {
@@ -89,6 +110,7 @@ fn with_one_process() -> Vec<Setup> {
                 exemptions: 1,
                 ..none
             },
+            claims: &[FORBIDDEN, ONCE, LIVE],
             ..quiet("a user who deletes, an admin who exempts")
         },
         Setup {
@@ -100,6 +122,7 @@ fn with_one_process() -> Vec<Setup> {
                 gates: 2,
                 ..none
             },
+            claims: &[ONCE, LIVE, ALONE],
             ..quiet("gates")
         },
         Setup {
@@ -112,6 +135,7 @@ fn with_one_process() -> Vec<Setup> {
                 pushes: 1,
                 ..none
             },
+            claims: &[ONCE, LIVE],
             ..quiet("an initialization, and a primary that falls")
         },
         Setup {
@@ -124,6 +148,7 @@ fn with_one_process() -> Vec<Setup> {
                 resets: 1,
                 ..none
             },
+            claims: &[FORBIDDEN, FIX, ONCE, LIVE],
             ..quiet("no analysis")
         },
     ]
@@ -143,6 +168,7 @@ fn with_several_processes() -> Vec<Setup> {
                 restarts: 1,
                 ..none
             },
+            claims: &[FIX, ONCE],
             ..quiet("a fix at any moment, and Curfew killed at any moment")
         },
         Setup {
@@ -155,6 +181,7 @@ fn with_several_processes() -> Vec<Setup> {
                 restarts: 1,
                 ..none
             },
+            claims: &[ONCE, LIVE],
             ..quiet("Curfew killed at any moment, and time for the next one to act")
         },
         Setup {
@@ -167,6 +194,7 @@ fn with_several_processes() -> Vec<Setup> {
                 pauses: 1,
                 ..none
             },
+            claims: &[FIX, ONCE],
             ..quiet("a fix at any moment, and a leader stopped between two writes and resumed later")
         },
         Setup {
@@ -175,7 +203,45 @@ fn with_several_processes() -> Vec<Setup> {
             enforcers: 2,
             patience: 3,
             left: Left { pauses: 1, ..none },
+            claims: &[ONCE, LIVE],
             ..quiet("a leader stopped between two writes, and time for the other to act")
         },
+    ]
+}
+
+/// What is seen is in doubt for a while, which begins and ends at any moment.
+fn in_doubt() -> Vec<Setup> {
+    let world = |trouble, name| Setup {
+        horizon: 6,
+        trouble: Some(trouble),
+        patience: 3,
+        left: Left {
+            rises: 1,
+            pushes: 1,
+            troubles: 1,
+            ..Left::default()
+        },
+        claims: &[FIX, ONCE, LIVE, DOUBT],
+        ..quiet(name)
+    };
+    vec![
+        world(Trouble::StaleWatch, "a watch that is silent for a while"),
+        Setup {
+            // Without a fix: one that Flagger takes up a moment before the outage, with a lever still on it, is rolled back if
+            // Flagger looks first when the API server is back (docs/design.md#the-model).
+            left: Left {
+                rises: 1,
+                falls: 1,
+                troubles: 1,
+                ..Left::default()
+            },
+            // What passed while nothing was seen counts only as far as the pods tell.
+            horizon: 8,
+            patience: 5,
+            claims: &[ONCE, LIVE, DOUBT],
+            ..world(Trouble::Outage, "an API server that is gone for a while")
+        },
+        world(Trouble::Skew, "clocks that are apart for a while"),
+        world(Trouble::OpenBreaker, "a breaker that is open for a while"),
     ]
 }

@@ -20,7 +20,7 @@ mod standstill;
 
 use curfew_core::{
     deadline::evaluate::RolloutState,
-    rollout::verdict::{Outcome, RemedyName, Verdict},
+    rollout::verdict::{Outcome, RemedyName, Ruling, Verdict},
 };
 use scenario::Scenario;
 
@@ -35,9 +35,11 @@ fn requested(scenario: &mut Scenario) {
     scenario.stamp.verdict = Some(Verdict::new(
         scenario.now,
         revision,
-        breach,
-        RemedyName::Rollback,
-        Outcome::Requested,
-        String::new(),
+        Ruling {
+            breach,
+            remedy: RemedyName::Rollback,
+            result: Outcome::Requested,
+            reason: String::new(),
+        },
     ));
 }
