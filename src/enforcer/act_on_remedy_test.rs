@@ -63,4 +63,9 @@ fn a_deadline_that_is_only_told_does_not_displace_a_verdict_that_was_handed_over
     state.give_verdict(reported(Clock::SILENCE), now);
     assert_eq!(state.stamp.verdict.as_ref().expect("a verdict").clock, Clock::READINESS);
     assert!(requested(&state.stamp));
+
+    // Flagger rolled back, and left traffic on the canary.
+    state.stamp.verdict.as_mut().expect("a verdict").result = Outcome::Confirmed;
+    state.give_verdict(reported(Clock::STANDSTILL), now);
+    assert_eq!(state.stamp.verdict.as_ref().expect("a verdict").clock, Clock::READINESS);
 }

@@ -23,7 +23,7 @@ use crate::{
         remedy::Remedy,
         saved_status::SavedStatus,
         stamp::{Stamp, requested},
-        verdict::{RemedyName, Ruling, Verdict},
+        verdict::{Outcome, RemedyName, Ruling, Verdict},
     },
 };
 
@@ -224,11 +224,15 @@ impl CanaryState {
     /// Keeps a verdict, to be written down.
     pub(super) fn give_verdict(&mut self, ruling: Ruling, now: Timestamp) {
         // A verdict that Flagger was handed must be confirmed or taken back; what is only told must not displace it.
-        if ruling.remedy == RemedyName::Report && requested(&self.stamp) {
+        let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
+        let revision = revision.unwrap_or_default();
+        // Nor what came of it.
+        let is_confirmed = |verdict: &Verdict| verdict.result == Outcome::Confirmed && verdict.revision == revision;
+        let stays = requested(&self.stamp) || self.stamp.verdict.as_ref().is_some_and(is_confirmed);
+        if ruling.remedy == RemedyName::Report && stays {
             return;
         }
-        let revision = self.stamp.rollout.as_ref().map(|rollout| rollout.revision.to_string());
-        self.stamp.verdict = Some(Verdict::new(now, revision.unwrap_or_default(), ruling));
+        self.stamp.verdict = Some(Verdict::new(now, revision, ruling));
     }
 
     /// Counts a breach, once for each rollout and clock whatever comes of it.

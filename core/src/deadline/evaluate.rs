@@ -61,6 +61,10 @@ pub struct Pending {
     pub approaching: bool,
 }
 
+/// A controller that looks at a spec a moment later, and a primary that Flagger has just updated, are no standstill that is
+/// worth a stamp.
+const MOMENT: SignedDuration = SignedDuration::from_secs(10);
+
 /// What one clock says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Reading {
@@ -203,7 +207,11 @@ impl Readings {
     /// The next deadline, if it is named already.
     fn pending(&self, now: Timestamp) -> Option<Pending> {
         let is_silent = self.silence_named_at.is_some_and(|moment| now >= moment);
-        let named = self.coming.iter().filter(|it| it.clock != Clock::SILENCE || is_silent);
+        let named = self.coming.iter().filter(|it| match it.clock {
+            Clock::SILENCE => is_silent,
+            Clock::STANDSTILL => it.has_lasted(MOMENT, now),
+            _ => true,
+        });
         let next = named.min_by_key(|reading| reading.deadline)?;
         Some(Pending {
             clock: next.clock,
@@ -244,6 +252,12 @@ impl Readings {
 // === impl Reading ===
 
 impl Reading {
+    /// Whether its time has counted for so long.
+    fn has_lasted(&self, time: SignedDuration, now: Timestamp) -> bool {
+        let since = self.deadline.checked_sub(self.limit);
+        since.is_ok_and(|since| now.duration_since(since) >= time)
+    }
+
     fn breach(&self) -> Breach {
         Breach {
             clock: self.clock,

@@ -66,6 +66,8 @@ pub fn observe(objects: Objects<'_>, before: &Stamp, now: Timestamp) -> (Observa
         rollout.last_sign = rollout.last_sign.max(objects.sign_of_life(now));
         last_sign = rollout.last_sign;
         seen = target_state(look, &rollout);
+        let is_blocked = lifecycle(canary) == Lifecycle::Live && seen.is_blocked();
+        rollout.blocked_since = is_blocked.then(|| rollout.blocked_since.unwrap_or(now));
         // When since the last look it was suspended, nobody knows: the news may have been on its way for a while.
         let since = match &before.rollout {
             Some(looked) if is_suspended && before.suspended_since.is_none() => looked.observed_at,

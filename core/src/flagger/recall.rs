@@ -109,6 +109,7 @@ impl Rollout {
             revision_since: progressed_at,
             unproven_until: None,
             unsynced_until: None,
+            blocked_since: None,
             observed_at: now,
             generation: canary
                 .annotation(OBSERVED_GENERATION)

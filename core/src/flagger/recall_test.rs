@@ -43,6 +43,7 @@ fn rollout() -> Rollout {
         was_ready: false,
         unproven_until: None,
         unsynced_until: None,
+        blocked_since: None,
         observed_at: at("2026-11-23T14:02:50Z"),
         generation: Some(3),
         last_sign: None,

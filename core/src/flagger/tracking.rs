@@ -158,6 +158,7 @@ fn found(look: Look<'_>, promoted: &Promoted, live: &Revision, watched: bool) ->
         was_ready: !watched && !just_begun,
         unproven_until,
         unsynced_until: None,
+        blocked_since: None,
         observed_at: now,
         generation: canary.metadata.generation,
         last_sign: None,

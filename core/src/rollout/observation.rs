@@ -151,3 +151,16 @@ pub enum TargetState {
     /// It or its primary is not there.
     Missing,
 }
+
+// === impl TargetState ===
+
+impl TargetState {
+    /// Whether Flagger does not look at the pods at all.
+    #[must_use]
+    pub const fn is_blocked(self) -> bool {
+        match self {
+            Self::Unobserved | Self::Paused | Self::PrimaryNotReady | Self::Missing => true,
+            Self::Ready | Self::Unready | Self::Growing(_) => false,
+        }
+    }
+}

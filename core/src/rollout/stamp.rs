@@ -113,6 +113,8 @@ pub struct Rollout {
     pub unproven_until: Option<Timestamp>,
     /// While the live template is not the one that Flagger took up: until when it may yet take it up.
     pub unsynced_until: Option<Timestamp>,
+    /// Since when nothing could move it, whatever its pods do.
+    pub blocked_since: Option<Timestamp>,
     /// When it was last looked at.
     pub observed_at: Timestamp,
     /// The Canary's generation then.

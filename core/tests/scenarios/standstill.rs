@@ -114,3 +114,26 @@ fn without_anything_on_the_canary_or_with_a_hold_nothing_stands_still() {
     done.until(HOUR);
     assert_eq!(done.reported(Clock::STANDSTILL), None);
 }
+
+#[test]
+fn a_hold_and_a_time_of_growth_before_it_are_no_standstill() {
+    let mut resumed = with_traffic();
+    resumed.until(40).spec("suspend", json!(true)).until(HOUR);
+    change_target(&mut resumed, "paused", json!(true));
+    resumed.spec("suspend", json!(false)).until(HOUR + 50);
+    assert_eq!(resumed.reported(Clock::STANDSTILL), None);
+    resumed.until(HOUR + 70);
+    assert_eq!(only_reported(&resumed), Some(HOUR + 60));
+}
+
+#[test]
+fn a_moment_in_which_nothing_moves_is_not_named_as_the_next_deadline() {
+    let mut scenario = with_traffic();
+    scenario.until(40);
+    change_target(&mut scenario, "paused", json!(true));
+    for (second, named) in [(41, None), (49, None), (51, Some(Clock::STANDSTILL))] {
+        scenario.until(second);
+        let pending = scenario.evaluation().pending.map(|pending| pending.clock);
+        assert_eq!(pending, named, "{second}");
+    }
+}

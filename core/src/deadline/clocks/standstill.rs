@@ -9,7 +9,7 @@ use crate::{
         action::Action,
         clock_policy::{ClockPolicy, ClockSettings},
     },
-    rollout::{Clock, Stage, observation::TargetState, stage::Done, stamp::Stamp},
+    rollout::{Clock, Stage, stage::Done, stamp::Stamp},
 };
 
 impl Clock {
@@ -33,18 +33,15 @@ pub(super) const STANDSTILL: ClockSpec = ClockSpec {
     why: Why::Blocked,
 };
 
-/// Since it began to stand still. While the target is not looked at, its budget of unready time is paused.
+/// Since it began to stand still, as far as that was seen.
 fn read(inputs: &Inputs<'_>, stamp: &Stamp, limit: &Limit, _: Timestamp) -> Option<Set> {
     let seen = inputs.observation;
     if !seen.is_live() || !seen.on_canary {
         return None;
     }
-    let since = match (seen.stage, seen.target) {
-        (Stage::Unknown | Stage::Done(Done::RolledBack), _) => seen.phase_since?,
-        (
-            Stage::Progressing | Stage::GatedPromotion,
-            TargetState::Missing | TargetState::Unobserved | TargetState::Paused | TargetState::PrimaryNotReady,
-        ) => stamp.rollout.as_ref()?.budget.since,
+    let since = match seen.stage {
+        Stage::Unknown | Stage::Done(Done::RolledBack) => seen.phase_since?,
+        Stage::Progressing | Stage::GatedPromotion => stamp.rollout.as_ref()?.blocked_since?,
         _ => return None,
     };
     Set::after(since, limit.limit?)
