@@ -116,7 +116,7 @@ fn without_anything_on_the_canary_or_with_a_hold_nothing_stands_still() {
 }
 
 #[test]
-fn a_hold_and_a_time_of_growth_before_it_are_no_standstill() {
+fn a_hold_before_it_is_no_standstill() {
     let mut resumed = with_traffic();
     resumed.until(40).spec("suspend", json!(true)).until(HOUR);
     change_target(&mut resumed, "paused", json!(true));
